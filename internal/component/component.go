@@ -1,0 +1,159 @@
+// Package component is the contract of everything that is captured and
+// restored as a unit, and the table of its kinds; one sub-package is one kind.
+// Kinds reach the machine only through package host and the repository only
+// through the Sink and Source given here. No product name may enter.
+package component
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"time"
+
+	"lifeboat/internal/host"
+	"lifeboat/internal/profile"
+	"lifeboat/internal/repository"
+	"lifeboat/internal/runbook"
+)
+
+// Kind is one technical sort of component: files, mysql, network …
+type Kind struct {
+	profile.Definition
+	Name string
+	// New makes the component that spec describes. Options have had their
+	// ${settings} expanded. It looks at nothing on the machine yet.
+	New func(env Env, spec profile.Component) (Component, error)
+}
+
+// Env is what every component is given.
+type Env struct {
+	Host     *host.Host
+	Settings map[string]string
+	// Run is the id of the run that acts; names of what is set aside carry it.
+	Run string
+	// State is a directory that is kept with the run's journal, on this machine,
+	// 0700: a component keeps there what Resume and Rollback need. It may not exist yet.
+	State string
+	// Exclude lists absolute paths that belong to other components of the system.
+	Exclude []string
+}
+
+// Component is one part of one system. Methods may be called from different
+// goroutines, but not two at once on one component. Every method honours ctx.
+type Component interface {
+	// Inspect looks at the live part and changes nothing.
+	Inspect(ctx context.Context) (Inspection, error)
+	// Capture writes the part to the sink and returns what a later Check
+	// needs. An error means that nothing written counts.
+	Capture(ctx context.Context, sink Sink) (Captured, error)
+	// Restore puts the part back as it was captured. What was there is set
+	// aside first and nothing of it is deleted. It may be called again after it
+	// was killed at any point, with the same Env, and then completes.
+	Restore(ctx context.Context, source Source, opts RestoreOptions) error
+	// Check compares what is on the machine with what was captured.
+	Check(ctx context.Context, record Record) ([]Check, error)
+	// Rollback brings back what Restore set aside, also after a Restore that
+	// was killed half-way, and may be repeated. Without a Restore it does nothing.
+	Rollback(ctx context.Context) error
+	// Discard removes what Restore set aside. It may be repeated.
+	Discard(ctx context.Context) error
+}
+
+// Extractor is implemented by kinds that can also write their content into
+// another directory, without touching the machine.
+type Extractor interface {
+	Extract(ctx context.Context, source Source, dir string) error
+}
+
+// Inspection is what a review shows of a live component.
+type Inspection struct {
+	Present  bool
+	Bytes    int64 // size of the content, in bytes, hard links counted once
+	Items    int64 // files, tables …
+	Paths    []string
+	Warnings []string
+	Detail   map[string]string // short facts for people: schema version, certificate expiry
+}
+
+// Captured is what Capture returns for the manifest.
+type Captured struct {
+	Bytes    int64
+	Items    int64
+	Paths    []string // absolute paths held at their real place in the point
+	Streams  []string // names below /.lifeboat
+	Warnings []string
+	Tools    map[string]string // tool → version
+	Detail   any               // the kind's own record, stored as JSON in the manifest
+}
+
+// Record is a component's entry in a manifest.
+type Record struct {
+	Name       string             `json:"name"`
+	Kind       string             `json:"kind"`
+	Title      string             `json:"title,omitempty"`
+	Importance profile.Importance `json:"importance"`
+	Capture    profile.Capture    `json:"capture"`
+	Loss       string             `json:"loss,omitempty"`
+	Secret     bool               `json:"secret,omitempty"`
+	Status     Status             `json:"status"`
+	Reason     string             `json:"reason,omitempty"` // why it is not captured
+	Bytes      int64              `json:"bytes"`
+	Items      int64              `json:"items"`
+	Paths      []string           `json:"paths,omitempty"`
+	Streams    []string           `json:"streams,omitempty"`
+	Warnings   []string           `json:"warnings,omitempty"`
+	Started    time.Time          `json:"started"`
+	Finished   time.Time          `json:"finished"`
+	Detail     json.RawMessage    `json:"detail,omitempty"`
+}
+
+// Status says what became of a component in a capture.
+type Status string
+
+// What can become of a component in a capture.
+const (
+	StatusCaptured Status = "captured"
+	StatusFailed   Status = "failed"
+	StatusAbsent   Status = "absent"  // not on the machine
+	StatusSkipped  Status = "skipped" // not chosen, or its condition is false
+)
+
+// RestoreOptions says how a component is put back.
+type RestoreOptions struct {
+	Record   Record
+	Owners   Owners // ids of the point by name
+	Progress func(done, total int64)
+	Warn     func(message string)
+}
+
+// Owners maps the uids and gids found in a recovery point to this machine's, by name.
+type Owners interface {
+	UID(old uint32) (uid uint32, known bool)
+	GID(old uint32) (gid uint32, known bool)
+}
+
+// Check is one statement about a restored component.
+type Check = runbook.Check
+
+// Sink takes what a component captures. Calls may run in parallel.
+type Sink interface {
+	// AddPath stores a file or a whole tree at its real path.
+	AddPath(ctx context.Context, path string, opts repository.PathOptions) (repository.Stats, error)
+	// AddStream stores a stream of unknown length as /.lifeboat/NAME, 0600.
+	// When r fails nothing counts.
+	AddStream(ctx context.Context, name string, r io.Reader) (repository.Stats, error)
+}
+
+// Source gives back what a Sink took.
+type Source interface {
+	// OpenStream reads /.lifeboat/NAME.
+	OpenStream(ctx context.Context, name string) (io.ReadCloser, error)
+	// Walk visits path, which is absolute, and everything below it in
+	// lexical order. A path that is not in the point is fs.ErrNotExist.
+	Walk(ctx context.Context, path string, visit func(path string, node *repository.Node) error) error
+	// OpenFile reads the content of a file node.
+	OpenFile(ctx context.Context, node *repository.Node) (io.ReadCloser, error)
+	// RestorePath writes the tree at path of the point to target, which is
+	// an absolute directory or file name on this machine, as opts say.
+	RestorePath(ctx context.Context, path, target string, opts repository.RestoreOptions) (repository.Stats, error)
+}

@@ -1,0 +1,21 @@
+package host
+
+import "syscall"
+
+// attributes puts a command in a process group of its own, so that it can be
+// ended together with its children, and below the machine's root.
+func (h *Host) attributes() *syscall.SysProcAttr {
+	attr := &syscall.SysProcAttr{Setpgid: true}
+	if h.root != "/" {
+		attr.Chroot = h.root
+	}
+	return attr
+}
+
+func (h *Host) credential(user string) (*syscall.Credential, error) {
+	u, err := h.User(user)
+	if err != nil {
+		return nil, err
+	}
+	return &syscall.Credential{Uid: u.UID, Gid: u.GID}, nil
+}
