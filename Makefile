@@ -1,0 +1,67 @@
+# Lifeboat. `make` lists what there is; `make demo` and `make test` need
+# nothing but Go and Debian, and install what is missing.
+
+GO := $(shell scripts/find-go)
+ifeq ($(GO),)
+$(error no Go tool chain)
+endif
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS  := -s -w -X lifeboat/internal/cli.version=$(VERSION)
+BUILD    := $(GO) build -trimpath -ldflags '$(LDFLAGS)'
+FUZZTIME ?= 3s
+
+export CGO_ENABLED := 0
+
+.DEFAULT_GOAL := help
+.PHONY: help build cross demo test lint race fuzz bench deps clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
+
+build: ## bin/lifeboat for this machine
+	$(BUILD) -o bin/ ./cmd/lifeboat
+
+cross: ## dist/ for every architecture that is shipped
+	GOOS=linux GOARCH=amd64 $(BUILD) -o dist/lifeboat-linux-amd64 ./cmd/lifeboat
+	GOOS=linux GOARCH=arm64 $(BUILD) -o dist/lifeboat-linux-arm64 ./cmd/lifeboat
+
+demo: ## a lost SMT server comes back, with real MariaDB (as root, in sandboxes)
+	@scripts/deps demo
+	@$(BUILD) -o bin/ ./cmd/lifeboat ./cmd/lab
+	@scripts/demo
+
+test: ## everything continuous integration checks, with a report at the end
+	@scripts/deps test
+	@$(MAKE) --no-print-directory lint
+	@$(GO) run ./scripts/testreport -go $(GO) -fuzz $(FUZZTIME)
+
+lint: ## vet, staticcheck, gofumpt and the rules of internal/architecture
+	$(GO) vet ./...
+	GOARCH=arm64 $(GO) build -o /dev/null ./cmd/lifeboat
+	$(GO) tool staticcheck ./...
+	@unformatted=$$($(GO) tool gofumpt -l cmd internal profiles scripts test); \
+	if [ -n "$$unformatted" ]; then \
+		printf 'not formatted with gofumpt:\n%s\nRun: %s tool gofumpt -w cmd internal profiles scripts test\n' "$$unformatted" "$(GO)" >&2; \
+		exit 1; \
+	fi
+	$(GO) test -count=1 ./internal/architecture
+
+race: ## the tests beside the code under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race ./internal/...
+
+fuzz: ## every fuzz target for FUZZTIME (3s)
+	@$(GO) run ./scripts/testreport -go $(GO) -only-fuzz -fuzz $(FUZZTIME)
+
+bench: ## backup and restore beside restic, tar and cp in one run
+	@scripts/deps bench
+	@$(BUILD) -o bin/ ./cmd/lifeboat
+	@$(GO) run ./scripts/bench
+
+deps: ## the Debian packages that demo, test and bench need
+	@scripts/deps demo
+	@scripts/deps test
+	@scripts/deps bench
+
+clean: ## remove what was built
+	rm -rf bin dist
