@@ -5,9 +5,6 @@ import (
 	"time"
 )
 
-// ID names a blob or file of the repository: the SHA-256 of its content.
-type ID [32]byte
-
 // Node is one entry of a tree, as the format describes it.
 type Node struct {
 	Name               string      `json:"name"`
@@ -56,10 +53,10 @@ const (
 // Stats counts what a call stored or restored. Sizes are bytes.
 type Stats struct {
 	Files, Dirs, Other int64
-	Unchanged          int64 // files taken over from the parent without reading
-	Bytes              int64 // content, hard links counted once
-	New                int64 // content bytes not in the repository before
-	Stored             int64 // bytes added to packs, compressed and encrypted
+	Unchanged          int64               // files taken over from the parent without reading
+	Bytes              int64               // content, hard links counted once
+	New                int64               // content bytes not in the repository before
+	Stored             int64               // bytes added to packs, compressed and encrypted
 	UIDs, GIDs         map[uint32]struct{} // every id in owners and ACLs
 	Warnings           []string
 }
@@ -71,21 +68,50 @@ type PathOptions struct {
 	Exclude func(path string) bool
 	// Root is where absolute paths stand for this process; "" is "/". The stored
 	// paths never contain it.
-	Root     string
-	Progress func(bytes int64) // called with increments
+	Root string
+	// Progress is called with increments of content bytes, from several
+	// goroutines at once.
+	Progress func(bytes int64)
 }
 
-// RestoreOptions says how a stored tree is written to disk.
-type RestoreOptions struct {
-	// Include decides by absolute path in the snapshot; nil takes everything.
-	Include func(path string) bool
-	// UID and GID translate stored owners and ACL entries; nil keeps them.
-	UID, GID func(old uint32) uint32
-	// InPlace replaces an existing tree file by file: unchanged files (size and
-	// mtime, or content when Verify) are left alone, changed ones are written
-	// beside and renamed over. Otherwise target must not exist.
-	InPlace  bool
-	Delete   bool // with InPlace: remove what the snapshot does not have
+// Stream says what a stream is stored as: a regular file with these metadata.
+type Stream struct {
+	Mode     os.FileMode // permissions; 0 is 0600
+	UID, GID uint32
+	ModTime  time.Time // zero is the time of the call
 	Progress func(bytes int64)
-	Warn     func(message string)
+}
+
+// SessionOptions says how a session writes.
+type SessionOptions struct {
+	// Parent is the snapshot that unchanged files are recognized by; nil reads
+	// every file.
+	Parent *Snapshot
+	// Workers is how many goroutines compress and encrypt; 0 is one per CPU.
+	Workers int
+	// Compression defaults to CompressionFast.
+	Compression Compression
+}
+
+// Compression says how much effort goes into making blobs small.
+type Compression int
+
+// The levels. Any of them can be read by every restic that reads version 2.
+const (
+	CompressionFast Compression = iota
+	CompressionBetter
+	CompressionMax
+	CompressionOff
+)
+
+// SnapshotInfo is what a snapshot says of itself.
+type SnapshotInfo struct {
+	Time           time.Time // zero is when the session began
+	Hostname       string
+	Username       string
+	UID, GID       uint32
+	Paths          []string // absolute; empty takes those of the AddPath calls
+	Tags           []string
+	Excludes       []string
+	ProgramVersion string
 }
