@@ -1,0 +1,120 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Sample is what one run of a program took.
+type Sample struct {
+	Wall   time.Duration
+	CPU    time.Duration // user and system, children that were waited for included
+	PeakMB float64       // largest resident set of one process, in 10⁶ bytes
+}
+
+// Command is a program with its arguments, run as it stands, without a shell.
+type Command struct {
+	Args []string
+	Env  []string // added to the environment of this process
+	Dir  string
+}
+
+// Measure runs a command and returns what it took.
+//
+// The peak comes from wait4(2). Linux hands a new process the peak of the
+// one that started it, so that nothing below this process's own size can be
+// seen; Floor tells where that is.
+func Measure(ctx context.Context, c Command) (Sample, error) {
+	cmd := exec.CommandContext(ctx, c.Args[0], c.Args[1:]...)
+	cmd.Env = append(os.Environ(), c.Env...)
+	cmd.Dir = c.Dir
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	began := time.Now()
+	err := cmd.Run()
+	wall := time.Since(began)
+	if err != nil {
+		return Sample{}, fmt.Errorf("%s: %w\n%s", strings.Join(c.Args, " "), err, said.String())
+	}
+	usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	if !ok {
+		return Sample{}, errors.New("this system does not tell what a process used")
+	}
+	return Sample{
+		Wall:   wall,
+		CPU:    cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(),
+		PeakMB: float64(usage.Maxrss) * 1024 / 1e6, // Linux counts in KiB
+	}, nil
+}
+
+// Floor is the resident set of this process at its peak, in 10⁶ bytes.
+func Floor() float64 {
+	var usage syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &usage) != nil {
+		return 0
+	}
+	return float64(usage.Maxrss) * 1024 / 1e6
+}
+
+// Cool writes everything out and drops the page cache. Without root it only
+// writes; cold tells which it was.
+func Cool() (cold bool) {
+	syscall.Sync()
+	return os.WriteFile("/proc/sys/vm/drop_caches", []byte("3\n"), 0) == nil
+}
+
+// Median of samples, each value for itself. None give a zero sample.
+func Median(samples []Sample) Sample {
+	if len(samples) == 0 {
+		return Sample{}
+	}
+	middle := func(value func(Sample) float64) float64 {
+		values := make([]float64, len(samples))
+		for i, s := range samples {
+			values[i] = value(s)
+		}
+		slices.Sort(values)
+		n := len(values)
+		return (values[(n-1)/2] + values[n/2]) / 2
+	}
+	return Sample{
+		Wall:   time.Duration(middle(func(s Sample) float64 { return float64(s.Wall) })),
+		CPU:    time.Duration(middle(func(s Sample) float64 { return float64(s.CPU) })),
+		PeakMB: middle(func(s Sample) float64 { return s.PeakMB }),
+	}
+}
+
+// DiskMB is what a file or tree occupies, in 10⁶ bytes, hard links counted once.
+func DiskMB(path string) (float64, error) {
+	var bytes int64
+	seen := map[[2]uint64]bool{}
+	err := filepath.WalkDir(path, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		stat, ok := info.Sys().(*syscall.Stat_t)
+		if !ok {
+			return errors.New("this system does not tell what a file occupies")
+		}
+		if id := [2]uint64{stat.Dev, stat.Ino}; !seen[id] {
+			seen[id] = true
+			bytes += stat.Blocks * 512
+		}
+		return nil
+	})
+	return float64(bytes) / 1e6, err
+}
