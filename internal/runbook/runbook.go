@@ -17,6 +17,8 @@ type Runbook struct {
 }
 
 // Stage groups steps. Steps without an order between them run in parallel.
+// Steps of an Always stage run again each time the run is resumed, so they must
+// bear repetition, and an interrupt does not cancel them.
 type Stage struct {
 	Name   string
 	Title  string
@@ -44,19 +46,32 @@ type Step struct {
 	// When decides whether the step applies; why is shown when it does not.
 	When func(ctx context.Context) (applies bool, why string, err error)
 	// Done sees whether the step's effect is there already. It is asked
-	// before Run, and again after Run, when it must hold.
+	// before Run, and again after Run, when it must hold. A step that was killed
+	// half-way is run again when Done says that its effect is not there.
 	Done func(ctx context.Context) (done bool, seen string, err error)
-	// Run acts. Nil with Confirm set makes a manual step.
-	Run    func(ctx context.Context, task Task) error
+	// Run acts. Nil with Confirm set makes a manual step; nil with only Done
+	// set makes a step that fails unless Done holds. Commands that Run starts
+	// and waits for should inherit LockFile(ctx).
+	Run func(ctx context.Context, task Task) error
+	// Undo takes the effect back, also after a Run that failed or was killed
+	// half-way. It must bear being called again.
 	Undo   func(ctx context.Context, task Task) error
 	Repeat Repeat
+	// EachTime marks a step whose effect does not outlive the process: an
+	// opened repository, a stopped service that an Always stage starts again, a
+	// preflight check. It runs anew when the run is resumed, without asking.
+	// Steps of Always stages are so anyway.
+	EachTime bool
 	// Confirm makes the step wait for a person: the text says what to do. If
-	// Done is set it is what ends the waiting, and the person's word is not enough.
+	// Done is set it is what ends the waiting, and the person's word is not
+	// enough. With Run set as well, the word is enough and Run follows.
 	Confirm string
 	// Warn makes a failure of this step a warning (exit code 3).
 	Warn bool
-	// Reboot marks a step after which the machine restarts: the engine ends the
-	// run as waiting; Done decides after the restart.
+	// Reboot marks a step after which the machine restarts. It runs alone; the
+	// engine then ends as waiting without running Always stages, and Done
+	// decides when the run is resumed. Without Done it is enough that the
+	// machine has restarted.
 	Reboot bool
 	// Hand tells a person how to do the step without Lifeboat (Markdown).
 	Hand string
@@ -64,7 +79,8 @@ type Step struct {
 	Effects []string
 }
 
-// Task is what a running step may tell and keep. Safe for concurrent use.
+// Task is what a running step may tell and keep. Safe for concurrent use. What
+// is told stands in the journal: it must hold no secret (see Engine.Conceal).
 type Task interface {
 	// Logf adds a line of detail to the journal and to verbose output.
 	Logf(format string, args ...any)
@@ -72,9 +88,12 @@ type Task interface {
 	Warnf(format string, args ...any)
 	// Progress tells how far the step is, in bytes; total 0 is unknown.
 	Progress(done, total int64)
-	// Check records the result of one check in the journal and report.
+	// Check records the result of one check in the journal and report. A check
+	// that is not OK fails the step when Run returns, or, with Warning set, counts
+	// as a warning.
 	Check(check Check)
 	// Keep journals a value under a key of this run, durably, before it returns.
+	// Its JSON may have at most 1 MiB.
 	Keep(key string, value any) error
 	// Kept reads a value kept by this run, also before it was resumed.
 	Kept(key string, into any) (bool, error)
