@@ -1,0 +1,252 @@
+package guard
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// hidden is the first argument of a guard process.
+	hidden = "__guard"
+	// socket is the descriptor on which a guard process is spoken to.
+	socket = 3
+	// outputTail is how much of a failed command's output an error quotes, in bytes.
+	outputTail = 2048
+)
+
+// Main becomes the guard process when the program was called as one, and does
+// not return then. It must be the first call of main, and of TestMain.
+func Main() {
+	if len(os.Args) != 4 || os.Args[1] != hidden {
+		return
+	}
+	// Caught, not ignored: ignored signals would stay ignored in the services.
+	ignored := make(chan os.Signal, 1)
+	signal.Notify(ignored, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGPIPE,
+		unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU)
+	go func() {
+		for range ignored {
+		}
+	}()
+	unix.CloseOnExec(socket)
+	syscall.Umask(0o022) // what services are used to
+	p := &process{dir: os.Args[2], system: os.Args[3], conn: os.NewFile(socket, "parent"), log: os.Stderr}
+	os.Exit(p.serve())
+}
+
+// process is the guard process.
+type process struct {
+	dir, system string
+	conn        io.ReadWriter
+	log         *os.File
+	record      *Record
+}
+
+// serve returns the process's exit code.
+func (p *process) serve() int {
+	in := json.NewDecoder(p.conn)
+	var first request
+	if err := in.Decode(&first); err != nil {
+		return 0 // the caller died before there was anything to guard
+	}
+	lock, err := p.lock()
+	if err == nil {
+		defer lock.Close()
+		err = p.take(first)
+	}
+	if err != nil || p.record == nil {
+		p.answer(err)
+		return code(err)
+	}
+	if first.Do == "recover" {
+		err := p.start()
+		p.answer(err)
+		return code(err)
+	}
+	p.answer(nil)
+	for {
+		var next request
+		gone := in.Decode(&next)
+		err := p.start()
+		if gone == nil {
+			p.answer(err)
+		}
+		if err == nil || gone != nil {
+			return code(err)
+		}
+	}
+}
+
+// lock makes this the one guard of the system. Others look at the lock for a
+// moment only, so a guard waits that long.
+func (p *process) lock() (*os.File, error) {
+	for try := 0; ; try++ {
+		lock, err := lockRecord(p.dir, p.system)
+		if !errors.Is(err, ErrGuarded) || try == 20 {
+			return lock, err
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// take makes the record durable, or reads the one that is to be put right; it
+// leaves none when there is nothing to do.
+func (p *process) take(first request) error {
+	old, err := readRecord(p.dir, p.system)
+	switch {
+	case first.Do == "recover" && errors.Is(err, fs.ErrNotExist):
+		return nil
+	case first.Do == "recover":
+		p.record = old
+		return err
+	case first.Do != "protect" || first.Record == nil:
+		return fmt.Errorf("unknown request %q", first.Do)
+	case !errors.Is(err, fs.ErrNotExist):
+		return ErrStale // also when it cannot be read: services may be stopped
+	}
+	if err := first.Record.validate(p.system); err != nil {
+		return err
+	}
+	if err := p.log.Truncate(0); err != nil {
+		return err
+	}
+	if err := first.Record.write(p.dir); err != nil {
+		return errors.Join(err, first.Record.remove(p.dir))
+	}
+	p.record = first.Record
+	return nil
+}
+
+// start runs the commands that have not ended well yet, in order, again and
+// again as the record says. It removes the record when all have.
+func (p *process) start() error {
+	r := p.record
+	if now := boot(); r.Boot != now || len(r.Started) != len(r.Start) {
+		r.Boot, r.Started = now, make([]bool, len(r.Start))
+	}
+	wait := r.Wait
+	for try := 0; ; try++ {
+		var failed []error
+		for i, args := range r.Start {
+			if r.Started[i] {
+				continue
+			}
+			err := p.run(args, r.Timeout)
+			if err != nil {
+				failed = append(failed, err)
+				continue
+			}
+			r.Started[i] = true
+			p.save()
+		}
+		r.Tried, r.Errors = time.Now().UTC(), nil
+		if len(failed) == 0 {
+			if err := r.remove(p.dir); err != nil {
+				return fmt.Errorf("all services are started, but the record stays: %w", err)
+			}
+			return nil
+		}
+		for _, err := range failed {
+			r.Errors = append(r.Errors, err.Error())
+		}
+		p.save()
+		if try >= r.Retries {
+			return errors.Join(failed...)
+		}
+		time.Sleep(wait)
+		wait *= 2
+	}
+}
+
+// save notes how far the start has come. It must not keep services from
+// starting, so an error, say a full disk, is only logged.
+func (p *process) save() {
+	if err := p.record.write(p.dir); err != nil {
+		p.logf("%v", err)
+	}
+}
+
+// run runs one command. Its output goes to the log file directly: a daemon that
+// keeps it open does not keep us waiting.
+func (p *process) run(args []string, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	p.logf("start: %s", strings.Join(args, " "))
+	from, _ := p.log.Stat()
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", p.log, p.log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
+	cmd.WaitDelay = 10 * time.Second
+	err := cmd.Run()
+	if err == nil {
+		p.logf("started: %s", args[0])
+		return nil
+	}
+	if ctx.Err() != nil {
+		err = fmt.Errorf("not done after %s: %w", timeout, err)
+	}
+	if from != nil {
+		if tail := p.tail(from.Size()); tail != "" {
+			err = fmt.Errorf("%w: %s", err, tail)
+		}
+	}
+	err = fmt.Errorf("%s: %w", strings.Join(args, " "), err)
+	p.logf("failed: %v", err)
+	return err
+}
+
+// tail reads the end of what was logged from an offset on.
+func (p *process) tail(from int64) string {
+	f, err := os.Open(logPath(p.dir, p.system))
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil {
+		from = max(from, info.Size()-outputTail)
+	}
+	data, _ := io.ReadAll(io.NewSectionReader(f, from, outputTail))
+	return string(bytes.ToValidUTF8(bytes.TrimSpace(data), []byte("?")))
+}
+
+// answer tells the caller, who may no longer be there.
+func (p *process) answer(err error) {
+	var r reply
+	switch {
+	case errors.Is(err, ErrGuarded):
+		r.Cause = "guarded"
+	case errors.Is(err, ErrStale):
+		r.Cause = "stale"
+	}
+	if err != nil {
+		r.Error = err.Error()
+	}
+	if err := json.NewEncoder(p.conn).Encode(r); err != nil {
+		p.logf("the caller is gone")
+	}
+}
+
+func (p *process) logf(format string, args ...any) {
+	fmt.Fprintf(p.log, "%s %s: %s\n", time.Now().UTC().Format(time.RFC3339), p.system, fmt.Sprintf(format, args...))
+}
+
+func code(err error) int {
+	if err != nil {
+		return 1
+	}
+	return 0
+}
