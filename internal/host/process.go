@@ -1,0 +1,62 @@
+package host
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// Holder returns the pid of the live process that a pid file names, or 0: when
+// there is no such file, no number in it, or its process is gone. With program
+// set, it must also occur in that process's command line, because numbers are
+// given out again. A machine below a root has no processes.
+func (h *Host) Holder(file, program string) (int, error) {
+	if !h.IsLocal() {
+		return 0, nil
+	}
+	p, err := h.Path(file)
+	if err != nil {
+		return 0, err
+	}
+	f, err := os.Open(p)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read pid file: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, 64))
+	if err != nil {
+		return 0, fmt.Errorf("read pid file: %w", err)
+	}
+	word, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
+	pid, err := strconv.Atoi(strings.TrimSpace(word))
+	if err != nil || pid <= 0 {
+		return 0, nil
+	}
+	// A process of another user answers EPERM, and lives.
+	if err := syscall.Kill(pid, 0); err != nil && !errors.Is(err, syscall.EPERM) {
+		return 0, nil
+	}
+	if program == "" {
+		return pid, nil
+	}
+	line, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("look at process %d: %w", pid, err)
+	}
+	if !bytes.Contains(line, []byte(program)) {
+		return 0, nil
+	}
+	return pid, nil
+}
