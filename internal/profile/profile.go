@@ -5,22 +5,56 @@
 // Registry, so that no kind or product is known here.
 package profile
 
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+)
+
 // Profile is one product's description. Files are in the catalogue (package
 // lifeboat/profiles) or beside it on the site.
 type Profile struct {
-	Name       string             `yaml:"profile"`
-	Title      string             `yaml:"title"`
+	Name       string             `yaml:"profile" jsonschema:"required"`
+	Title      string             `yaml:"title" jsonschema:"required"`
 	Summary    string             `yaml:"summary,omitempty"`
-	Detect     *Condition         `yaml:"detect"`
+	Detect     *Condition         `yaml:"detect" jsonschema:"required"`
 	Settings   map[string]Setting `yaml:"settings,omitempty"`
 	Identity   Identity           `yaml:"identity,omitempty"`
 	Quiesce    Quiesce            `yaml:"quiesce,omitempty"`
-	Components []Component        `yaml:"components"`
+	Components []Component        `yaml:"components" jsonschema:"required"`
 	Notices    []Notice           `yaml:"notices,omitempty"`
-	Recovery   Recovery           `yaml:"recovery"`
+	Recovery   Recovery           `yaml:"recovery" jsonschema:"required"`
 
 	Source string `yaml:"-"` // file the profile was read from, for messages
 	Text   []byte `yaml:"-"` // its bytes, kept in every recovery point
+}
+
+// Digest is the SHA-256 of the profile's text, in hex.
+func (p *Profile) Digest() string {
+	sum := sha256.Sum256(p.Text)
+	return hex.EncodeToString(sum[:])
+}
+
+// Component finds a component by name.
+func (p *Profile) Component(name string) (Component, bool) {
+	for _, c := range p.Components {
+		if c.Name == name {
+			return c, true
+		}
+	}
+	return Component{}, false
+}
+
+// Public returns the settings that may be recorded and shown: those that the
+// profile knows and does not call secret.
+func (p *Profile) Public(settings map[string]string) map[string]string {
+	out := map[string]string{}
+	for name, value := range settings {
+		if s, ok := p.Settings[name]; ok && !s.Secret {
+			out[name] = value
+		}
+	}
+	return out
 }
 
 // Importance says whether a system can be recovered without a component.
@@ -44,16 +78,16 @@ const (
 
 // Component is a part captured and restored as a unit.
 type Component struct {
-	Name       string     `yaml:"name"`
-	Kind       string     `yaml:"kind"`
-	Title      string     `yaml:"title,omitempty"`
-	Importance Importance `yaml:"importance"`
-	Capture    Capture    `yaml:"capture,omitempty"` // default: quiesced
-	Loss       string     `yaml:"loss"`              // what is gone without it
-	Regain     string     `yaml:"regain,omitempty"`  // how an optional part comes back without a backup, say by mirroring again
-	Secret     bool       `yaml:"secret,omitempty"`  // never readable by others than root once restored aside
-	Needs      []string   `yaml:"needs,omitempty"`   // components restored before this one
-	When       string     `yaml:"when,omitempty"`    // expr over settings and facts
+	Name       string     `yaml:"name" jsonschema:"required"`
+	Kind       string     `yaml:"kind" jsonschema:"required"`
+	Title      string     `yaml:"title,omitempty"` // default: the name
+	Importance Importance `yaml:"importance" jsonschema:"required,enum=critical,enum=recommended,enum=optional"`
+	Capture    Capture    `yaml:"capture,omitempty" jsonschema:"enum=quiesced,enum=live"` // default: quiesced
+	Loss       string     `yaml:"loss" jsonschema:"required"`                             // what is gone without it
+	Regain     string     `yaml:"regain,omitempty"`                                       // how an optional part comes back without a backup, say by mirroring again
+	Secret     bool       `yaml:"secret,omitempty"`                                       // never readable by others than root once restored aside
+	Needs      []string   `yaml:"needs,omitempty"`                                        // components restored before this one
+	When       string     `yaml:"when,omitempty"`                                         // expr over settings and facts
 
 	// Options are the kind's own keys, decoded into what the Registry's Kind
 	// gave; nil until loaded.
@@ -61,38 +95,53 @@ type Component struct {
 	Line    int `yaml:"-"`
 }
 
-// Quiesce says how a system is stopped for capture and started again.
-// Each entry is an argument list split on spaces (quotes are honoured).
+// Quiesce says how a system is stopped for capture and started again. The
+// conditions of stop and start are both decided before anything is stopped, so a
+// start may depend on what runs then.
 type Quiesce struct {
-	Stop    []string  `yaml:"stop,omitempty"`
-	Start   []string  `yaml:"start,omitempty"`
+	Stop    []Command `yaml:"stop,omitempty"`
+	Start   []Command `yaml:"start,omitempty"`
 	WaitFor []WaitFor `yaml:"wait_for,omitempty"` // the product's own running jobs
 	// Running is true while the system runs; nothing is stopped or started
-	// when it was not running before.
+	// when it was not running before. Without it the system counts as running.
 	Running *Condition `yaml:"running,omitempty"`
 	// Hold keeps the system stopped, across reboots too, while a recovery is
 	// not finished; Release is its reverse.
-	Hold    []string `yaml:"hold,omitempty"`
-	Release []string `yaml:"release,omitempty"`
+	Hold    []Command `yaml:"hold,omitempty"`
+	Release []Command `yaml:"release,omitempty"`
 }
+
+// Command is one program call. In YAML it is a line split on spaces, without any
+// quoting; a list of arguments; or a mapping of run and when.
+type Command struct {
+	Run  []string `yaml:"run" jsonschema:"required"`
+	When string   `yaml:"when,omitempty"` // expr over settings, facts and the machine
+	Line int      `yaml:"-"`
+}
+
+// String is the command for people, with its ${settings}.
+func (c Command) String() string { return strings.Join(c.Run, " ") }
 
 // WaitFor is a running job that must end before the system is stopped.
 type WaitFor struct {
-	Lock    string `yaml:"lock"`              // pid file; a dead pid counts as no job
+	// Lock is a file that holds a pid; a dead pid counts as no job.
+	Lock string `yaml:"lock" jsonschema:"required"`
+	// Program must occur in the command line of that pid, so that another
+	// process that was given the same number is not waited for.
+	Program string `yaml:"program,omitempty"`
 	Title   string `yaml:"title,omitempty"`   // what is waited for
 	Timeout string `yaml:"timeout,omitempty"` // Go duration; default 4h
 }
 
 // Notice is something worth telling in a review, a backup or a recovery.
 type Notice struct {
-	When *Condition `yaml:"when"`
-	Say  string     `yaml:"say"`
+	When *Condition `yaml:"when" jsonschema:"required"`
+	Say  string     `yaml:"say" jsonschema:"required"`
 	Hint string     `yaml:"hint,omitempty"`
 }
 
 // Identity names what must agree between a recovery point and the machine it
-// is restored to. Facts are named values; hostname, os and addresses are always
-// there.
+// is restored to. Facts are named values; those of HostFacts are always there.
 type Identity struct {
 	Facts     map[string]Setting `yaml:"facts,omitempty"` // e.g. version, line, schema
 	MustMatch []string           `yaml:"must_match,omitempty"`
@@ -112,19 +161,39 @@ type Recovery struct {
 	Verify      []Step `yaml:"verify,omitempty"`
 }
 
+// Stage is one part of a recovery.
+type Stage struct {
+	Name  string
+	Steps []Step
+}
+
+// Stages lists the stages in their order, also empty ones.
+func (r Recovery) Stages() []Stage {
+	return []Stage{
+		{"prepare", r.Prepare},
+		{"restore", r.Restore},
+		{"repair", r.Repair},
+		{"start", r.Start},
+		{"synchronize", r.Synchronize},
+		{"verify", r.Verify},
+	}
+}
+
 // Step is one typed step of a recovery. The YAML mapping has exactly one key
 // that names a registered step type; what stands under it is that type's
 // options, and the keys below are common to all.
 type Step struct {
-	Type    string     `yaml:"-"`
-	Options any        `yaml:"-"`
-	ID      string     `yaml:"id,omitempty"`    // default: type and target
-	Title   string     `yaml:"title,omitempty"` // default: made by the type
-	Needs   []string   `yaml:"needs,omitempty"` // ids of steps; default: the step before
-	When    string     `yaml:"when,omitempty"`  // expr over settings, facts and point
-	Done    *Condition `yaml:"done,omitempty"`  // how to see that it happened
-	Repeat  string     `yaml:"repeat,omitempty"`
-	Warn    bool       `yaml:"warn,omitempty"` // a failure is a warning
-	Drill   *Step      `yaml:"drill,omitempty"`
-	Line    int        `yaml:"-"`
+	Type    string `yaml:"-"`
+	Options any    `yaml:"-"`
+	ID      string `yaml:"id,omitempty"`    // default: type and target
+	Title   string `yaml:"title,omitempty"` // default: made by the type
+	// Needs are ids given in the same stage. Without the key a step needs the
+	// one before it; an empty list frees it to run beside others.
+	Needs  []string   `yaml:"needs,omitempty"`
+	When   string     `yaml:"when,omitempty"` // expr over settings, facts, point and the machine
+	Done   *Condition `yaml:"done,omitempty"` // how to see that it happened
+	Repeat string     `yaml:"repeat,omitempty" jsonschema:"enum=ask,enum=safe"`
+	Warn   bool       `yaml:"warn,omitempty"`  // a failure is a warning
+	Drill  *Step      `yaml:"drill,omitempty"` // what stands for it where the outside world is out of reach
+	Line   int        `yaml:"-"`
 }

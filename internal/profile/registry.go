@@ -7,7 +7,8 @@ import (
 )
 
 // Registry tells the loader which kinds, step types, predicates and value
-// sources exist. The command line fills it once; it is read-only afterwards.
+// sources exist. The command line fills it once; it is read-only afterwards and
+// then safe for concurrent use.
 type Registry struct {
 	Kinds      map[string]Definition
 	Steps      map[string]Definition
@@ -16,12 +17,37 @@ type Registry struct {
 	Compares   map[string]string // comparison name → summary
 }
 
-// Definition is what the loader needs of a component kind or step type.
+// NewRegistry returns a registry that holds the predicates and sources of this
+// package and nothing else.
+func NewRegistry() *Registry {
+	return &Registry{
+		Kinds:      map[string]Definition{},
+		Steps:      map[string]Definition{},
+		Predicates: Predicates(),
+		Sources:    Sources(),
+		Compares:   map[string]string{},
+	}
+}
+
+// Definition is what the loader needs of a component kind, step type, predicate
+// or source.
 type Definition struct {
 	Summary string
-	// Options returns a pointer to a fresh, zero options value that the YAML is
-	// decoded into. A Validate() error method on it is called afterwards.
+	// Options returns a pointer to a fresh, zero options struct that the YAML is
+	// decoded into by its yaml tags. The field tagged short:"true" takes a value
+	// that is not a mapping; jsonschema:"required" and "enum=…" are enforced. A
+	// Validate() error method on it is called afterwards. Texts keep their
+	// ${settings}; ExpandOptions replaces them later, so a field that may hold
+	// one must be text. Keys named like paths (see pathKeys) must be absolute.
 	Options func() any
+	// Restores says that a step of this type brings back the components that its
+	// options refer to.
+	Restores bool
+}
+
+// ComponentRefs is implemented by options that name components of the profile.
+type ComponentRefs interface {
+	ComponentNames() []string
 }
 
 // Scope is what conditions, sources and ${…} expansions may look at.
@@ -35,13 +61,16 @@ type Scope struct {
 // Predicate decides one key of a condition, say file: or package:.
 type Predicate struct {
 	Definition
-	// Holds decides; why says what was seen, for people.
+	// Holds decides; why says what was seen, for people. Options have had
+	// their ${settings} expanded. An error means that it cannot be decided, not
+	// that it does not hold.
 	Holds func(ctx context.Context, scope Scope, options any) (holds bool, why string, err error)
 }
 
 // Source reads one setting from the system's own configuration, say ini:.
 type Source struct {
 	Definition
-	// Read returns the value; ok is false when the configuration does not hold it.
+	// Read returns the value; ok is false when the configuration does not hold
+	// it. Options have had their ${settings} expanded.
 	Read func(ctx context.Context, scope Scope, options any) (value string, ok bool, err error)
 }
