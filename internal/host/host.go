@@ -50,3 +50,18 @@ func (h *Host) Path(path string) (string, error) {
 	}
 	return p, nil
 }
+
+// Entry returns where the directory entry at the machine's absolute path
+// stands for this process: symbolic links of its parents are resolved, also of
+// parents that are missing in part, and the entry itself is not followed.
+func (h *Host) Entry(path string) (string, error) {
+	path = filepath.Clean("/" + path)
+	if path == "/" {
+		return h.root, nil
+	}
+	dir, err := securejoin.SecureJoin(h.root, filepath.Dir(path))
+	if err != nil {
+		return "", fmt.Errorf("resolve %s below %s: %w", filepath.Dir(path), h.root, err)
+	}
+	return filepath.Join(dir, filepath.Base(path)), nil
+}
