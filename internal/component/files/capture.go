@@ -1,0 +1,134 @@
+package files
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+	"syscall"
+	"unicode/utf8"
+
+	"lifeboat/internal/component"
+	"lifeboat/internal/component/aside"
+	"lifeboat/internal/repository"
+)
+
+// Detail is what the kind keeps in the manifest.
+type Detail struct {
+	Exclude []string          `json:"exclude,omitempty"` // patterns in force at capture
+	Others  []string          `json:"others,omitempty"`  // paths left to other components
+	Links   map[string]string `json:"links,omitempty"`   // declared path that is a link → captured target
+	Odd     []aside.Name      `json:"odd,omitempty"`     // captured paths that are not UTF-8, quoted
+	Trees   []Tree            `json:"trees,omitempty"`
+}
+
+// Inspect counts what is there.
+func (c *Component) Inspect(ctx context.Context) (component.Inspection, error) {
+	var in component.Inspection
+	paths, missing, err := Expand(c.env.Host, c.options.Paths)
+	if err != nil {
+		return in, fmt.Errorf("component %s: %w", c.spec.Name, err)
+	}
+	f := c.filter()
+	links, err := c.follow(paths, f)
+	if err != nil {
+		return in, fmt.Errorf("component %s: %w", c.spec.Name, err)
+	}
+	paths = outermost(append(paths, slices.Collect(maps.Values(links))...))
+	in.Present, in.Paths = len(paths) > 0, paths
+	if len(paths) > 0 && !c.options.MissingOK {
+		for _, m := range missing {
+			if hasMeta(m) {
+				continue
+			}
+			in.Warnings = append(in.Warnings, m+" is not there")
+		}
+	}
+	linked := map[[2]uint64]bool{}
+	for _, path := range paths {
+		err := Walk(ctx, c.env.Host, path, f, func(_ string, info fs.FileInfo, _ string) error {
+			in.Items++
+			st := info.Sys().(*syscall.Stat_t)
+			id := [2]uint64{uint64(st.Dev), st.Ino}
+			if info.Mode().IsRegular() && !(st.Nlink > 1 && linked[id]) {
+				in.Bytes += info.Size()
+				linked[id] = st.Nlink > 1
+			}
+			return nil
+		})
+		if err != nil {
+			return in, fmt.Errorf("component %s: %w", c.spec.Name, err)
+		}
+	}
+	return in, nil
+}
+
+// Capture stores every path that is there.
+func (c *Component) Capture(ctx context.Context, sink component.Sink) (component.Captured, error) {
+	captured, detail, err := c.CaptureFiles(ctx, sink)
+	captured.Detail = detail
+	return captured, err
+}
+
+// CaptureFiles is Capture for kinds that add to the Detail.
+func (c *Component) CaptureFiles(ctx context.Context, sink component.Sink) (component.Captured, Detail, error) {
+	var got component.Captured
+	var detail Detail
+	fail := func(err error) (component.Captured, Detail, error) {
+		return component.Captured{}, Detail{}, fmt.Errorf("component %s: %w", c.spec.Name, err)
+	}
+	paths, missing, err := Expand(c.env.Host, c.options.Paths)
+	if err != nil {
+		return fail(err)
+	}
+	for _, m := range missing {
+		if !c.options.MissingOK && !hasMeta(m) {
+			return fail(&fs.PathError{Op: "capture", Path: m, Err: fs.ErrNotExist})
+		}
+	}
+	if len(paths) == 0 && !c.options.MissingOK {
+		return fail(&fs.PathError{Op: "capture", Path: strings.Join(missing, ", "), Err: fs.ErrNotExist})
+	}
+	f := c.filter()
+	detail.Exclude, detail.Others = f.Patterns, f.Others
+	if detail.Links, err = c.follow(paths, f); err != nil {
+		return fail(err)
+	}
+	paths = outermost(append(paths, slices.Collect(maps.Values(detail.Links))...))
+	root := c.env.Host.Root()
+	if root == "/" {
+		root = ""
+	}
+	for _, path := range paths {
+		stats, err := sink.AddPath(ctx, path, repository.PathOptions{
+			Root:    root,
+			Exclude: func(p string) bool { return p != path && f.Excluded(p) },
+		})
+		if err != nil {
+			return fail(fmt.Errorf("store %s: %w", path, err))
+		}
+		got.Bytes += stats.Bytes
+		got.Items += stats.Files + stats.Dirs + stats.Other
+		got.Warnings = append(got.Warnings, stats.Warnings...)
+		if utf8.ValidString(path) {
+			got.Paths = append(got.Paths, path)
+		} else {
+			detail.Odd = append(detail.Odd, aside.Name(path))
+		}
+		tree, err := c.tree(ctx, path, f)
+		if err != nil {
+			return fail(fmt.Errorf("look at %s after storing it: %w", path, err))
+		}
+		detail.Trees = append(detail.Trees, tree)
+	}
+	return got, detail, nil
+}
+
+// tree describes the live tree at path as Check wants to find it.
+func (c *Component) tree(ctx context.Context, path string, f Filter) (Tree, error) {
+	d := newDigester(c.env.Host)
+	err := Walk(ctx, c.env.Host, path, f, d.add)
+	return d.tree(path), err
+}

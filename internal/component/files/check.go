@@ -1,0 +1,114 @@
+package files
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+
+	"lifeboat/internal/component"
+	"lifeboat/internal/profile"
+)
+
+// Check compares what is on the machine with what was captured: existence,
+// types, sizes, times, and owners by name, and the content of small trees.
+func (c *Component) Check(ctx context.Context, record component.Record) ([]component.Check, error) {
+	var detail Detail
+	if err := json.Unmarshal(record.Detail, &detail); err != nil {
+		return nil, fmt.Errorf("component %s: read its record: %w", c.spec.Name, err)
+	}
+	f := c.filter(Filter{Patterns: detail.Exclude, Others: detail.Others})
+	var checks []component.Check
+	for _, want := range detail.Trees {
+		path := want.Path
+		if strings.HasPrefix(path, `"`) {
+			plain, err := strconv.Unquote(path)
+			if err != nil {
+				return nil, fmt.Errorf("component %s: path %s in its record: %w", c.spec.Name, path, err)
+			}
+			path = plain
+		}
+		found, err := c.tree(ctx, path, f)
+		if errors.Is(err, fs.ErrNotExist) {
+			checks = append(checks, component.Check{
+				Name: c.spec.Name + ": " + want.Path, Expected: want.summary(), Found: "not there",
+				Hint: "restore the component " + c.spec.Name,
+			})
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("component %s: check %s: %w", c.spec.Name, want.Path, err)
+		}
+		checks = append(checks, c.compare(record, want, found)...)
+	}
+	return checks, nil
+}
+
+func (c *Component) compare(record component.Record, want, found Tree) []component.Check {
+	content := component.Check{Name: c.spec.Name + ": " + want.Path, OK: true, Expected: want.summary(), Found: found.summary()}
+	switch {
+	case want.Entries != found.Entries:
+		content.OK = false
+		content.Hint = "entries differ" + differing(want, found)
+	case want.Content != "" && found.Content != "" && want.Content != found.Content:
+		content.OK = false
+		content.Hint = "the content of a file differs"
+	case want.Times != found.Times:
+		content.OK, content.Warning = false, true
+		content.Hint = "files were modified at other times; their names and sizes are as recorded"
+	}
+	if !content.OK && record.Capture == profile.Live {
+		content.Warning = true
+		content.Hint += "; it was captured while the system ran, so it may have changed meanwhile"
+	}
+	if !content.OK && c.options.InPlace && found.Items >= want.Items {
+		content.Warning = true
+		content.Hint += "; it was restored over what was there, which may have had more files"
+	}
+	owners := component.Check{Name: c.spec.Name + ": owners and permissions of " + want.Path, OK: true}
+	if want.Entries == found.Entries && want.Owners != found.Owners {
+		owners.OK, owners.Warning = false, true
+		owners.Expected, owners.Found = "as recorded, by name", "different"
+		owners.Hint = "compare the accounts of this machine with those of the recovery point"
+	}
+	return []component.Check{content, owners}
+}
+
+func (t Tree) summary() string {
+	return fmt.Sprintf("%s entries, %s", humanize.Comma(t.Items), humanize.IBytes(uint64(t.Bytes)))
+}
+
+// differing names the children that differ, as far as that is known.
+func differing(want, found Tree) string {
+	if want.Children == nil || found.Children == nil {
+		return ""
+	}
+	var at []string
+	for name, sum := range want.Children {
+		switch have, ok := found.Children[name]; {
+		case !ok:
+			at = append(at, name+" (missing)")
+		case have != sum:
+			at = append(at, name)
+		}
+	}
+	for name := range found.Children {
+		if _, ok := want.Children[name]; !ok {
+			at = append(at, name+" (new)")
+		}
+	}
+	slices.Sort(at)
+	if len(at) == 0 {
+		return ""
+	}
+	if len(at) > maxListed {
+		at = append(at[:maxListed], fmt.Sprintf("and %d more", len(at)-maxListed))
+	}
+	return " in " + strings.Join(at, ", ")
+}

@@ -1,0 +1,153 @@
+// Package files is the component kind for files and directory trees that are
+// put back as they were. What is present is set aside by renaming inside its
+// mount, or, for large optional trees, replaced file by file. Merging the
+// content of files belongs to package configuration; no product may enter here.
+package files
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
+
+	"lifeboat/internal/component"
+	"lifeboat/internal/component/aside"
+	"lifeboat/internal/profile"
+)
+
+// Options are the kind's keys in a profile.
+type Options struct {
+	// Paths are absolute; the patterns of doublestar (*, **, ?, [a-z], {a,b})
+	// may be used. A backslash takes a pattern character's meaning away.
+	Paths []string `yaml:"paths" json:"paths"`
+	// Exclude leaves entries out of capture and restore. A pattern that begins
+	// with a slash is matched against the whole path, another one against its
+	// end; what matches a directory holds for everything below it.
+	Exclude []string `yaml:"exclude,omitempty" json:"exclude,omitempty"`
+	// InPlace restores file by file over what is there, which takes no second
+	// copy's space and cannot be rolled back. Files that the recovery point
+	// does not have stay.
+	InPlace bool `yaml:"in_place,omitempty" json:"in_place,omitempty"`
+	// MissingOK makes a path that is not on the machine no error.
+	MissingOK bool `yaml:"missing_ok,omitempty" json:"missing_ok,omitempty"`
+}
+
+// Validate checks what a profile says.
+func (o *Options) Validate() error {
+	if len(o.Paths) == 0 {
+		return errors.New("paths: at least one path is needed")
+	}
+	return errors.Join(ValidatePatterns("paths", o.Paths, true), ValidatePatterns("exclude", o.Exclude, false))
+}
+
+// ValidatePatterns checks path patterns of a profile's key. Settings, ${…}, may
+// still stand in them.
+func ValidatePatterns(key string, patterns []string, absolute bool) error {
+	for _, p := range patterns {
+		switch {
+		case p == "":
+			return fmt.Errorf("%s: an entry is empty", key)
+		case absolute && !strings.HasPrefix(p, "/") && !strings.HasPrefix(p, "${"):
+			return fmt.Errorf("%s: %q is not an absolute path", key, p)
+		case absolute && filepath.Clean(p) == "/":
+			return fmt.Errorf("%s: the whole root file system cannot be one component", key)
+		case strings.Contains("/"+p+"/", "/../"):
+			return fmt.Errorf("%s: %q must not contain ..", key, p)
+		case !doublestar.ValidatePattern(p) && !strings.Contains(p, "${"):
+			return fmt.Errorf("%s: %q is not a valid pattern", key, p)
+		}
+	}
+	return nil
+}
+
+// Kind describes the kind to the registry.
+func Kind() component.Kind {
+	return component.Kind{
+		Name: "files",
+		Definition: profile.Definition{
+			Summary: "files and directory trees, put back as they were",
+			Options: func() any { return new(Options) },
+		},
+		New: func(env component.Env, spec profile.Component) (component.Component, error) {
+			options, ok := spec.Options.(*Options)
+			if !ok {
+				return nil, fmt.Errorf("component %s: options of kind files are missing", spec.Name)
+			}
+			return New(env, spec, *options)
+		},
+	}
+}
+
+// Component is one set of paths of one system.
+type Component struct {
+	env     component.Env
+	spec    profile.Component
+	options Options
+}
+
+// New makes the component for other kinds, whose content is files too.
+func New(env component.Env, spec profile.Component, options Options) (*Component, error) {
+	if env.Host == nil {
+		return nil, fmt.Errorf("component %s: no host given", spec.Name)
+	}
+	for i, p := range options.Paths {
+		if !filepath.IsAbs(p) || filepath.Clean(p) == "/" || strings.Contains(p+"/", "/../") {
+			return nil, fmt.Errorf("component %s: path %q is not an absolute path below /", spec.Name, p)
+		}
+		if !doublestar.ValidatePattern(p) {
+			return nil, fmt.Errorf("component %s: path %q is not a valid pattern", spec.Name, p)
+		}
+		options.Paths[i] = strings.TrimRight(p, "/")
+	}
+	for _, p := range options.Exclude {
+		if !doublestar.ValidatePattern(p) {
+			return nil, fmt.Errorf("component %s: exclude %q is not a valid pattern", spec.Name, p)
+		}
+	}
+	return &Component{env: env, spec: spec, options: options}, nil
+}
+
+// Rollback brings back what Restore set aside. Of a component restored in place
+// nothing is undone.
+func (c *Component) Rollback(ctx context.Context) error {
+	if c.options.InPlace {
+		return ctx.Err()
+	}
+	s, err := c.session()
+	if err != nil {
+		return err
+	}
+	if err := s.Rollback(ctx); err != nil {
+		return fmt.Errorf("component %s: roll back: %w", c.spec.Name, err)
+	}
+	return nil
+}
+
+// Discard removes what Restore set aside.
+func (c *Component) Discard(ctx context.Context) error {
+	if c.options.InPlace {
+		return ctx.Err()
+	}
+	s, err := c.session()
+	if err != nil {
+		return err
+	}
+	if err := s.Discard(ctx); err != nil {
+		return fmt.Errorf("component %s: discard: %w", c.spec.Name, err)
+	}
+	return nil
+}
+
+func (c *Component) session() (*aside.Session, error) {
+	if c.env.State == "" {
+		return nil, fmt.Errorf("component %s: no state directory given", c.spec.Name)
+	}
+	s, err := aside.Open(c.env.Host, c.env.State, c.env.Run, c.spec.Name)
+	if err != nil {
+		return nil, fmt.Errorf("component %s: %w", c.spec.Name, err)
+	}
+	return s, nil
+}

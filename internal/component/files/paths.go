@@ -1,0 +1,209 @@
+package files
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/bmatcuk/doublestar/v4"
+
+	"lifeboat/internal/component/aside"
+	"lifeboat/internal/host"
+)
+
+// Expand finds the paths of the machine that patterns stand for, without those
+// below another one, sorted. Missing are the patterns without any match.
+func Expand(h *host.Host, patterns []string) (found, missing []string, err error) {
+	for _, pattern := range patterns {
+		matches, err := glob(h, pattern)
+		if err != nil {
+			return nil, nil, err
+		}
+		if len(matches) == 0 {
+			missing = append(missing, pattern)
+		}
+		found = append(found, matches...)
+	}
+	return outermost(found), missing, nil
+}
+
+func glob(h *host.Host, pattern string) ([]string, error) {
+	if !hasMeta(pattern) {
+		path := literal(pattern)
+		entry, err := h.Entry(path)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := os.Lstat(entry); err != nil {
+			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+				return nil, nil
+			}
+			return nil, fmt.Errorf("look for %s: %w", path, err)
+		}
+		return []string{path}, nil
+	}
+	base, rest := doublestar.SplitPattern(pattern)
+	base = literal(base)
+	real, err := h.Path(base)
+	if err != nil {
+		return nil, err
+	}
+	names, err := doublestar.Glob(os.DirFS(real), rest, doublestar.WithNoFollow())
+	if err != nil {
+		return nil, fmt.Errorf("look for %s: %w", pattern, err)
+	}
+	var matches []string
+	for _, n := range names {
+		if !strings.HasPrefix(filepath.Base(n), aside.Prefix) {
+			matches = append(matches, filepath.Join(base, n))
+		}
+	}
+	return matches, nil
+}
+
+// hasMeta tells whether a pattern has a character with a meaning.
+func hasMeta(pattern string) bool {
+	for i := 0; i < len(pattern); i++ {
+		switch pattern[i] {
+		case '\\':
+			i++
+		case '*', '?', '[', '{':
+			return true
+		}
+	}
+	return false
+}
+
+// literal takes the escapes out of a pattern without meta characters.
+func literal(pattern string) string {
+	var out strings.Builder
+	for i := 0; i < len(pattern); i++ {
+		if pattern[i] == '\\' && i+1 < len(pattern) {
+			i++
+		}
+		out.WriteByte(pattern[i])
+	}
+	return filepath.Clean(out.String())
+}
+
+// outermost sorts paths and drops those that are below another one.
+func outermost(paths []string) []string {
+	paths = slices.Clone(paths)
+	slices.SortFunc(paths, func(a, b string) int {
+		// A directory has to come right before what is in it.
+		return strings.Compare(strings.ReplaceAll(a, "/", "\x00"), strings.ReplaceAll(b, "/", "\x00"))
+	})
+	var kept []string
+	for _, p := range paths {
+		if len(kept) == 0 || !aside.Below(p, kept[len(kept)-1]) {
+			kept = append(kept, p)
+		}
+	}
+	return kept
+}
+
+// Filter decides which entries belong to a component.
+type Filter struct {
+	Patterns []string // as in Options.Exclude
+	Others   []string // paths of other components
+}
+
+// Excluded tells whether the entry at an absolute path is left out. It looks at
+// the entry alone: who walks does not descend into an excluded directory.
+func (f Filter) Excluded(path string) bool {
+	base := filepath.Base(path)
+	if strings.HasPrefix(base, aside.Prefix) {
+		return true
+	}
+	if slices.Contains(f.Others, path) {
+		return true
+	}
+	for _, pattern := range f.Patterns {
+		if !strings.HasPrefix(pattern, "/") {
+			pattern = "/**/" + pattern
+		}
+		if ok, _ := doublestar.Match(strings.TrimRight(pattern, "/"), path); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// ExcludedBelow is Excluded for a path that was not walked to from root: an
+// excluded directory between them counts too.
+func (f Filter) ExcludedBelow(path, root string) bool {
+	for p := path; len(p) > len(root); p = filepath.Dir(p) {
+		if f.Excluded(p) {
+			return true
+		}
+	}
+	return false
+}
+
+// filter is the component's own, with what was left out at capture as well:
+// what is not in the point must not be taken away at restore.
+func (c *Component) filter(also ...Filter) Filter {
+	f := Filter{Patterns: slices.Clone(c.options.Exclude)}
+	for _, other := range c.env.Exclude {
+		other = filepath.Clean(other)
+		// A component that has the same path, or one above, does not own ours.
+		mine := func(pattern string) bool { return !hasMeta(pattern) && aside.Below(literal(pattern), other) }
+		if !slices.ContainsFunc(c.options.Paths, mine) {
+			f.Others = append(f.Others, other)
+		}
+	}
+	for _, more := range also {
+		f.Patterns = append(f.Patterns, more.Patterns...)
+		f.Others = append(f.Others, more.Others...)
+	}
+	slices.Sort(f.Others)
+	f.Others = slices.Compact(f.Others)
+	slices.Sort(f.Patterns)
+	f.Patterns = slices.Compact(f.Patterns)
+	return f
+}
+
+// follow finds where declared paths lead that are symbolic links, so that not
+// only the link is captured. The result maps links to their direct targets.
+func (c *Component) follow(paths []string, f Filter) (map[string]string, error) {
+	links := map[string]string{}
+	for _, path := range paths {
+		if !slices.ContainsFunc(c.options.Paths, func(p string) bool { return !hasMeta(p) && literal(p) == path }) {
+			continue
+		}
+		for range 16 {
+			entry, err := c.env.Host.Entry(path)
+			if err != nil {
+				return nil, err
+			}
+			target, err := os.Readlink(entry)
+			if err != nil {
+				break
+			}
+			target = resolve(path, target)
+			there, err := c.env.Host.Entry(target)
+			if err != nil {
+				return nil, err
+			}
+			if _, err := os.Lstat(there); err != nil || target == "/" || f.ExcludedBelow(target, "/") {
+				break
+			}
+			links[path] = target
+			path = target
+		}
+	}
+	return links, nil
+}
+
+// resolve is the path that a link's target names.
+func resolve(link, target string) string {
+	if filepath.IsAbs(target) {
+		return filepath.Clean(target)
+	}
+	return filepath.Join(filepath.Dir(link), target)
+}
