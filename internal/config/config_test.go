@@ -1,0 +1,216 @@
+package config
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+const good = `
+repositories:
+  - name: main
+    url: /srv/lifeboat
+    password: {file: /etc/lifeboat/password}
+  - name: away
+    url: sftp:backup@example.org:/lifeboat
+    password: {command: [pass, show, lifeboat]}
+systems:
+  - name: smt1
+    profile: smt
+    repositories: [main, away]
+    settings: {mirror_to: "/data/my repo", count: 1}
+    components: {package-tree: true, logs: false}
+`
+
+func TestParse(t *testing.T) {
+	c, err := Parse("lifeboat.yaml", []byte(good))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.StateDir != DefaultStateDir {
+		t.Errorf("state_dir: %s", c.StateDir)
+	}
+	s, ok := c.System("smt1")
+	if !ok || s.Settings["mirror_to"] != "/data/my repo" || s.Settings["count"] != "1" || !s.Components["package-tree"] || s.Components["logs"] {
+		t.Errorf("system: %+v", s)
+	}
+	if r, ok := c.Repository("away"); !ok || len(r.Password.Command) != 3 || r.Line != 6 {
+		t.Errorf("repository: %+v", r)
+	}
+	if got := c.SystemNames(); len(got) != 1 || got[0] != "smt1" {
+		t.Errorf("names: %v", got)
+	}
+}
+
+func TestParseProblems(t *testing.T) {
+	tests := []struct{ name, old, new, want string }{
+		{"unknown key", "profile: smt", "profil: smt", "lifeboat.yaml:11: unknown key profil; did you mean profile?"},
+		{"unknown repository", "[main, away]", "[mian]", "system smt1: unknown repository mian; did you mean main?"},
+		{"two ways to a password", "{file: /etc/lifeboat/password}", "{file: /x, env: Y}", "password needs exactly one of"},
+		{"password in the open", "{file: /etc/lifeboat/password}", "secret", "must be a mapping"},
+		{"no password", "    password: {file: /etc/lifeboat/password}\n", "", "password is missing"},
+		{"relative password file", "/etc/lifeboat/password", "password", `password file "password" is not absolute`},
+		{"credential path", "{file: /etc/lifeboat/password}", "{credential: ../x}", "is a name, not a path"},
+		{"relative directory", "url: /srv/lifeboat", "url: srv/lifeboat", `the directory "srv/lifeboat" is not absolute`},
+		{"twice", "name: away", "name: main", "repository main is there twice; the first is in line 3"},
+		{"name", "name: smt1", "name: 'a b'", `system name "a b" may only hold`},
+		{"choice", "package-tree: true", "package-tree: yes", `package-tree: "yes" must be true or false`},
+		{"state", "systems:", "state_dir: here\nsystems:", `state_dir "here" is not absolute`},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			text := strings.Replace(good, test.old, test.new, 1)
+			if text == good {
+				t.Fatal("the test changes nothing")
+			}
+			_, err := Parse("lifeboat.yaml", []byte(text))
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("want %q, got %v", test.want, err)
+			}
+		})
+	}
+}
+
+func TestWriteThenLoad(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "new", "lifeboat.yaml")
+	want := &Config{
+		Repositories: []Repository{{Name: "main", URL: "/srv/a b: #c", Password: Password{File: "/etc/lifeboat/password"}}},
+		Systems: []System{
+			{Name: "smt", Profile: "smt", Repositories: []string{"main"}, Settings: map[string]string{"x": "yes", "y": "a: b # c\n"}, Components: map[string]bool{"package-tree": true}},
+			{Name: "rmt", Profile: "rmt"},
+		},
+		StateDir: "/var/lib/lifeboat",
+	}
+	if err := Write(file, want); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(file)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	got, err := Load(file)
+	if err != nil {
+		text, _ := os.ReadFile(file)
+		t.Fatalf("%v\n%s", err, text)
+	}
+	for i := range got.Repositories {
+		got.Repositories[i].Line = 0
+	}
+	for i := range got.Systems {
+		got.Systems[i].Line = 0
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	if err := Write(file, want); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("an existing file: %v", err)
+	}
+	if _, err := Parse("x", mustFormat(t, &Config{Repositories: want.Repositories, StateDir: "/x"})); err != nil {
+		t.Errorf("without systems: %v", err)
+	}
+}
+
+func mustFormat(t *testing.T, c *Config) []byte {
+	t.Helper()
+	text, err := Format(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func TestLoadRefuses(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := Load(filepath.Join(dir, "none")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("missing file: %v", err)
+	}
+	file := filepath.Join(dir, "lifeboat.yaml")
+	write := func(text string, mode os.FileMode) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(file, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(good, 0o666)
+	if _, err := Load(file); err == nil || !strings.Contains(err.Error(), "chmod go-w") {
+		t.Errorf("writable by all: %v", err)
+	}
+	secret := strings.Replace(good, "sftp:backup@example.org:/lifeboat", "rest:https://me:secret@example.org/x", 1)
+	write(secret, 0o644)
+	if _, err := Load(file); err == nil || !strings.Contains(err.Error(), "lifeboat.yaml:6:") || strings.Contains(err.Error(), "secret") {
+		t.Errorf("password in the URL: %v", err)
+	}
+	write(secret, 0o600)
+	if _, err := Load(file); err != nil {
+		t.Errorf("password in the URL, private file: %v", err)
+	}
+}
+
+func TestPassword(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "password")
+	if err := os.WriteFile(file, []byte("p w\"#'\r\nsecond line\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("LIFEBOAT_TEST_PASSWORD", "from env")
+	t.Setenv("CREDENTIALS_DIRECTORY", dir)
+	for _, test := range []struct {
+		name string
+		from Password
+		want string
+	}{
+		{"file", Password{File: file}, `p w"#'`},
+		{"env", Password{Env: "LIFEBOAT_TEST_PASSWORD"}, "from env"},
+		{"credential", Password{Credential: "password"}, `p w"#'`},
+		{"command", Password{Command: []string{"echo", "from a command"}}, "from a command"},
+	} {
+		got, err := test.from.Read(context.Background())
+		if err != nil || string(got) != test.want {
+			t.Errorf("%s: %q, %v", test.name, got, err)
+		}
+	}
+	empty := filepath.Join(dir, "empty")
+	open := filepath.Join(dir, "open")
+	for name, mode := range map[string]os.FileMode{empty: 0o600, open: 0o644} {
+		text := "x"
+		if name == empty {
+			text = "\n"
+		}
+		if err := os.WriteFile(name, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(name, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, bad := range map[string]Password{
+		"empty file":      {File: empty},
+		"file for all":    {File: open},
+		"missing file":    {File: filepath.Join(dir, "none")},
+		"unset variable":  {Env: "LIFEBOAT_TEST_UNSET"},
+		"failing command": {Command: []string{"false"}},
+		"silent command":  {Command: []string{"true"}},
+		"nothing":         {},
+	} {
+		if got, err := bad.Read(context.Background()); err == nil {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(good)
+	f.Fuzz(func(t *testing.T, text string) {
+		if c, err := Parse("fuzz.yaml", []byte(text)); (c == nil) == (err == nil) {
+			t.Errorf("config %v, error %v", c, err)
+		}
+	})
+}

@@ -1,0 +1,100 @@
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/template"
+
+	"github.com/google/renameio/v2"
+	"go.yaml.in/yaml/v4"
+)
+
+// Write writes a new configuration, with comments for the person who edits it
+// next, readable by its owner only. An existing file is fs.ErrExist and stays.
+func Write(file string, c *Config) error {
+	if _, err := os.Lstat(file); err == nil {
+		return fmt.Errorf("write configuration %s: %w", file, fs.ErrExist)
+	}
+	text, err := Format(c)
+	if err != nil {
+		return err
+	}
+	if _, err := Parse(file, text); err != nil {
+		return fmt.Errorf("write configuration: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return fmt.Errorf("write configuration: %w", err)
+	}
+	if err := renameio.WriteFile(file, text, 0o600, renameio.IgnoreUmask()); err != nil {
+		return fmt.Errorf("write configuration: %w", err)
+	}
+	return nil
+}
+
+// Format returns the text of a configuration file.
+func Format(c *Config) ([]byte, error) {
+	var out bytes.Buffer
+	if err := layout.Execute(&out, c); err != nil {
+		return nil, fmt.Errorf("write configuration: %w", err)
+	}
+	return out.Bytes(), nil
+}
+
+var layout = template.Must(template.New("lifeboat.yaml").Funcs(template.FuncMap{"yaml": flow}).Parse(`# What Lifeboat protects on this machine, and where the recovery points go.
+# Check it with: lifeboat review
+
+repositories:
+{{- range .Repositories}}
+  - name: {{yaml .Name}}
+    # A directory, or sftp:, rest: or s3: as restic writes them.
+    url: {{yaml .URL}}
+    # One of: {file: PATH}, {command: [PROGRAM, ARGUMENT]}, {env: NAME},
+    # {credential: NAME}. Keep a copy outside this machine: without the password
+    # nobody can read the recovery points.
+    password: {{yaml .Password}}
+{{- end}}
+
+systems:
+{{- range .Systems}}
+  - name: {{yaml .Name}}
+    profile: {{yaml .Profile}}
+{{- if .Repositories}}
+    repositories: {{yaml .Repositories}}
+{{- end}}
+    # Settings are read from the system's own configuration. Override one here:
+    # settings: {name: value}
+{{- if .Settings}}
+    settings: {{yaml .Settings}}
+{{- end}}
+    # Take an optional component in (true), or leave another out (false):
+    # components: {name: true}
+{{- if .Components}}
+    components: {{yaml .Components}}
+{{- end}}
+{{- else}} []
+{{- end}}
+
+# Journals, locks and caches.
+state_dir: {{yaml .StateDir}}
+`))
+
+// flow writes a value on one line, quoted where YAML needs it.
+func flow(value any) (string, error) {
+	var node yaml.Node
+	text, err := yaml.Dump(value)
+	if err != nil {
+		return "", err
+	}
+	if err := yaml.Load(text, &node); err != nil {
+		return "", err
+	}
+	if len(node.Content) == 1 && node.Content[0].Kind != yaml.ScalarNode {
+		node.Content[0].Style = yaml.FlowStyle
+	}
+	text, err = yaml.Dump(&node, yaml.WithLineWidth(-1))
+	return strings.TrimSpace(string(text)), err
+}
