@@ -3,3 +3,155 @@
 // restic reads, checks and restores what is written here, and the reverse. No
 // profile, component or recovery point may enter: this room stores trees.
 package repository
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"sync"
+
+	"lifeboat/internal/repository/chunker"
+	"lifeboat/internal/repository/crypto"
+	"lifeboat/internal/storage"
+)
+
+// Options says how a repository is created or opened. The zero value is right
+// for everything but tests.
+type Options struct {
+	// Scrypt is the cost of keys that are made; zero measures this machine, as
+	// restic does: half a second and not more than 60 MB.
+	Scrypt ScryptParams
+	// Hostname and Username stand in keys and locks; empty asks the system.
+	Hostname, Username string
+	// NoLock takes no locks. It is for stores that nobody writes to.
+	NoLock bool
+	// PackSize is the size in bytes at which a pack is closed; 0 is 16 MiB.
+	PackSize int
+}
+
+// ScryptParams are the cost of deriving a key from a password.
+type ScryptParams = crypto.Params
+
+const defaultPackSize = 16 << 20
+
+// Repository is an open repository. It is safe for concurrent use.
+type Repository struct {
+	store  storage.Store
+	opts   Options
+	config Config
+	key    *crypto.Key
+	keyID  ID
+	table  *chunker.Table
+	index  *index
+	locks  lockKeeper
+
+	pending pendingIndex // packs that no index file lists yet
+
+	refresh sync.Mutex // held while index files are read
+	trees   treeCache
+}
+
+// Create makes a new repository in an empty store, with one key.
+// ErrRepositoryExists if there is one already.
+func Create(ctx context.Context, store storage.Store, password []byte, opts Options) (*Repository, error) {
+	if len(password) == 0 {
+		return nil, errors.New("an empty repository password is refused")
+	}
+	_, err := store.Stat(ctx, storage.Handle{Type: storage.Config})
+	if err == nil {
+		return nil, exists(store)
+	}
+	if !errors.Is(err, storage.ErrNotFound) {
+		return nil, fmt.Errorf("create repository at %s: %w", store.Location(), err)
+	}
+	// Keys without a config mean that the config was lost, or that a Create
+	// was interrupted; a second master key would make the data unreadable.
+	var found error
+	err = store.List(ctx, storage.Data, func(storage.Info) error {
+		found = hint(fmt.Errorf("create repository at %s: %w", store.Location(), &DamageError{What: "config file", Err: storage.ErrNotFound}),
+			"the location holds packs but no config file: restore that file from a copy, or choose an empty location")
+		return found
+	})
+	if err != nil {
+		return nil, err
+	}
+	r := newRepository(store, opts)
+	r.config = newConfig()
+	r.key = crypto.Random()
+	if r.keyID, err = r.AddKey(ctx, password); err != nil {
+		return nil, fmt.Errorf("create repository at %s: %w", store.Location(), err)
+	}
+	if err := r.saveConfig(ctx); err != nil {
+		if errors.Is(err, storage.ErrExists) {
+			return nil, errors.Join(exists(store), r.removeFile(ctx, storage.Key, r.keyID))
+		}
+		return nil, fmt.Errorf("create repository at %s: %w", store.Location(), err)
+	}
+	return r, r.setUp()
+}
+
+func exists(store storage.Store) error {
+	return hint(fmt.Errorf("create repository at %s: %w", store.Location(), ErrRepositoryExists),
+		"choose another location, or use the repository that is there")
+}
+
+// Open opens a repository that exists, of version 1 or 2. ErrNoRepository if
+// there is none, ErrWrongPassword if no key fits, ErrDamaged if the config or
+// a key file is not what was written.
+func Open(ctx context.Context, store storage.Store, password []byte, opts Options) (*Repository, error) {
+	r := newRepository(store, opts)
+	_, err := store.Stat(ctx, storage.Handle{Type: storage.Config})
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, hint(fmt.Errorf("open repository at %s: %w", store.Location(), ErrNoRepository),
+			"check the location, or create a repository there")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open repository at %s: %w", store.Location(), err)
+	}
+	if err := r.unlock(ctx, password); err != nil {
+		return nil, fmt.Errorf("open repository at %s: %w", store.Location(), err)
+	}
+	if err := r.loadConfig(ctx); err != nil {
+		return nil, fmt.Errorf("open repository at %s: %w", store.Location(), err)
+	}
+	return r, r.setUp()
+}
+
+func newRepository(store storage.Store, opts Options) *Repository {
+	if opts.Hostname == "" {
+		opts.Hostname, _ = os.Hostname()
+	}
+	if opts.Username == "" {
+		if u, err := user.Current(); err == nil {
+			opts.Username = u.Username
+		}
+	}
+	if opts.PackSize <= 0 {
+		opts.PackSize = defaultPackSize
+	}
+	r := &Repository{store: store, opts: opts, index: newIndex()}
+	r.locks.repo = r
+	return r
+}
+
+func (r *Repository) setUp() error {
+	r.table = chunker.NewTable([]byte(r.config.ID + " " + r.config.ChunkerPolynomial))
+	return nil
+}
+
+// ID is the repository's own identity, 64 hexadecimal digits, the same
+// wherever it is copied to.
+func (r *Repository) ID() string { return r.config.ID }
+
+// Config returns what the config file says.
+func (r *Repository) Config() Config { return r.config }
+
+// Location is where the repository lies, without any secret.
+func (r *Repository) Location() string { return r.store.Location() }
+
+// Close gives up all locks and closes the store.
+func (r *Repository) Close() error {
+	return errors.Join(r.locks.close(), r.store.Close())
+}

@@ -1,0 +1,92 @@
+package repository
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"lifeboat/internal/storage"
+)
+
+var (
+	errMissingBlob = errors.New("no index lists it")
+	errWrongHash   = errors.New("its content does not match its ID")
+)
+
+// loadBlob returns the content of a blob, checked against its ID. Where a blob
+// lies in several packs, a damaged copy is passed over. buf is used when it is
+// large enough.
+func (r *Repository) loadBlob(ctx context.Context, kind BlobType, id ID, buf []byte) ([]byte, error) {
+	p, err := r.locate(ctx, kind, id)
+	if err != nil {
+		return nil, err
+	}
+	data, err := r.readBlob(ctx, p, buf)
+	if err == nil || ctx.Err() != nil {
+		return data, err
+	}
+	for _, other := range r.index.others(kind, id) {
+		if data, otherErr := r.readBlob(ctx, other, buf); otherErr == nil {
+			return data, nil
+		}
+	}
+	return nil, err
+}
+
+// locate finds a blob, reading the index first if that was not done, and again
+// if another process may have written since.
+func (r *Repository) locate(ctx context.Context, kind BlobType, id ID) (place, error) {
+	if p, ok := r.index.lookup(kind, id); ok {
+		return p, nil
+	}
+	if err := r.loadIndex(ctx); err != nil {
+		return place{}, err
+	}
+	if p, ok := r.index.lookup(kind, id); ok {
+		return p, nil
+	}
+	return place{}, hint(&DamageError{What: kind.String() + " blob", ID: id, Err: errMissingBlob},
+		"if an index file was lost or damaged, repairing the index brings it back")
+}
+
+// readBlob reads one blob from one pack.
+func (r *Repository) readBlob(ctx context.Context, p place, buf []byte) ([]byte, error) {
+	limit := uint32(maxDataBlob)
+	if p.blob.kind == TreeBlob {
+		limit = maxTreeBlob
+	}
+	if p.blob.size() > limit || p.blob.length > limit {
+		return nil, p.damage(errTooLarge)
+	}
+	sealed := make([]byte, p.blob.length)
+	err := storage.ReadRange(ctx, r.store, handle(storage.Data, p.pack), sealed, int64(p.blob.offset))
+	if errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrShort) {
+		return nil, p.damage(fmt.Errorf("its pack is missing or cut short: %w", err))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.decodeBlob(p, sealed, buf)
+}
+
+// decodeBlob unseals, decompresses and verifies a blob; sealed is overwritten.
+func (r *Repository) decodeBlob(p place, sealed, buf []byte) ([]byte, error) {
+	plain, err := r.key.Open(sealed)
+	if err != nil {
+		return nil, p.damage(err)
+	}
+	if p.blob.plain != 0 {
+		if plain, err = decompress(buf, plain, int(p.blob.plain)); err != nil {
+			return nil, p.damage(err)
+		}
+	}
+	if Hash(plain) != p.blob.id {
+		return nil, p.damage(errWrongHash)
+	}
+	return plain, nil
+}
+
+func (p place) damage(err error) error {
+	return hint(&DamageError{What: p.blob.kind.String() + " blob", ID: p.blob.id, Pack: p.pack, Err: err},
+		"a check that reads all data names the snapshots and paths that need it")
+}

@@ -1,0 +1,103 @@
+package repository
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"lifeboat/internal/storage"
+)
+
+func handle(t storage.Type, id ID) storage.Handle {
+	return storage.Handle{Type: t, Name: id.String()}
+}
+
+// listIDs returns the names of all files of a sort, sorted.
+func (r *Repository) listIDs(ctx context.Context, t storage.Type) ([]ID, error) {
+	var ids []ID
+	err := r.store.List(ctx, t, func(info storage.Info) error {
+		id, err := ParseID(info.Name)
+		if err == nil {
+			ids = append(ids, id)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list %s files: %w", t, err)
+	}
+	slices.SortFunc(ids, func(a, b ID) int { return slices.Compare(a[:], b[:]) })
+	return ids, nil
+}
+
+// loadFile reads a whole file and checks it against its name.
+func (r *Repository) loadFile(ctx context.Context, t storage.Type, id ID, limit int64) ([]byte, error) {
+	data, err := storage.ReadAll(ctx, r.store, handle(t, id), limit)
+	if err != nil {
+		return nil, err
+	}
+	if Hash(data) != id {
+		return nil, &DamageError{What: t.String(), ID: id, Err: errors.New("its content does not match its name")}
+	}
+	return data, nil
+}
+
+func (r *Repository) removeFile(ctx context.Context, t storage.Type, id ID) error {
+	return r.store.Remove(ctx, handle(t, id))
+}
+
+// encodingZstd marks compressed JSON in an index, snapshot or lock file of
+// version 2. Files that begin with a bracket are plain JSON.
+const encodingZstd = 2
+
+// loadJSON reads an index, snapshot or lock file and returns its JSON.
+func (r *Repository) loadJSON(ctx context.Context, t storage.Type, id ID) ([]byte, error) {
+	data, err := r.loadFile(ctx, t, id, maxStored)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := r.key.Open(data)
+	if err != nil {
+		return nil, &DamageError{What: t.String(), ID: id, Err: err}
+	}
+	text, err := decodeUnpacked(plain)
+	if err != nil {
+		return nil, &DamageError{What: t.String(), ID: id, Err: err}
+	}
+	return text, nil
+}
+
+func decodeUnpacked(plain []byte) ([]byte, error) {
+	switch {
+	case len(plain) == 0:
+		return nil, errors.New("the file is empty")
+	case plain[0] == '{' || plain[0] == '[':
+		return plain, nil
+	case plain[0] != encodingZstd:
+		return nil, fmt.Errorf("unknown encoding %d", plain[0])
+	}
+	text, err := unpackedDecoder().DecodeAll(plain[1:], nil)
+	if err != nil {
+		return nil, fmt.Errorf("decompress: %w", err)
+	}
+	return text, nil
+}
+
+// saveJSON writes an index, snapshot or lock file.
+func (r *Repository) saveJSON(ctx context.Context, t storage.Type, content any) (ID, error) {
+	text, err := json.Marshal(content)
+	if err != nil {
+		return ID{}, err
+	}
+	e, err := newEncoder(CompressionFast, 1)
+	if err != nil {
+		return ID{}, err
+	}
+	data := r.key.Seal(nil, e.EncodeAll(text, []byte{encodingZstd}))
+	id := Hash(data)
+	if err := r.store.Save(ctx, handle(t, id), data); err != nil {
+		return ID{}, err
+	}
+	return id, nil
+}

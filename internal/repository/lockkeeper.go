@@ -1,0 +1,196 @@
+package repository
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lifeboat/internal/storage"
+)
+
+// lockKeeper holds this process's locks. All shared uses have one lock file
+// together; the last one removes it.
+type lockKeeper struct {
+	repo   *Repository
+	mu     sync.Mutex
+	shared *keptLock
+	users  int
+	held   map[*keptLock]struct{}
+	hangup chan os.Signal
+}
+
+// keptLock is a lock file that is renewed until it is given up.
+type keptLock struct {
+	repo      *Repository
+	exclusive bool
+	stop      chan struct{}
+	done      chan struct{}
+
+	mu sync.Mutex
+	id ID
+}
+
+// HeldLock is one use of a lock. Release it exactly once; further calls do
+// nothing.
+type HeldLock struct {
+	keeper *lockKeeper
+	lock   *keptLock
+	once   sync.Once
+	err    error
+}
+
+// Lock takes a lock on the repository: shared, which many may hold, or
+// exclusive, which forbids all others. ErrLocked, with the holder, if another
+// process is in the way. The lock is renewed until it is released.
+//
+// While a lock is held, SIGHUP does not end this process: restic sends it to
+// find out whether the holder of a lock is alive.
+func (r *Repository) Lock(ctx context.Context, exclusive bool) (*HeldLock, error) {
+	k := &r.locks
+	if r.opts.NoLock {
+		return &HeldLock{keeper: k}, nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !exclusive && k.shared != nil {
+		k.users++
+		return &HeldLock{keeper: k, lock: k.shared}, nil
+	}
+	if k.hangup == nil {
+		k.hangup = make(chan os.Signal, 1)
+		signal.Notify(k.hangup, unix.SIGHUP)
+	}
+	id, err := r.acquire(ctx, exclusive)
+	if err != nil {
+		k.calm()
+		return nil, err
+	}
+	l := &keptLock{repo: r, exclusive: exclusive, id: id, stop: make(chan struct{}), done: make(chan struct{})}
+	if k.held == nil {
+		k.held = make(map[*keptLock]struct{})
+	}
+	k.held[l] = struct{}{}
+	if !exclusive {
+		k.shared, k.users = l, 1
+	}
+	go l.keep()
+	return &HeldLock{keeper: k, lock: l}, nil
+}
+
+// readLock takes a shared lock, or none where the store cannot be written to.
+func (r *Repository) readLock(ctx context.Context) (*HeldLock, error) {
+	l, err := r.Lock(ctx, false)
+	if readOnly(err) {
+		return &HeldLock{keeper: &r.locks}, nil
+	}
+	return l, err
+}
+
+// calm lets SIGHUP act as before once no lock is held.
+func (k *lockKeeper) calm() {
+	if len(k.held) == 0 && k.hangup != nil {
+		signal.Stop(k.hangup)
+		k.hangup = nil
+	}
+}
+
+// Release gives the lock up, also when the context of Lock is over.
+func (h *HeldLock) Release() error {
+	h.once.Do(func() {
+		if h.lock == nil {
+			return
+		}
+		k := h.keeper
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if !h.lock.exclusive {
+			if k.users--; k.users > 0 {
+				return
+			}
+			k.shared = nil
+		}
+		h.err = k.drop(h.lock)
+	})
+	return h.err
+}
+
+func (k *lockKeeper) drop(l *keptLock) error {
+	if _, ok := k.held[l]; !ok {
+		return nil // the repository was closed
+	}
+	delete(k.held, l)
+	close(l.stop)
+	<-l.done
+	err := k.repo.removeLock(context.Background(), l.id)
+	k.calm()
+	return err
+}
+
+func (k *lockKeeper) close() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var errs error
+	for l := range k.held {
+		errs = errors.Join(errs, k.drop(l))
+	}
+	k.shared, k.users = nil, 0
+	return errs
+}
+
+// Verify tells whether the lock file is still there. It may have been removed
+// by others when this machine slept for longer than half an hour; what was
+// written under it may then be gone too.
+func (h *HeldLock) Verify(ctx context.Context) error {
+	if h.lock == nil {
+		return nil
+	}
+	h.lock.mu.Lock()
+	defer h.lock.mu.Unlock()
+	_, err := h.keeper.repo.store.Stat(ctx, handle(storage.Lock, h.lock.id))
+	if errors.Is(err, storage.ErrNotFound) {
+		return hint(fmt.Errorf("our lock on the repository was removed by another process: %w", ErrLocked), "run the backup again")
+	}
+	return err
+}
+
+// keep renews the lock: a new file with the present time, then the old one goes.
+// A renewal that fails is tried again sooner.
+func (l *keptLock) keep() {
+	defer close(l.done)
+	wait := refreshEvery
+	for {
+		select {
+		case <-l.stop:
+			return
+		case <-time.After(wait):
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), refreshEvery)
+		if err := l.renew(ctx); err != nil {
+			wait = refreshEvery / 10
+		} else {
+			wait = refreshEvery
+		}
+		cancel()
+	}
+}
+
+func (l *keptLock) renew(ctx context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, err := l.repo.store.Stat(ctx, handle(storage.Lock, l.id)); err != nil {
+		return err // removed by others: Verify must notice
+	}
+	id, err := l.repo.saveLock(ctx, l.exclusive)
+	if err != nil {
+		return err
+	}
+	old := l.id
+	l.id = id
+	return l.repo.removeLock(ctx, old)
+}

@@ -1,0 +1,97 @@
+package repository
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"lifeboat/internal/storage"
+)
+
+// Snapshot is one state of one or more trees.
+type Snapshot struct {
+	Time           time.Time `json:"time"`
+	Parent         *ID       `json:"parent,omitempty"`
+	Tree           *ID       `json:"tree"`
+	Paths          []string  `json:"paths"`
+	Hostname       string    `json:"hostname,omitempty"`
+	Username       string    `json:"username,omitempty"`
+	UID            uint32    `json:"uid,omitempty"`
+	GID            uint32    `json:"gid,omitempty"`
+	Excludes       []string  `json:"excludes,omitempty"`
+	Tags           []string  `json:"tags,omitempty"`
+	Original       *ID       `json:"original,omitempty"`
+	ProgramVersion string    `json:"program_version,omitempty"`
+
+	ID ID `json:"-"` // the name of its file
+}
+
+func parseSnapshot(text []byte) (*Snapshot, error) {
+	s := new(Snapshot)
+	if err := json.Unmarshal(text, s); err != nil {
+		return nil, err
+	}
+	if s.Tree == nil {
+		return nil, errors.New("it names no tree")
+	}
+	return s, nil
+}
+
+// Snapshots returns all snapshots, oldest first. Damaged ones are reported in
+// the error, joined, beside those that could be read.
+func (r *Repository) Snapshots(ctx context.Context) ([]*Snapshot, error) {
+	ids, err := r.listIDs(ctx, storage.Snapshot)
+	if err != nil {
+		return nil, err
+	}
+	var list []*Snapshot
+	var errs error
+	for _, id := range ids {
+		s, err := r.LoadSnapshot(ctx, id)
+		switch {
+		case errors.Is(err, ErrNoSnapshot): // forgotten meanwhile
+		case err != nil && !errors.Is(err, ErrDamaged):
+			return nil, err
+		case err != nil:
+			errs = errors.Join(errs, err)
+		default:
+			list = append(list, s)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b *Snapshot) int { return a.Time.Compare(b.Time) })
+	return list, errs
+}
+
+// LoadSnapshot returns one snapshot, or ErrNoSnapshot.
+func (r *Repository) LoadSnapshot(ctx context.Context, id ID) (*Snapshot, error) {
+	text, err := r.loadJSON(ctx, storage.Snapshot, id)
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, fmt.Errorf("snapshot %s: %w", id.Short(), ErrNoSnapshot)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s, err := parseSnapshot(text)
+	if err != nil {
+		return nil, hint(&DamageError{What: "snapshot", ID: id, Err: err}, "forget it")
+	}
+	s.ID = id
+	return s, nil
+}
+
+// Forget removes a snapshot. Its data stays until a prune.
+func (r *Repository) Forget(ctx context.Context, id ID) (err error) {
+	lock, err := r.Lock(ctx, true)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Release()) }()
+	err = r.removeFile(ctx, storage.Snapshot, id)
+	if errors.Is(err, storage.ErrNotFound) {
+		return fmt.Errorf("forget snapshot %s: %w", id.Short(), ErrNoSnapshot)
+	}
+	return err
+}

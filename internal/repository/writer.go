@@ -1,0 +1,267 @@
+package repository
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"lifeboat/internal/storage"
+)
+
+// Limits of the writer.
+const (
+	uploads = 2 // packs being saved at once, each in memory
+	// An index file is written after so many new blobs or so much time, so that
+	// a backup that is killed leaves what it stored for the next to use.
+	indexAfterBlobs = maxIndexBlobs
+	indexAfterTime  = 10 * time.Minute
+	// worthIt is the part of a blob, in 1/64, that compression has to save.
+	worthIt = 1
+)
+
+// writer turns content into blobs and blobs into packs. All methods may be
+// called from several goroutines. After the first error it takes nothing more.
+type writer struct {
+	repo *Repository
+	zstd *zstd.Encoder // nil: nothing is compressed
+	ctx  context.Context
+	fail context.CancelCauseFunc
+
+	mu      sync.Mutex
+	claimed [2]map[ID]struct{} // new blobs that are not in a saved pack yet
+	open    [2]*openPack
+	free    [][]byte // buffers of packs that were saved
+
+	slots   chan struct{}
+	running sync.WaitGroup
+	scratch sync.Pool
+}
+
+type openPack struct {
+	data  []byte
+	blobs []packedBlob
+}
+
+func newWriter(ctx context.Context, r *Repository, c Compression, workers int) (*writer, error) {
+	w := &writer{
+		repo:    r,
+		claimed: [2]map[ID]struct{}{make(map[ID]struct{}), make(map[ID]struct{})},
+		open:    [2]*openPack{{}, {}},
+		slots:   make(chan struct{}, uploads),
+		scratch: sync.Pool{New: func() any { return new(scratch) }},
+	}
+	w.ctx, w.fail = context.WithCancelCause(ctx)
+	if c != CompressionOff {
+		var err error
+		if w.zstd, err = newEncoder(c, workers); err != nil {
+			return nil, err
+		}
+	}
+	return w, nil
+}
+
+// scratch are the buffers one blob needs on its way.
+type scratch struct {
+	compressed, sealed []byte
+}
+
+// saved says what became of a blob.
+type saved struct {
+	id     ID
+	fresh  bool // the repository did not hold it
+	stored int  // bytes added to a pack
+}
+
+// save stores a blob unless the repository holds it. Data is not kept.
+func (w *writer) save(kind BlobType, data []byte) (saved, error) {
+	s := saved{id: Hash(data)}
+	if w.repo.index.has(kind, s.id) {
+		return s, nil
+	}
+	w.mu.Lock()
+	_, taken := w.claimed[kind][s.id]
+	if !taken {
+		w.claimed[kind][s.id] = struct{}{}
+	}
+	w.mu.Unlock()
+	if taken {
+		return s, nil
+	}
+	buf := w.scratch.Get().(*scratch)
+	defer w.scratch.Put(buf)
+	b := packedBlob{id: s.id, kind: kind}
+	plain := data
+	if w.zstd != nil && len(data) > 0 {
+		buf.compressed = w.zstd.EncodeAll(data, buf.compressed[:0])
+		if len(buf.compressed) < len(data)-len(data)/64*worthIt {
+			plain = buf.compressed
+			b.plain = uint32(len(data))
+		}
+	}
+	buf.sealed = w.repo.key.Seal(buf.sealed[:0], plain)
+	b.length = uint32(len(buf.sealed))
+	s.fresh, s.stored = true, len(buf.sealed)
+	return s, w.append(b, buf.sealed)
+}
+
+// append adds a sealed blob to the open pack of its type and sends the pack off
+// when it is full.
+func (w *writer) append(b packedBlob, sealed []byte) error {
+	w.mu.Lock()
+	p := w.open[b.kind]
+	if p.data == nil {
+		p.data = w.buffer()
+	}
+	b.offset = uint32(len(p.data))
+	p.data = append(p.data, sealed...)
+	p.blobs = append(p.blobs, b)
+	full := len(p.data) >= w.repo.opts.PackSize
+	if full {
+		w.open[b.kind] = &openPack{}
+	}
+	w.mu.Unlock()
+	if !full {
+		return nil
+	}
+	return w.send(p)
+}
+
+// buffer returns a pack's buffer; w.mu is held.
+func (w *writer) buffer() []byte {
+	if n := len(w.free); n > 0 {
+		b := w.free[n-1]
+		w.free = w.free[:n-1]
+		return b[:0]
+	}
+	return nil
+}
+
+// send saves a pack in the background. It waits while enough others are under way.
+func (w *writer) send(p *openPack) error {
+	select {
+	case w.slots <- struct{}{}:
+	case <-w.ctx.Done():
+		return context.Cause(w.ctx)
+	}
+	w.running.Go(func() {
+		defer func() { <-w.slots }()
+		if err := w.upload(p); err != nil {
+			w.fail(err)
+		}
+	})
+	return nil
+}
+
+func (w *writer) upload(p *openPack) error {
+	body := len(p.data)
+	p.data = appendHeader(p.data, w.repo.key, p.blobs)
+	if err := w.checkHeader(p, body); err != nil {
+		return err
+	}
+	id := Hash(p.data)
+	err := w.repo.store.Save(w.ctx, handle(storage.Data, id), p.data)
+	if err != nil {
+		if cause := context.Cause(w.ctx); cause != nil {
+			return cause
+		}
+		err = fmt.Errorf("save pack %s: %w", id.Short(), err)
+		if errors.Is(err, storage.ErrNoSpace) {
+			err = hint(err, "make room in %s and run again; what was stored is used then", w.repo.store.Location())
+		}
+		return err
+	}
+	w.repo.index.add(id, p.blobs)
+	due := w.repo.pending.add(newIndexPack(id, p.blobs))
+	w.mu.Lock()
+	for _, b := range p.blobs {
+		delete(w.claimed[b.kind], b.id)
+	}
+	if len(w.free) < uploads {
+		w.free = append(w.free, p.data)
+	}
+	w.mu.Unlock()
+	if due {
+		return w.repo.flushIndex(w.ctx)
+	}
+	return nil
+}
+
+// checkHeader reads back what was just written, as others will.
+func (w *writer) checkHeader(p *openPack, body int) error {
+	sealed := bytes.Clone(p.data[body : len(p.data)-headerLengthSize])
+	header, err := w.repo.key.Open(sealed)
+	if err == nil {
+		var blobs []packedBlob
+		if blobs, err = parseHeader(header, int64(body)); err == nil && len(blobs) != len(p.blobs) {
+			err = errPackHeader
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("a pack does not read back as it was written; this machine's memory may be faulty: %w", err)
+	}
+	return nil
+}
+
+// flush saves the open packs and waits for all that are under way.
+func (w *writer) flush() error {
+	for kind := range w.open {
+		w.mu.Lock()
+		p := w.open[kind]
+		w.open[kind] = &openPack{}
+		w.mu.Unlock()
+		if len(p.blobs) == 0 {
+			continue
+		}
+		if err := w.send(p); err != nil {
+			break
+		}
+	}
+	w.running.Wait()
+	return context.Cause(w.ctx)
+}
+
+// pendingIndex collects packs that are saved but in no index file yet, of all
+// sessions of a repository: one may already rely on another's blobs.
+type pendingIndex struct {
+	saving sync.Mutex // held while index files are written
+
+	mu    sync.Mutex
+	packs []indexPack
+	blobs int
+	since time.Time
+}
+
+// add reports whether it is time to write an index file.
+func (p *pendingIndex) add(pack indexPack) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.packs) == 0 {
+		p.since = time.Now()
+	}
+	p.packs = append(p.packs, pack)
+	p.blobs += len(pack.Blobs)
+	return p.blobs >= indexAfterBlobs || time.Since(p.since) >= indexAfterTime
+}
+
+// flushIndex writes index files for all packs that were saved before the call.
+func (r *Repository) flushIndex(ctx context.Context) error {
+	p := &r.pending
+	p.saving.Lock()
+	defer p.saving.Unlock()
+	p.mu.Lock()
+	packs := p.packs
+	p.packs, p.blobs = nil, 0
+	p.mu.Unlock()
+	if _, err := r.saveIndex(ctx, packs, nil); err != nil {
+		p.mu.Lock()
+		p.packs = append(packs, p.packs...) // a file listed twice does no harm
+		p.mu.Unlock()
+		return err
+	}
+	return nil
+}
