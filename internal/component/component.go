@@ -7,6 +7,7 @@ package component
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"time"
 
@@ -23,6 +24,44 @@ type Kind struct {
 	// New makes the component that spec describes. Options have had their
 	// ${settings} expanded. It looks at nothing on the machine yet.
 	New func(env Env, spec profile.Component) (Component, error)
+	// ByHand tells a person, in Markdown, how stock tools put back what is not
+	// restored with the files: a database, say. Nil when there is nothing to tell.
+	ByHand func(record Record) string
+}
+
+// Make builds the component that spec describes, with the kind's options
+// expanded by the settings in env.
+func Make(kinds map[string]Kind, env Env, spec profile.Component) (Component, error) {
+	kind, ok := kinds[spec.Kind]
+	if !ok {
+		return nil, fmt.Errorf("component %s: unknown kind %q", spec.Name, spec.Kind)
+	}
+	options, err := profile.ExpandOptions(spec.Options, env.Settings)
+	if err != nil {
+		return nil, fmt.Errorf("component %s: %w", spec.Name, err)
+	}
+	spec.Options = options
+	c, err := kind.New(env, spec)
+	if err != nil {
+		return nil, fmt.Errorf("component %s: %w", spec.Name, err)
+	}
+	return c, nil
+}
+
+// Querier is implemented by components that are databases.
+type Querier interface {
+	// Query runs one reading statement as administrator and returns its rows.
+	// NULL is the text "NULL".
+	Query(ctx context.Context, statement string) ([][]string, error)
+	// Exec runs one changing statement as administrator.
+	Exec(ctx context.Context, statement string) error
+	// Login tries the application's own account with its configured password.
+	Login(ctx context.Context) error
+}
+
+// Planner is implemented by kinds that can tell what Restore would change.
+type Planner interface {
+	Plan(ctx context.Context, source Source, record Record) ([]string, error)
 }
 
 // Env is what every component is given.

@@ -1,0 +1,338 @@
+// Package backup turns a profile and the facts of a machine into the runbook
+// that makes a recovery point: look, quiesce, capture, start again whatever
+// happens, capture what may be captured live, seal. How a component is read is
+// its kind's affair; what a point is made of is the vault's.
+package backup
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"lifeboat/internal/component"
+	"lifeboat/internal/guard"
+	"lifeboat/internal/host"
+	"lifeboat/internal/profile"
+	"lifeboat/internal/recovery"
+	"lifeboat/internal/runbook"
+	"lifeboat/internal/vault"
+)
+
+// Kind of runs made here.
+const Kind = "backup"
+
+// Options says what is backed up where.
+type Options struct {
+	System   string
+	Profile  *profile.Profile
+	Catalog  *recovery.Catalog
+	Host     *host.Host
+	Vault    *vault.Vault
+	Settings map[string]string // overrides from the site's configuration
+	// Choose takes optional components in (true) or leaves others out (false).
+	Choose   map[string]bool
+	Trigger  vault.Trigger
+	StateDir string
+	Version  string // of this program, for the manifest
+	// Still is set when nothing runs that would have to be stopped: the source
+	// is a directory of files saved by hand.
+	Still bool
+	// Adjust, when set, changes how a component is made: an import reads its
+	// database elsewhere.
+	Adjust func(env *component.Env, spec *profile.Component)
+}
+
+// Backup is one backup in the making. Its functions belong to the one run that
+// its runbook is executed by.
+type Backup struct {
+	Options
+	scope    profile.Scope
+	identity map[string]string
+	facts    host.Facts
+	runID    string
+
+	mu       sync.Mutex
+	parts    []*part
+	draft    *vault.Draft
+	guard    *guard.Guard
+	moment   time.Time
+	started  time.Time
+	records  map[string][][]string
+	tools    map[string]string
+	warnings []string
+	point    *vault.Point
+}
+
+// part is one component of the backup.
+type part struct {
+	spec       profile.Component
+	chosen     bool
+	reason     string // why it is not chosen
+	inspection component.Inspection
+	component  component.Component
+	record     component.Record
+}
+
+// New looks at the machine: settings, identity, and which components there are.
+// It changes nothing.
+func New(ctx context.Context, opts Options) (*Backup, error) {
+	b := &Backup{Options: opts, started: time.Now()}
+	b.runID = runbook.NewID(opts.System, Kind, b.started)
+	scope := profile.Scope{Host: opts.Host}
+	settings, err := opts.Catalog.Profile.Resolve(ctx, opts.Profile, scope, opts.Settings)
+	if err != nil {
+		return nil, fmt.Errorf("read the settings of %s: %w", opts.System, err)
+	}
+	scope.Settings = settings
+	if b.identity, err = opts.Catalog.Profile.Facts(ctx, opts.Profile, scope); err != nil {
+		return nil, err
+	}
+	scope.Facts = b.identity
+	b.scope = scope
+	if b.facts, err = opts.Host.Facts(ctx); err != nil {
+		return nil, fmt.Errorf("read this machine's facts: %w", err)
+	}
+	return b, b.look(ctx)
+}
+
+// look inspects every component, twice over: what others hold is excluded.
+func (b *Backup) look(ctx context.Context) error {
+	for name := range b.Choose {
+		if !slices.ContainsFunc(b.Profile.Components, func(c profile.Component) bool { return c.Name == name }) {
+			return fmt.Errorf("system %s: profile %s has no component %q", b.System, b.Profile.Name, name)
+		}
+	}
+	for _, spec := range b.Profile.Components {
+		p := &part{spec: spec, chosen: true}
+		if chosen, said := b.Choose[spec.Name]; said {
+			p.chosen, p.reason = chosen, "left out by configuration"
+		} else if spec.Importance == profile.Optional {
+			p.chosen, p.reason = false, "optional and not chosen"
+		}
+		if spec.When != "" {
+			holds, err := profile.Expr(spec.When, b.scope)
+			if err != nil {
+				return fmt.Errorf("component %s: %w", spec.Name, err)
+			}
+			if !holds {
+				p.chosen, p.reason = false, "does not apply: not "+spec.When
+			}
+		}
+		b.parts = append(b.parts, p)
+	}
+	for _, p := range b.parts {
+		c, err := b.make(p.spec, nil)
+		if err != nil {
+			return err
+		}
+		if p.inspection, err = c.Inspect(ctx); err != nil {
+			return fmt.Errorf("look at component %s: %w", p.spec.Name, err)
+		}
+	}
+	for _, p := range b.parts {
+		var err error
+		if p.component, err = b.make(p.spec, b.others(p)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *Backup) make(spec profile.Component, exclude []string) (component.Component, error) {
+	env := component.Env{
+		Host:     b.Host,
+		Settings: b.scope.Settings,
+		Run:      b.runID,
+		State:    filepath.Join(b.state(), spec.Name),
+		Exclude:  exclude,
+	}
+	if b.Adjust != nil {
+		b.Adjust(&env, &spec)
+	}
+	return component.Make(b.Catalog.Kinds, env, spec)
+}
+
+// others lists the paths of other components, which are not captured twice.
+func (b *Backup) others(own *part) []string {
+	var paths []string
+	for _, p := range b.parts {
+		if p == own {
+			continue
+		}
+		for _, path := range p.inspection.Paths {
+			if !slices.Contains(own.inspection.Paths, path) {
+				paths = append(paths, path)
+			}
+		}
+	}
+	return paths
+}
+
+// RunID is the id under which the run is to be started.
+func (b *Backup) RunID() string { return b.runID }
+
+// state is where components keep what they need while the run lasts.
+func (b *Backup) state() string {
+	return filepath.Join(runbook.RunDir(b.StateDir, b.runID), "components")
+}
+
+// Part is a component as a review shows it.
+type Part struct {
+	Spec       profile.Component
+	Chosen     bool
+	Reason     string // why it is not chosen
+	Inspection component.Inspection
+}
+
+// Parts lists the components in the profile's order.
+func (b *Backup) Parts() []Part {
+	var out []Part
+	for _, p := range b.parts {
+		out = append(out, Part{Spec: p.spec, Chosen: p.chosen, Reason: p.reason, Inspection: p.inspection})
+	}
+	return out
+}
+
+// Identity is what makes this machine this machine.
+func (b *Backup) Identity() map[string]string { return b.identity }
+
+// Notices lists what is worth knowing about the system.
+func (b *Backup) Notices(ctx context.Context) ([]string, error) {
+	return b.Catalog.Profile.Notices(ctx, b.Profile, b.scope)
+}
+
+// Point is the sealed point once the run has ended well.
+func (b *Backup) Point() *vault.Point {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.point
+}
+
+// Stats is what the run has stored so far.
+func (b *Backup) Stats() (read, stored int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.draft == nil {
+		return 0, 0
+	}
+	s := b.draft.Stats()
+	return s.Bytes, s.Stored
+}
+
+// Runbook compiles the backup.
+func (b *Backup) Runbook() runbook.Runbook {
+	stages := []runbook.Stage{{Name: "preflight", Title: "Look before anything is stopped", Steps: b.preflight()}}
+	if !b.Still {
+		stages = append(stages, runbook.Stage{Name: "quiesce", Title: "Stop the system", Steps: b.quiesce()})
+	}
+	stages = append(stages, runbook.Stage{Name: "capture", Title: "Capture while nothing changes", Steps: b.captures(profile.Quiesced)})
+	if !b.Still {
+		stages = append(stages, runbook.Stage{Name: "resume", Title: "Start the system again", Always: true, Steps: b.resume()})
+	}
+	stages = append(stages,
+		runbook.Stage{Name: "live", Title: "Capture what may change meanwhile", Steps: b.captures(profile.Live)},
+		runbook.Stage{Name: "seal", Title: "Make it a recovery point", Steps: b.seal()},
+	)
+	book := runbook.Runbook{Kind: Kind, System: b.System, Title: fmt.Sprintf("Back up %s (%s)", b.System, b.Profile.Title)}
+	for _, s := range stages {
+		if len(s.Steps) > 0 {
+			book.Stages = append(book.Stages, s)
+		}
+	}
+	return book
+}
+
+func (b *Backup) preflight() []runbook.Step {
+	return []runbook.Step{
+		{
+			ID: "preflight/components", Title: "Everything critical is there", EachTime: true,
+			Run: func(_ context.Context, task runbook.Task) error {
+				var missing []string
+				for _, p := range b.parts {
+					for _, w := range p.inspection.Warnings {
+						task.Warnf("%s: %s", p.spec.Name, w)
+					}
+					if p.chosen && !p.inspection.Present {
+						switch p.spec.Importance {
+						case profile.Critical:
+							missing = append(missing, p.spec.Name)
+						case profile.Recommended:
+							task.Logf("%s is not on this machine", p.spec.Name)
+						}
+					}
+				}
+				if len(missing) > 0 {
+					return fmt.Errorf("critical components are not on this machine: %s; a recovery would be impossible without them (if that is right, leave them out under components: in the configuration)", strings.Join(missing, ", "))
+				}
+				return nil
+			},
+		},
+		{
+			ID: "preflight/notices", Title: "What is worth knowing about this system", EachTime: true,
+			Run: func(ctx context.Context, task runbook.Task) error {
+				notices, err := b.Notices(ctx)
+				if err != nil {
+					return err
+				}
+				for _, n := range notices {
+					task.Warnf("%s", n)
+					b.warn(n)
+				}
+				return nil
+			},
+		},
+		{
+			ID: "preflight/records", Title: "Ask the running system what a recovery will be compared with", EachTime: true,
+			Run: func(ctx context.Context, task runbook.Task) error {
+				records, warnings := recovery.Records(ctx, b.Host, b.Profile, b.scope, b.database)
+				for _, w := range warnings {
+					task.Warnf("%s", w)
+				}
+				b.mu.Lock()
+				b.records = records
+				b.mu.Unlock()
+				return nil
+			},
+		},
+		{
+			ID: "preflight/repository", Title: "Open the repository", EachTime: true,
+			Run: func(ctx context.Context, task runbook.Task) error {
+				draft, err := b.Vault.Begin(ctx, vault.DraftOptions{System: b.System, Host: b.Host})
+				if err != nil {
+					return err
+				}
+				if parent := draft.Parent(); parent != nil {
+					task.Logf("unchanged files are taken over from point %s", parent.Short())
+				}
+				b.mu.Lock()
+				b.draft = draft
+				b.mu.Unlock()
+				return nil
+			},
+		},
+	}
+}
+
+func (b *Backup) database(name string) (component.Querier, error) {
+	for _, p := range b.parts {
+		if p.spec.Name != name {
+			continue
+		}
+		if db, ok := p.component.(component.Querier); ok {
+			return db, nil
+		}
+	}
+	return nil, fmt.Errorf("component %s is no database", name)
+}
+
+func (b *Backup) warn(text string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !slices.Contains(b.warnings, text) {
+		b.warnings = append(b.warnings, text)
+	}
+}

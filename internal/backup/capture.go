@@ -1,0 +1,168 @@
+package backup
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"lifeboat/internal/component"
+	"lifeboat/internal/profile"
+	"lifeboat/internal/recovery"
+	"lifeboat/internal/runbook"
+	"lifeboat/internal/vault"
+)
+
+// captures makes a step for every chosen component of one capture state.
+func (b *Backup) captures(state profile.Capture) []runbook.Step {
+	var steps []runbook.Step
+	for _, p := range b.parts {
+		if p.spec.Capture != state && !(p.spec.Capture == "" && state == profile.Quiesced) {
+			continue
+		}
+		title := p.spec.Title
+		if title == "" {
+			title = p.spec.Name
+		}
+		steps = append(steps, runbook.Step{
+			ID:       string(state) + "/" + p.spec.Name,
+			Title:    title,
+			EachTime: true,
+			Warn:     p.spec.Importance != profile.Critical,
+			When: func(context.Context) (bool, string, error) {
+				switch {
+				case !p.chosen:
+					b.note(p, component.StatusSkipped, p.reason)
+					return false, p.reason, nil
+				case !p.inspection.Present:
+					b.note(p, component.StatusAbsent, "not on this machine")
+					return false, "not on this machine", nil
+				}
+				return true, "", nil
+			},
+			Run: func(ctx context.Context, task runbook.Task) error {
+				return b.capture(ctx, task, p)
+			},
+		})
+	}
+	return steps
+}
+
+func (b *Backup) note(p *part, status component.Status, reason string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p.record = component.Record{
+		Name: p.spec.Name, Kind: p.spec.Kind, Title: p.spec.Title, Importance: p.spec.Importance,
+		Capture: p.spec.Capture, Loss: p.spec.Loss, Secret: p.spec.Secret, Status: status, Reason: reason,
+	}
+}
+
+func (b *Backup) capture(ctx context.Context, task runbook.Task, p *part) error {
+	started := time.Now()
+	b.note(p, component.StatusFailed, "interrupted")
+	var done atomic.Int64
+	task.Progress(0, p.inspection.Bytes)
+	captured, err := p.component.Capture(ctx, b.draft.Sink(func(n int64) {
+		task.Progress(done.Add(n), max(p.inspection.Bytes, done.Load()))
+	}))
+	if err != nil {
+		b.note(p, component.StatusFailed, err.Error())
+		return err
+	}
+	for _, w := range captured.Warnings {
+		task.Warnf("%s", w)
+	}
+	var detail json.RawMessage
+	if captured.Detail != nil {
+		if detail, err = json.Marshal(captured.Detail); err != nil {
+			return fmt.Errorf("record %s: %w", p.spec.Name, err)
+		}
+	}
+	b.note(p, component.StatusCaptured, "")
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r := &p.record
+	r.Bytes, r.Items, r.Paths, r.Streams = captured.Bytes, captured.Items, captured.Paths, captured.Streams
+	r.Warnings, r.Detail, r.Started, r.Finished = captured.Warnings, detail, started, time.Now()
+	for tool, version := range captured.Tools {
+		if b.tools == nil {
+			b.tools = map[string]string{}
+		}
+		b.tools[tool] = version
+	}
+	return nil
+}
+
+func (b *Backup) seal() []runbook.Step {
+	return []runbook.Step{{
+		ID: "seal/point", Title: "Seal the recovery point", EachTime: true,
+		Run: func(ctx context.Context, task runbook.Task) error {
+			m := b.manifest(task.RunID())
+			book, err := recovery.New(recovery.Options{
+				System: b.System, Profile: b.Profile, Catalog: b.Catalog, Host: b.Host, Manifest: b.draft.Owned(m),
+			})
+			if err != nil {
+				return err
+			}
+			text, err := book.Handbook()
+			if err != nil {
+				return fmt.Errorf("write the runbook out: %w", err)
+			}
+			point, err := b.draft.Seal(ctx, m, text, b.Profile.Text)
+			if err != nil {
+				return err
+			}
+			b.mu.Lock()
+			b.point = point
+			b.mu.Unlock()
+			task.Logf("recovery point %s", point.Short())
+			if m.Incomplete {
+				task.Warnf("the recovery point is incomplete: a recommended component could not be captured")
+			}
+			return nil
+		},
+	}}
+}
+
+func (b *Backup) manifest(run string) *vault.Manifest {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	m := &vault.Manifest{
+		Version: b.Version, System: b.System, Profile: b.Profile.Name, ProfileDigest: b.Profile.Digest(),
+		Trigger: b.Trigger, Run: run, Started: b.started, Moment: b.moment, Finished: time.Now(),
+		Identity: b.identity, Host: b.facts, Settings: b.Profile.Public(b.scope.Settings), Records: b.records,
+		Tools: maps.Clone(b.tools), Warnings: b.warnings,
+	}
+	if m.Moment.IsZero() {
+		m.Moment = b.started
+	}
+	for _, p := range b.parts {
+		m.Components = append(m.Components, p.record)
+		if p.record.Status == component.StatusFailed && p.record.Importance == profile.Recommended {
+			m.Incomplete = true
+		}
+	}
+	return m
+}
+
+// Close gives up what the run has left open: an unsealed draft, a system still
+// stopped. It may be called in any case.
+func (b *Backup) Close(ctx context.Context) error {
+	b.mu.Lock()
+	draft, g, point := b.draft, b.guard, b.point
+	b.draft, b.guard = nil, nil
+	b.mu.Unlock()
+	var errs []error
+	if g != nil {
+		errs = append(errs, g.Release(ctx))
+	}
+	if draft != nil && point == nil {
+		errs = append(errs, draft.Abort(ctx))
+	}
+	errs = append(errs, os.RemoveAll(b.state()))
+	return errors.Join(errs...)
+}

@@ -1,0 +1,192 @@
+package backup
+
+import (
+	"compress/bzip2"
+	"compress/gzip"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"lifeboat/internal/component"
+	"lifeboat/internal/component/mysql"
+	"lifeboat/internal/host"
+	"lifeboat/internal/product"
+	"lifeboat/internal/profile"
+	"lifeboat/internal/vault"
+)
+
+// Import prepares a backup of what an administrator has saved by hand in a
+// directory. Files are laid out in a root of their own as they stood on the
+// lost machine; dumps are foreign, so they are loaded into a private server
+// first and captured from there. Close ends both.
+type Import struct {
+	*Backup
+	Found  *product.Import
+	dir    string
+	staged []*mysql.Staged
+}
+
+// NewImport recognises what is in from and stages it. Nothing is captured yet.
+func NewImport(ctx context.Context, opts Options, p *product.Product, from string) (*Import, error) {
+	if p.Import == nil {
+		return nil, fmt.Errorf("nothing is known about what is saved by hand of %s", p.Name)
+	}
+	found, err := p.Import(ctx, from)
+	if err != nil {
+		return nil, fmt.Errorf("look through %s: %w", from, err)
+	}
+	if len(found.Files)+len(found.Dumps) == 0 {
+		return nil, fmt.Errorf("nothing of %s was recognised in %s", p.Name, from)
+	}
+	if err := os.MkdirAll(opts.StateDir, 0o700); err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp(opts.StateDir, "import-")
+	if err != nil {
+		return nil, fmt.Errorf("make a place for the import: %w", err)
+	}
+	i := &Import{Found: found, dir: dir}
+	if err := i.stage(ctx, opts, from); err != nil {
+		i.Close(context.WithoutCancel(ctx))
+		return nil, err
+	}
+	return i, nil
+}
+
+func (i *Import) stage(ctx context.Context, opts Options, from string) error {
+	root := filepath.Join(i.dir, "root")
+	if err := i.layOut(ctx, from, root); err != nil {
+		return err
+	}
+	databases := map[string]*mysql.Staged{}
+	for _, d := range i.Found.Dumps {
+		s, err := i.load(ctx, from, d)
+		if err != nil {
+			return fmt.Errorf("load the dump %s: %w", d.From, err)
+		}
+		i.staged = append(i.staged, s)
+		databases[d.Component] = s
+	}
+	target, err := host.At(root)
+	if err != nil {
+		return err
+	}
+	local := opts.Host
+	opts.Host, opts.Still, opts.Trigger = target, true, vault.Imported
+	settings := maps.Clone(i.Found.Settings)
+	if settings == nil {
+		settings = map[string]string{}
+	}
+	maps.Copy(settings, opts.Settings)
+	opts.Settings = settings
+	opts.Choose = i.choose(opts)
+	opts.Adjust = func(env *component.Env, spec *profile.Component) {
+		if s, ok := databases[spec.Name]; ok {
+			if o, ok := spec.Options.(*mysql.Options); ok {
+				staged := *o
+				staged.Access = s.Access()
+				spec.Options = &staged
+				env.Host = local
+			}
+		}
+	}
+	i.Backup, err = New(ctx, opts)
+	if err != nil {
+		return err
+	}
+	for _, m := range i.Found.Missing {
+		i.warn(fmt.Sprintf("%s was not among what was saved by hand: %s", m.What, m.Loss))
+	}
+	for _, w := range i.Found.Warnings {
+		i.warn(w)
+	}
+	return nil
+}
+
+// choose takes what was found and leaves out what was not: a person saved what
+// a person saved, and the point says what is missing.
+func (i *Import) choose(opts Options) map[string]bool {
+	has := map[string]bool{}
+	for _, f := range i.Found.Files {
+		has[f.Component] = true
+	}
+	for _, d := range i.Found.Dumps {
+		has[d.Component] = true
+	}
+	choose := map[string]bool{}
+	for _, c := range opts.Profile.Components {
+		choose[c.Name] = has[c.Name]
+	}
+	return choose
+}
+
+// layOut copies what was found to where it stood on the lost machine.
+func (i *Import) layOut(ctx context.Context, from, root string) error {
+	for _, f := range i.Found.Files {
+		source := filepath.Join(from, filepath.Clean("/"+f.From))
+		target := filepath.Join(root, filepath.Clean("/"+f.Path))
+		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
+			return err
+		}
+		if f.Dir {
+			if err := os.MkdirAll(target, 0o755); err != nil {
+				return err
+			}
+			source += "/."
+		}
+		if err := host.Local().Run(ctx, host.Command{Args: []string{"cp", "-a", "--", source, target}}); err != nil {
+			return fmt.Errorf("copy %s: %w", f.From, err)
+		}
+	}
+	return nil
+}
+
+func (i *Import) load(ctx context.Context, from string, d product.ImportDump) (*mysql.Staged, error) {
+	f, err := os.Open(filepath.Join(from, filepath.Clean("/"+d.From)))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var r io.Reader = f
+	switch d.Compression {
+	case "gzip":
+		if r, err = gzip.NewReader(f); err != nil {
+			return nil, err
+		}
+	case "bzip2":
+		r = bzip2.NewReader(f)
+	}
+	return mysql.Stage(ctx, r, mysql.StageOptions{Dir: filepath.Join(i.dir, "mysql-"+d.Component), Database: d.Database})
+}
+
+// Components lists the components that were found, in the profile's order.
+func (i *Import) Components() []string {
+	var names []string
+	for _, p := range i.parts {
+		if p.chosen {
+			names = append(names, p.spec.Name)
+		}
+	}
+	return slices.Clip(names)
+}
+
+// Close ends the private servers and removes the staged copy.
+func (i *Import) Close(ctx context.Context) error {
+	var first error
+	if i.Backup != nil {
+		first = i.Backup.Close(ctx)
+	}
+	for _, s := range i.staged {
+		if err := s.Close(ctx); err != nil && first == nil {
+			first = err
+		}
+	}
+	if err := os.RemoveAll(i.dir); err != nil && first == nil {
+		first = err
+	}
+	return first
+}

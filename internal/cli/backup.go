@@ -1,0 +1,120 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"lifeboat/internal/backup"
+	"lifeboat/internal/config"
+	"lifeboat/internal/guard"
+	"lifeboat/internal/host"
+	"lifeboat/internal/recovery"
+	"lifeboat/internal/runbook"
+	"lifeboat/internal/vault"
+)
+
+func (a *app) backupCommand() *cobra.Command {
+	var dry bool
+	trigger := string(vault.Manual)
+	c := &cobra.Command{
+		Use:   "backup [SYSTEM]",
+		Short: "Make a recovery point",
+		Long: `Waits for the system's own jobs, stops it, captures what must be captured at
+rest, starts it again whatever happens, captures the rest, and seals the
+recovery point. What did not change since the last point is not stored again.`,
+		Example: `  lifeboat backup smt
+  lifeboat backup smt --dry-run`,
+		Args: args(cobra.MaximumNArgs(1)),
+		RunE: func(c *cobra.Command, names []string) error {
+			ctx := c.Context()
+			conf, err := a.load()
+			if err != nil {
+				return err
+			}
+			s, err := a.system(conf, names)
+			if err != nil {
+				return err
+			}
+			if t := vault.Trigger(trigger); t != vault.Manual && t != vault.Scheduled && t != vault.BeforeUpgrade {
+				return usagef("--trigger takes %s, %s or %s", vault.Manual, vault.Scheduled, vault.BeforeUpgrade)
+			}
+			if err := a.recoverServices(ctx, conf); err != nil {
+				return err
+			}
+			v, closeVault, err := a.open(ctx, conf, s.Name)
+			if err != nil {
+				return err
+			}
+			defer closeVault()
+			b, err := a.newBackup(ctx, conf, s, v)
+			if err != nil {
+				return err
+			}
+			b.Trigger = vault.Trigger(trigger)
+			return a.runBackup(ctx, conf, b, dry)
+		},
+	}
+	c.Flags().BoolVarP(&dry, "dry-run", "n", false, "show what would be done")
+	c.Flags().StringVar(&trigger, "trigger", trigger, "why the point is made: manual, scheduled or before-upgrade")
+	a.repositoryFlags(c)
+	return c
+}
+
+// newBackup looks at the system. The vault may be nil for a review.
+func (a *app) newBackup(ctx context.Context, conf *config.Config, s config.System, v *vault.Vault) (*backup.Backup, error) {
+	p, err := a.catalogue().Load(s.Profile)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return backup.New(ctx, backup.Options{
+		System: s.Name, Profile: p, Catalog: catalog(), Host: host.Local(), Vault: v,
+		Settings: s.Settings, Choose: s.Components, StateDir: a.state(conf), Version: Version,
+		Trigger: vault.Manual,
+	})
+}
+
+func (a *app) runBackup(ctx context.Context, conf *config.Config, b *backup.Backup, dry bool) (err error) {
+	engine, done := a.engine(a.state(conf), false)
+	defer done()
+	if dry {
+		return a.dryRun(ctx, engine, b.Runbook())
+	}
+	started := time.Now()
+	run, err := engine.Start(ctx, b.Runbook(), runbook.Meta{ID: b.RunID(), Resume: "lifeboat backup " + b.System})
+	closeErr := b.Close(context.WithoutCancel(ctx))
+	done()
+	a.ran = run
+	if err != nil {
+		return fmt.Errorf("no recovery point was made: %w", err)
+	}
+	if closeErr != nil {
+		return closeErr
+	}
+	a.code = runbook.ExitCode(run, nil)
+	p := b.Point()
+	read, stored := b.Stats()
+	if a.json {
+		return a.emit(map[string]any{"type": "point", "point": p.ID(), "system": p.System(), "time": p.Time(), "bytes": p.Manifest.Bytes(), "read": read, "stored": stored, "incomplete": p.Manifest.Incomplete})
+	}
+	a.printf("\n%s %s sealed in %s: %s protected, %s stored anew.\n", painterFor(a.out).green("Recovery point"), p.Short(),
+		took(time.Since(started).Seconds()), size(p.Manifest.Bytes()), size(stored))
+	a.printf("Next: lifeboat verify %s --point %s\n", p.System(), p.Short())
+	return nil
+}
+
+// recoverServices starts again what a killed backup has left stopped.
+func (a *app) recoverServices(ctx context.Context, conf *config.Config) error {
+	started, err := guard.Recover(ctx, a.state(conf), func(system string) string {
+		if open, _ := runbook.Unfinished(a.state(conf), system, recovery.Kind); len(open) > 0 {
+			return "its recovery is not finished"
+		}
+		return ""
+	})
+	for _, system := range started {
+		fmt.Fprintf(a.err, "%s was still stopped by an interrupted backup; it was started again.\n", system)
+	}
+	return err
+}

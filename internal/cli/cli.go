@@ -1,0 +1,151 @@
+// Package cli is the command line: one file a verb. It is the only place that
+// prints or prompts, and it fills the registries. Decisions about what a verb
+// does stand in the packages below.
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"lifeboat/internal/guard"
+	"lifeboat/internal/recovery"
+	"lifeboat/internal/runbook"
+)
+
+// Version of the program; the build sets it.
+var Version = "0.1.0-dev"
+
+// Main runs the program and returns its exit code.
+func Main() int {
+	guard.Main()
+	recovery.JobMain()
+	syscall.Umask(0o077)
+	ctx, hard, stop := runbook.Interrupts(context.Background())
+	defer stop()
+	a := &app{out: os.Stdout, err: os.Stderr, hard: hard}
+	root := a.root()
+	command, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return a.code
+	}
+	return a.fail(command, err)
+}
+
+// fail prints an error once and returns its exit code.
+func (a *app) fail(command *cobra.Command, err error) int {
+	code := a.exitCode(err)
+	if a.json {
+		_ = json.NewEncoder(a.err).Encode(map[string]any{"type": "error", "error": err.Error(), "exit": code})
+		return code
+	}
+	if !errors.Is(err, errSilent) {
+		fmt.Fprintf(a.err, "%s %v\n", painterFor(a.err).red("lifeboat:"), err)
+	}
+	if code == runbook.ExitUsage && command != nil {
+		fmt.Fprintf(a.err, "See '%s --help'.\n", command.CommandPath())
+	}
+	return code
+}
+
+// errSilent says that everything has been printed already.
+var errSilent = errors.New("")
+
+// usageError is a mistake on the command line or in the configuration.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+func (a *app) exitCode(err error) int {
+	var usage usageError
+	switch {
+	case errors.As(err, &usage):
+		return runbook.ExitUsage
+	case errors.Is(err, errDeclined):
+		return runbook.ExitRefused
+	case a.ran != nil:
+		return runbook.ExitCode(a.ran, err)
+	}
+	return runbook.ExitCode(nil, err)
+}
+
+// app is one call of the program.
+type app struct {
+	out, err io.Writer
+	hard     context.Context //nolint:containedctx // the second Ctrl-C
+	code     int             // when there is no error
+	ran      *runbook.Run
+
+	configFile   string
+	stateDir     string
+	json         bool
+	verbose      bool
+	yes          bool
+	repository   string
+	passwordFile string
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "lifeboat",
+		Short: "Bring a management server back",
+		Long: `Lifeboat brings a management server back. It backs up everything that a vendor's
+disaster-recovery article names into encrypted recovery points, and on the day
+carries the recovery out step by step, resumable and verified.`,
+		Example: `  lifeboat init --repository /backup/lifeboat
+  lifeboat review
+  lifeboat backup smt
+  lifeboat recover smt --repository /backup/lifeboat`,
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
+		Version:           Version,
+	}
+	flags := root.PersistentFlags()
+	flags.StringVar(&a.configFile, "config", "/etc/lifeboat/lifeboat.yaml", "configuration `FILE`")
+	flags.StringVar(&a.stateDir, "state-dir", "", "directory of runs and locks (default from the configuration, else /var/lib/lifeboat)")
+	flags.BoolVar(&a.json, "json", false, "print one JSON object a line")
+	flags.BoolVarP(&a.verbose, "verbose", "v", false, "show every line that steps log")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(
+		a.initCommand(), a.detectCommand(), a.reviewCommand(), a.backupCommand(),
+		a.listCommand(), a.showCommand(), a.verifyCommand(), a.restoreCommand(),
+		a.recoverCommand(), a.importCommand(), a.profileCommand(), a.runsCommand(),
+		a.versionCommand(), a.manCommand(), a.resumeServicesCommand(),
+	)
+	return root
+}
+
+// repositoryFlags lets a verb work without a configuration file.
+func (a *app) repositoryFlags(c *cobra.Command) {
+	c.Flags().StringVarP(&a.repository, "repository", "r", "", "`URL` of the repository (default from the configuration)")
+	c.Flags().StringVar(&a.passwordFile, "password-file", "", "`FILE` with the repository's password")
+}
+
+// args wraps a cobra check so that its error is one of usage.
+func args(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(c *cobra.Command, given []string) error {
+		if err := check(c, given); err != nil {
+			return usageError{err}
+		}
+		return nil
+	}
+}
+
+// emit prints a value as one line of JSON.
+func (a *app) emit(v any) error {
+	enc := json.NewEncoder(a.out)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+func (a *app) printf(format string, args ...any) { fmt.Fprintf(a.out, format, args...) }

@@ -1,0 +1,235 @@
+package cli
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"lifeboat/internal/config"
+	"lifeboat/internal/guard"
+	"lifeboat/internal/host"
+	"lifeboat/internal/profile"
+	"lifeboat/internal/repository"
+	"lifeboat/internal/storage"
+)
+
+// passwordBytes is how much randomness a generated repository password has.
+const passwordBytes = 32
+
+func (a *app) initCommand() *cobra.Command {
+	var wanted []string
+	c := &cobra.Command{
+		Use:   "init",
+		Short: "Set this machine up: find systems, write the configuration, make the repository",
+		Long: `Looks which products with a profile are on this machine, writes the
+configuration file, makes the repository (or uses the one that is there) with a
+random password in a file of its own, and installs the boot unit that starts a
+system again when power failed during a backup.`,
+		Example: `  lifeboat init --repository /backup/lifeboat
+  lifeboat init --repository /backup/lifeboat --profile smt --password-file /root/password`,
+		Args: args(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error { return a.init(c.Context(), wanted) },
+	}
+	c.Flags().StringSliceVar(&wanted, "profile", nil, "protect these products (default: what is found)")
+	a.repositoryFlags(c)
+	c.Flags().Lookup("repository").Usage = "`URL` of the repository (default /var/lib/lifeboat/repository)"
+	return c
+}
+
+func (a *app) init(ctx context.Context, wanted []string) error {
+	if os.Geteuid() != 0 {
+		return errors.New("init needs root: it reads and writes what belongs to root")
+	}
+	if _, err := os.Lstat(a.configFile); err == nil {
+		return usagef("%s is there already; edit it, or remove it first", a.configFile)
+	}
+	found, err := a.found(ctx, wanted)
+	if err != nil {
+		return err
+	}
+	url := firstOf(a.repository, filepath.Join(config.DefaultStateDir, "repository"))
+	if isPath(url) {
+		if url, err = filepath.Abs(url); err != nil {
+			return err
+		}
+	}
+	keyFile := a.passwordFile
+	if keyFile == "" {
+		keyFile = filepath.Join(filepath.Dir(a.configFile), "repository.key")
+		if err := writePassword(keyFile); err != nil {
+			return err
+		}
+	}
+	password, err := config.Password{File: keyFile}.Read(ctx)
+	if err != nil {
+		return err
+	}
+	made, err := ensureRepository(ctx, url, password)
+	if err != nil {
+		return err
+	}
+	conf := config.Config{
+		StateDir:     a.stateDir,
+		Repositories: []config.Repository{{Name: "main", URL: url, Password: config.Password{File: keyFile}}},
+	}
+	for _, p := range found {
+		conf.Systems = append(conf.Systems, config.System{Name: p.Name, Profile: p.Name, Repositories: []string{"main"}})
+	}
+	if err := config.Write(a.configFile, &conf); err != nil {
+		return err
+	}
+	if self, err := os.Executable(); err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	} else if err := guard.InstallBootUnit(host.Local(), self); err != nil {
+		return err
+	}
+	if a.json {
+		return a.emit(map[string]any{"type": "init", "config": a.configFile, "repository": url, "created": made, "systems": conf.SystemNames()})
+	}
+	a.printf("Found          %s\n", titles(found))
+	a.printf("Configuration  %s\n", a.configFile)
+	if made {
+		a.printf("Repository     %s (made)\n", url)
+	} else {
+		a.printf("Repository     %s (was there, the password fits)\n", url)
+	}
+	a.printf("Password       %s\n", keyFile)
+	a.printf("\n%s Copy that password file to a safe place off this machine now: without it nobody can read the repository.\n", painterFor(a.out).yellow("Important:"))
+	if isPath(url) {
+		a.printf("Keep the repository on another disk or machine than the system it protects.\n")
+	}
+	a.printf("Next: lifeboat review\n")
+	return nil
+}
+
+// found lists the profiles to protect.
+func (a *app) found(ctx context.Context, wanted []string) ([]*profile.Profile, error) {
+	var found []*profile.Profile
+	if len(wanted) > 0 {
+		for _, name := range wanted {
+			p, err := a.catalogue().Load(name)
+			if err != nil {
+				return nil, usageError{err}
+			}
+			found = append(found, p)
+		}
+		return found, nil
+	}
+	detected, err := a.catalogue().Detect(ctx, host.Local())
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range detected {
+		if d.Err != nil {
+			return nil, d.Err
+		}
+		if d.Found {
+			found = append(found, d.Profile)
+		}
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("no product with a profile was found on this machine; lifeboat profile list shows what is known, and --profile NAME chooses one")
+	}
+	return found, nil
+}
+
+// writePassword makes a random password file; one that is there is kept, for
+// it may open a repository.
+func writePassword(file string) error {
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("write password file: %w", err)
+	}
+	defer f.Close()
+	var secret [passwordBytes]byte
+	if _, err := rand.Read(secret[:]); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintln(f, base64.RawURLEncoding.EncodeToString(secret[:])); err != nil {
+		return fmt.Errorf("write password file: %w", err)
+	}
+	return f.Sync()
+}
+
+// ensureRepository makes the repository, or opens the one that is there.
+func ensureRepository(ctx context.Context, url string, password []byte) (made bool, err error) {
+	store, err := storage.Open(ctx, url, storage.Options{})
+	if err != nil {
+		return false, fmt.Errorf("repository %s: %w", url, err)
+	}
+	repo, err := repository.Open(ctx, store, password, repository.Options{})
+	if errors.Is(err, repository.ErrNoRepository) {
+		made = true
+		repo, err = repository.Create(ctx, store, password, repository.Options{})
+	}
+	if err != nil {
+		return false, errors.Join(fmt.Errorf("repository %s: %w", url, err), store.Close())
+	}
+	return made, repo.Close()
+}
+
+// isPath tells a directory of this machine from an address.
+func isPath(url string) bool {
+	return !strings.Contains(url, ":") || strings.HasPrefix(url, "/") || strings.HasPrefix(url, ".")
+}
+
+func titles(found []*profile.Profile) string {
+	s := ""
+	for i, p := range found {
+		if i > 0 {
+			s += ", "
+		}
+		s += p.Title
+	}
+	return s
+}
+
+func (a *app) detectCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "detect",
+		Short:   "Show which products with a profile are on this machine",
+		Example: "  lifeboat detect",
+		Args:    args(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			detected, err := a.catalogue().Detect(c.Context(), host.Local())
+			if err != nil {
+				return err
+			}
+			var rows [][]string
+			for _, d := range detected {
+				p, holds, why := d.Profile, d.Found, d.Why
+				if d.Err != nil {
+					why = d.Err.Error()
+				}
+				if a.json {
+					if err := a.emit(map[string]any{"type": "detection", "profile": p.Name, "found": holds, "why": why}); err != nil {
+						return err
+					}
+					continue
+				}
+				word := "no"
+				if holds {
+					word = "yes"
+				}
+				rows = append(rows, []string{p.Name, p.Title, word, firstLine(why)})
+			}
+			if !a.json {
+				a.table([]string{"profile", "product", "found", "seen"}, rows)
+			}
+			return nil
+		},
+	}
+}

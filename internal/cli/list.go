@@ -1,0 +1,156 @@
+package cli
+
+import (
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"lifeboat/internal/component"
+	"lifeboat/internal/vault"
+)
+
+// pointView is a recovery point as --json shows it.
+type pointView struct {
+	Type       string        `json:"type"`
+	ID         string        `json:"id"`
+	System     string        `json:"system"`
+	Profile    string        `json:"profile"`
+	Trigger    vault.Trigger `json:"trigger"`
+	Time       time.Time     `json:"time"`
+	Bytes      int64         `json:"bytes"`
+	Hostname   string        `json:"hostname,omitempty"`
+	Incomplete bool          `json:"incomplete,omitempty"`
+	Damage     string        `json:"damage,omitempty"`
+}
+
+func viewOf(p *vault.Point) pointView {
+	v := pointView{Type: "point", ID: p.ID(), System: p.System(), Profile: p.Profile(), Trigger: p.Trigger(), Time: p.Time()}
+	if p.Damage != nil {
+		v.Damage = p.Damage.Error()
+		return v
+	}
+	v.Bytes, v.Hostname, v.Incomplete = p.Manifest.Bytes(), p.Manifest.Identity["hostname"], p.Manifest.Incomplete
+	return v
+}
+
+func (a *app) listCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:     "list [SYSTEM]",
+		Short:   "List recovery points",
+		Example: "  lifeboat list\n  lifeboat list smt --json",
+		Args:    args(cobra.MaximumNArgs(1)),
+		RunE: func(c *cobra.Command, names []string) error {
+			ctx := c.Context()
+			conf, err := a.loadOrEmpty()
+			if err != nil {
+				return err
+			}
+			system := ""
+			if len(names) > 0 {
+				system = names[0]
+			}
+			v, closeVault, err := a.open(ctx, conf, system)
+			if err != nil {
+				return err
+			}
+			defer closeVault()
+			points, err := v.Points(ctx, vault.Filter{System: system})
+			if err != nil {
+				return err
+			}
+			var rows [][]string
+			for _, p := range points {
+				view := viewOf(p)
+				if a.json {
+					if err := a.emit(view); err != nil {
+						return err
+					}
+					continue
+				}
+				remark := ""
+				switch {
+				case view.Damage != "":
+					remark = "damaged: " + view.Damage
+				case view.Incomplete:
+					remark = "incomplete"
+				}
+				rows = append(rows, []string{p.Short(), p.System(), when(p.Time()), string(p.Trigger()), view.Hostname, size(view.Bytes), remark})
+			}
+			if a.json {
+				return nil
+			}
+			if len(rows) == 0 {
+				a.printf("No recovery points yet. Next: lifeboat backup %s\n", system)
+				return nil
+			}
+			a.table([]string{"point", "system", "time", "trigger", "host", "size", ""}, rows, "size")
+			return nil
+		},
+	}
+	a.repositoryFlags(c)
+	return c
+}
+
+func (a *app) showCommand() *cobra.Command {
+	var runbookText bool
+	c := &cobra.Command{
+		Use:   "show [SYSTEM] [POINT]",
+		Short: "Show what a recovery point holds",
+		Example: `  lifeboat show smt
+  lifeboat show smt 1a2b3c4d
+  lifeboat show smt --runbook > RUNBOOK.md`,
+		Args: args(cobra.MaximumNArgs(2)),
+		RunE: func(c *cobra.Command, names []string) error {
+			ctx := c.Context()
+			p, closeVault, err := a.point(ctx, names)
+			if err != nil {
+				return err
+			}
+			defer closeVault()
+			if runbookText {
+				text, err := p.Text(ctx, vault.RunbookPath)
+				if err != nil {
+					return err
+				}
+				_, err = a.out.Write(text)
+				return err
+			}
+			if a.json {
+				return a.emit(p.Manifest)
+			}
+			a.showPoint(p)
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&runbookText, "runbook", false, "print the recovery written out for a person")
+	a.repositoryFlags(c)
+	return c
+}
+
+func (a *app) showPoint(p *vault.Point) {
+	m := p.Manifest
+	paint := painterFor(a.out)
+	a.printf("%s  %s\n", paint.bold("Recovery point"), p.ID())
+	a.printf("system    %s (profile %s)\n", m.System, m.Profile)
+	a.printf("moment    %s (%s)\n", when(p.Time()), ago(p.Time()))
+	a.printf("made by   lifeboat %s, %s\n", m.Version, m.Trigger)
+	for _, name := range sorted(m.Identity) {
+		a.printf("%-9s %s\n", name, m.Identity[name])
+	}
+	a.printf("\n")
+	var rows [][]string
+	for _, r := range m.Components {
+		state := string(r.Status)
+		if r.Status != component.StatusCaptured && r.Reason != "" {
+			state += ": " + firstLine(r.Reason)
+		}
+		rows = append(rows, []string{r.Name, string(r.Importance), size(r.Bytes), state})
+	}
+	a.table([]string{"component", "importance", "size", "state"}, rows, "size")
+	for _, w := range m.Warnings {
+		a.printf("\n%s %s\n", paint.yellow("warning"), w)
+	}
+	if m.Incomplete {
+		a.printf("\n%s This point is incomplete.\n", paint.yellow("warning"))
+	}
+}

@@ -1,0 +1,83 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"lifeboat/internal/profile"
+	"lifeboat/internal/runbook"
+)
+
+func (a *app) profileCommand() *cobra.Command {
+	c := &cobra.Command{Use: "profile", Short: "Look at profiles: what products are made of", Example: "  lifeboat profile list\n  lifeboat profile check site.yaml"}
+	c.AddCommand(
+		&cobra.Command{
+			Use: "list", Short: "List the known profiles", Example: "  lifeboat profile list", Args: args(cobra.NoArgs),
+			RunE: func(*cobra.Command, []string) error {
+				entries, err := a.catalogue().List()
+				if err != nil {
+					return err
+				}
+				var rows [][]string
+				for _, e := range entries {
+					title, parts, problem := "", 0, ""
+					if e.Err != nil {
+						problem, a.code = e.Err.Error(), runbook.ExitWarnings
+					} else {
+						title, parts = e.Profile.Title, len(e.Profile.Components)
+					}
+					if a.json {
+						if err := a.emit(map[string]any{"type": "profile", "name": e.Name, "title": title, "source": e.Source, "site": e.Site, "components": parts, "error": problem}); err != nil {
+							return err
+						}
+						continue
+					}
+					source := "shipped"
+					if e.Site {
+						source = e.Source
+					}
+					rows = append(rows, []string{e.Name, firstOf(problem, title), count(parts, "component", "components"), source})
+				}
+				if !a.json {
+					a.table([]string{"profile", "product", "", "source"}, rows)
+				}
+				return nil
+			},
+		},
+		&cobra.Command{
+			Use: "show NAME", Short: "Print a profile", Example: "  lifeboat profile show smt", Args: args(cobra.ExactArgs(1)),
+			RunE: func(_ *cobra.Command, names []string) error {
+				p, err := a.catalogue().Load(names[0])
+				if err != nil {
+					return usageError{err}
+				}
+				_, err = a.out.Write(p.Text)
+				return err
+			},
+		},
+		&cobra.Command{
+			Use: "check FILE…", Short: "Check profile files and name every mistake", Example: "  lifeboat profile check /etc/lifeboat/profiles/site.yaml", Args: args(cobra.MinimumNArgs(1)),
+			RunE: func(_ *cobra.Command, files []string) error {
+				for _, file := range files {
+					p, err := catalog().Profile.LoadFile(file)
+					if err != nil {
+						return usageError{err}
+					}
+					a.printf("%s: profile %s is well, %s\n", file, p.Name, count(len(p.Components), "component", "components"))
+				}
+				return nil
+			},
+		},
+		&cobra.Command{
+			Use: "schema", Short: "Print the JSON Schema of profiles, for editors", Example: "  lifeboat profile schema > profile.schema.json", Args: args(cobra.NoArgs),
+			RunE: func(*cobra.Command, []string) error {
+				data, err := profile.Schema(catalog().Profile)
+				if err != nil {
+					return err
+				}
+				_, err = a.out.Write(append(data, '\n'))
+				return err
+			},
+		},
+	)
+	return c
+}

@@ -1,0 +1,303 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"lifeboat/internal/config"
+	"lifeboat/internal/host"
+	"lifeboat/internal/profile"
+	"lifeboat/internal/recovery"
+	"lifeboat/internal/runbook"
+	"lifeboat/internal/vault"
+)
+
+// recoverFlags are the options of one recover call.
+type recoverFlags struct {
+	dry, resume, rollback, keepOld, discardOld, wait bool
+	force, only                                      []string
+	from                                             string
+}
+
+func (a *app) recoverCommand() *cobra.Command {
+	var f recoverFlags
+	c := &cobra.Command{
+		Use:   "recover SYSTEM",
+		Short: "Bring a whole system back, in order",
+		Long: `Recovers a system on this machine from a recovery point: looks at the identity
+of both first, brings the machine to where the system can be restored, restores,
+repairs, starts, synchronizes and proves that it works. What is there already is
+seen and not done again; what stood in the way is set aside, not deleted.
+
+A run that was interrupted, waits for a person or for a restart goes on with
+--resume; --rollback brings back what was there before.`,
+		Example: `  lifeboat recover smt --repository /media/disk/lifeboat --dry-run
+  lifeboat recover smt --repository /media/disk/lifeboat
+  lifeboat recover smt --resume
+  lifeboat recover smt --rollback
+  lifeboat recover smt --from 1a2b3c4d --force hostname`,
+		Args: args(cobra.ExactArgs(1)),
+		RunE: func(c *cobra.Command, names []string) error { return a.recover(c.Context(), names[0], f) },
+	}
+	flags := c.Flags()
+	flags.BoolVarP(&f.dry, "dry-run", "n", false, "show the plan and what each step finds; change nothing")
+	flags.BoolVar(&f.resume, "resume", false, "go on with the run that was interrupted or waits")
+	flags.BoolVar(&f.rollback, "rollback", false, "bring back what was there before the run")
+	flags.StringSliceVar(&f.force, "force", nil, "go on although `CHECK[,CHECK]` of the identity does not agree")
+	flags.StringSliceVar(&f.only, "only", nil, "restore only `COMPONENT[,COMPONENT]`; the system is neither stopped nor started")
+	flags.StringVar(&f.from, "from", "latest", "recovery `POINT`")
+	flags.BoolVar(&f.keepOld, "keep-old", false, "keep what was set aside after success")
+	flags.BoolVar(&f.discardOld, "discard-old", false, "remove what an earlier run with --keep-old has set aside")
+	flags.BoolVar(&f.wait, "wait", false, "wait until background jobs, say a mirror run, have ended")
+	flags.BoolVarP(&a.yes, "yes", "y", false, "do not ask whether to begin (manual steps still ask)")
+	a.repositoryFlags(c)
+	c.MarkFlagsMutuallyExclusive("dry-run", "resume", "rollback", "discard-old")
+	return c
+}
+
+func (a *app) recover(ctx context.Context, system string, f recoverFlags) error {
+	conf, err := a.loadOrEmpty()
+	if err != nil {
+		return err
+	}
+	var old *runbook.Run
+	if f.resume || f.rollback || f.discardOld {
+		if old, err = a.lastRun(conf, system, f); err != nil {
+			return err
+		}
+		// A resumed run is compiled from what it was asked for.
+		f.from, f.only, f.keepOld = old.Point, list(old.Options["only"]), old.Options["keep-old"] == "true"
+		f.force = append(list(old.Options["force"]), f.force...)
+		a.repository = firstOf(a.repository, old.Options["repository"])
+		a.passwordFile = firstOf(a.passwordFile, old.Options["password-file"])
+	} else if unfinished, err := runbook.Unfinished(a.state(conf), system, recovery.Kind); err == nil && len(unfinished) > 0 && !f.dry {
+		last := unfinished[len(unfinished)-1]
+		return runbook.Refuse("", "run %s of %s is %s; go on with it (lifeboat recover %s --resume) or take it back (lifeboat recover %s --rollback)", last.ID, system, last.State, system, system)
+	}
+	v, closeVault, err := a.open(ctx, conf, system)
+	if err != nil {
+		return err
+	}
+	defer closeVault()
+	point, err := v.Find(ctx, f.from, vault.Filter{System: system})
+	if err != nil {
+		return err
+	}
+	r, err := a.newRecovery(conf, system, point, f)
+	if err != nil {
+		return err
+	}
+	book, err := r.Runbook()
+	if err != nil {
+		return err
+	}
+	engine, done := a.engine(a.state(conf), f.resume && len(f.force) > 0)
+	defer done()
+	switch {
+	case f.dry:
+		return a.dryRun(ctx, engine, book)
+	case f.discardOld:
+		return r.Discard(ctx, old)
+	case f.rollback:
+		a.ran, err = engine.Rollback(ctx, old.ID, book)
+	case f.resume:
+		a.ran, err = engine.Resume(ctx, old.ID, book)
+	default:
+		if err := a.beginRecovery(ctx, engine, book, r, point); err != nil {
+			return err
+		}
+		a.ran, err = engine.Start(ctx, book, runbook.Meta{
+			Point: point.ID(), Resume: fmt.Sprintf("lifeboat recover %s --resume", system), Options: map[string]string{
+				"repository": a.repository, "password-file": a.passwordFile, "only": strings.Join(f.only, ","),
+				"force": strings.Join(f.force, ","), "keep-old": fmt.Sprint(f.keepOld),
+			},
+		})
+	}
+	done()
+	if a.ran != nil {
+		if reportErr := a.reportRecovery(ctx, a.ran, point, f); reportErr != nil && err == nil {
+			err = reportErr
+		}
+	}
+	if err == nil {
+		a.code = runbook.ExitCode(a.ran, nil)
+	}
+	return a.explain(err, system)
+}
+
+// newRecovery takes the profile that is installed here; commands never come
+// from the repository.
+func (a *app) newRecovery(conf *config.Config, system string, point *vault.Point, f recoverFlags) (*recovery.Recovery, error) {
+	p, err := a.catalogue().Load(point.Profile())
+	if err != nil {
+		return nil, usageError{err}
+	}
+	if err := a.compareProfiles(p, point, f.force); err != nil {
+		return nil, err
+	}
+	settings := map[string]string{}
+	for _, s := range conf.Systems {
+		if s.Name == system {
+			settings = s.Settings
+		}
+	}
+	return recovery.New(recovery.Options{
+		System: system, Profile: p, Catalog: catalog(), Host: host.Local(), Point: point,
+		Settings: settings, Force: f.force, Only: f.only, KeepOld: f.keepOld,
+	})
+}
+
+func (a *app) compareProfiles(p *profile.Profile, point *vault.Point, force []string) error {
+	if p.Digest() == point.Manifest.ProfileDigest {
+		return nil
+	}
+	for _, name := range force {
+		if name == "profile" {
+			return nil
+		}
+	}
+	text, err := point.Text(context.Background(), vault.ProfilePath)
+	if err != nil {
+		return err
+	}
+	if !a.json {
+		a.printf("The point was made with another version of profile %s than the one installed here.\n%s", p.Name, difference(string(text), string(p.Text)))
+	}
+	return runbook.Refuse("profile", "the installed profile %s differs from the recovery point's; commands are always taken from the installed one", p.Name)
+}
+
+// beginRecovery shows the plan and asks whether to begin.
+func (a *app) beginRecovery(ctx context.Context, engine *runbook.Engine, book runbook.Runbook, r *recovery.Recovery, point *vault.Point) error {
+	if a.json {
+		return confirm(ctx, "Begin the recovery?", a.yes)
+	}
+	a.printf("%s %s of %s, as it was at %s (%s)\n", painterFor(a.out).bold("Recovery point"), point.Short(), point.System(), when(point.Time()), ago(point.Time()))
+	checks, _, err := r.CheckIdentity(ctx, false)
+	if err != nil {
+		return err
+	}
+	a.printChecks(checks)
+	if a.yes {
+		return nil
+	}
+	if err := a.dryRun(ctx, engine, book); err != nil {
+		return err
+	}
+	a.printf("\n")
+	return confirm(ctx, "Begin the recovery?", a.yes)
+}
+
+func (a *app) lastRun(conf *config.Config, system string, f recoverFlags) (*runbook.Run, error) {
+	runs, err := runbook.List(a.state(conf))
+	var last *runbook.Run
+	for _, r := range runs {
+		if r.System != system || r.Kind != recovery.Kind {
+			continue
+		}
+		switch {
+		case f.resume && r.Resumable() && !r.RollingBack,
+			f.rollback && r.State != runbook.StateRolledBack,
+			f.discardOld && (r.State == runbook.StateDone || r.State == runbook.StateWarnings):
+			last = r
+		}
+	}
+	if last == nil {
+		return nil, errors.Join(usagef("there is no recovery of %s to go on with; lifeboat runs list shows all runs", system), err)
+	}
+	return last, nil
+}
+
+// explain adds what to do next.
+func (a *app) explain(err error, system string) error {
+	var refused *runbook.RefusedError
+	switch {
+	case err == nil, errors.As(err, &refused), errors.Is(err, runbook.ErrWaiting), errors.Is(err, runbook.ErrBusy):
+		return err
+	case a.ran == nil:
+		return err
+	}
+	return fmt.Errorf("%w\nThe system stays stopped until this is settled. Mend the cause and go on: lifeboat recover %s --resume\nOr bring back what was there before: lifeboat recover %s --rollback", err, system, system)
+}
+
+// reportRecovery prints the end of a recovery: checks, durations, RTO and RPO.
+func (a *app) reportRecovery(ctx context.Context, run *runbook.Run, point *vault.Point, f recoverFlags) error {
+	report, err := recovery.NewReport(run, point)
+	if err != nil {
+		return err
+	}
+	if f.wait {
+		if err := report.Wait(ctx); err != nil {
+			return err
+		}
+	}
+	if a.json {
+		return a.emit(report)
+	}
+	a.printReport(report)
+	return nil
+}
+
+func (a *app) printReport(r *recovery.Report) {
+	paint := painterFor(a.out)
+	a.printf("\n%s\n", paint.bold("Report of run "+r.Run))
+	a.printf("  state   %s\n", r.State)
+	var rows [][]string
+	for _, s := range r.Steps {
+		rows = append(rows, []string{"  " + s.Title, string(s.State), time.Duration(s.Seconds * float64(time.Second)).Round(10 * time.Millisecond).String()})
+	}
+	a.table([]string{"  step", "state", "took"}, rows, "took")
+	a.printf("\n")
+	a.printChecks(r.Checks)
+	for _, w := range r.Warnings {
+		a.printf("  %s %s\n", paint.yellow("warning"), w)
+	}
+	if r.RPO > 0 {
+		a.printf("\n  RPO  %s of data were lost (since %s)\n", r.RPO.Round(time.Second), when(point(r)))
+	}
+	if r.RTO > 0 {
+		a.printf("  RTO  %s of work, %s from the beginning to the end\n", r.RTO.Round(time.Second), r.Elapsed.Round(time.Second))
+	}
+	for _, j := range r.Jobs {
+		switch {
+		case j.Finished == nil:
+			a.printf("  %s %s since %s; log %s\n", paint.yellow("pending"), j.Title, when(j.Started), j.Log)
+		case j.Failure != "":
+			a.printf("  %s %s: %s; log %s\n", paint.red("failed"), j.Title, j.Failure, j.Log)
+		default:
+			a.printf("  %s %s, RTO with it %s\n", paint.green("done"), j.Title, r.RTOWithJobs.Round(time.Second))
+		}
+	}
+}
+
+func point(r *recovery.Report) time.Time { return r.Moment }
+
+func (a *app) printChecks(checks []runbook.Check) {
+	paint := painterFor(a.out)
+	for _, c := range checks {
+		word := paint.green("ok     ")
+		switch {
+		case c.OK:
+		case c.Warning:
+			word = paint.yellow("warning")
+		default:
+			word = paint.red("NOT OK ")
+		}
+		detail := c.Found
+		if !c.OK {
+			detail = fmt.Sprintf("expected %s, found %s", firstOf(c.Expected, "nothing"), firstOf(c.Found, "nothing"))
+		}
+		a.printf("  %s %s  %s\n", word, c.Name, paint.faint(firstLine(detail)))
+	}
+}
+
+func list(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return strings.Split(s, ",")
+}

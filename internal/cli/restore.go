@@ -1,0 +1,103 @@
+package cli
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"lifeboat/internal/host"
+	"lifeboat/internal/recovery"
+	"lifeboat/internal/repository"
+	"lifeboat/internal/runbook"
+	"lifeboat/internal/vault"
+)
+
+func (a *app) restoreCommand() *cobra.Command {
+	var target, from string
+	c := &cobra.Command{
+		Use:   "restore SYSTEM [COMPONENT | PATH]…",
+		Short: "Restore components or paths",
+		Long: `Restores components to where they were, what is there being set aside; or, with
+--target, components and paths into a directory, touching nothing else.
+Restoring in place does not stop the system: stop it yourself, or use recover.`,
+		Example: `  lifeboat restore smt database
+  lifeboat restore smt certificate-authority --target /tmp/look
+  lifeboat restore smt /etc/smt.conf --target /tmp/look --from 1a2b3c4d`,
+		Args: args(cobra.MinimumNArgs(2)),
+		RunE: func(c *cobra.Command, names []string) error {
+			ctx := c.Context()
+			p, closeVault, err := a.point(ctx, []string{names[0], from})
+			if err != nil {
+				return err
+			}
+			defer closeVault()
+			var components, paths []string
+			for _, n := range names[1:] {
+				if strings.HasPrefix(n, "/") {
+					paths = append(paths, filepath.Clean(n))
+				} else {
+					components = append(components, n)
+				}
+			}
+			if target != "" {
+				return a.extract(ctx, p, components, paths, target)
+			}
+			if len(paths) > 0 {
+				return usagef("a single path is restored into a directory: give --target DIR (--target / writes it to its place, and refuses when something is there)")
+			}
+			return a.restoreInPlace(ctx, p, components)
+		},
+	}
+	c.Flags().StringVarP(&target, "target", "t", "", "write below `DIR` instead of in place")
+	c.Flags().StringVar(&from, "from", "latest", "recovery `POINT`")
+	c.Flags().BoolVarP(&a.yes, "yes", "y", false, "do not ask")
+	a.repositoryFlags(c)
+	return c
+}
+
+// restoreInPlace is a recovery of single components, with everything that
+// belongs to one: journal, aside, rollback.
+func (a *app) restoreInPlace(ctx context.Context, p *vault.Point, components []string) error {
+	if err := confirm(ctx, "Restore "+strings.Join(components, ", ")+" in place? What is there is set aside, not deleted.", a.yes); err != nil {
+		return err
+	}
+	return a.recover(ctx, p.System(), recoverFlags{from: p.ID(), only: components, keepOld: true})
+}
+
+func (a *app) extract(ctx context.Context, p *vault.Point, components, paths []string, target string) error {
+	if err := os.MkdirAll(target, 0o700); err != nil {
+		return err
+	}
+	pr, err := a.catalogue().Load(p.Profile())
+	if err != nil {
+		return usageError{err}
+	}
+	r, err := recovery.New(recovery.Options{System: p.System(), Profile: pr, Catalog: catalog(), Host: host.Local(), Point: p})
+	if err != nil {
+		return err
+	}
+	for _, name := range components {
+		if err := r.Extract(ctx, name, target); err != nil {
+			return err
+		}
+		a.printf("%s restored below %s\n", name, target)
+	}
+	for _, at := range paths {
+		to := filepath.Join(target, at)
+		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+			return err
+		}
+		stats, err := p.RestorePath(ctx, at, to, repository.RestoreOptions{Warn: func(m string) {
+			a.code = runbook.ExitWarnings
+			a.printf("warning: %s\n", m)
+		}})
+		if err != nil {
+			return err
+		}
+		a.printf("%s restored to %s (%s)\n", at, to, size(stats.Bytes))
+	}
+	return nil
+}

@@ -1,0 +1,142 @@
+package cli
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"lifeboat/internal/backup"
+	"lifeboat/internal/profile"
+)
+
+func (a *app) reviewCommand() *cobra.Command {
+	var mbit float64
+	c := &cobra.Command{
+		Use:   "review [SYSTEM]",
+		Short: "Show what a backup would hold, and what is lost without each part",
+		Example: `  lifeboat review
+  lifeboat review smt --bandwidth 50`,
+		Args: args(cobra.MaximumNArgs(1)),
+		RunE: func(c *cobra.Command, names []string) error {
+			conf, err := a.load()
+			if err != nil {
+				return err
+			}
+			s, err := a.system(conf, names)
+			if err != nil {
+				return err
+			}
+			b, err := a.newBackup(c.Context(), conf, s, nil)
+			if err != nil {
+				return err
+			}
+			notices, err := b.Notices(c.Context())
+			if err != nil {
+				return err
+			}
+			if mbit <= 0 {
+				return usagef("--bandwidth takes megabits per second, more than 0")
+			}
+			if a.json {
+				return a.reviewJSON(b, notices)
+			}
+			a.review(b, notices, mbit)
+			return nil
+		},
+	}
+	c.Flags().Float64Var(&mbit, "bandwidth", 100, "`MBIT` per second from the vendor, to weigh optional parts")
+	return c
+}
+
+func (a *app) reviewJSON(b *backup.Backup, notices []string) error {
+	for _, p := range b.Parts() {
+		if err := a.emit(map[string]any{
+			"type": "component", "name": p.Spec.Name, "kind": p.Spec.Kind, "importance": p.Spec.Importance, "chosen": p.Chosen, "reason": p.Reason,
+			"present": p.Inspection.Present, "bytes": p.Inspection.Bytes, "items": p.Inspection.Items, "paths": p.Inspection.Paths,
+			"loss": p.Spec.Loss, "regain": p.Spec.Regain, "detail": p.Inspection.Detail, "warnings": p.Inspection.Warnings,
+		}); err != nil {
+			return err
+		}
+	}
+	for _, n := range notices {
+		if err := a.emit(map[string]any{"type": "notice", "text": n}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *app) review(b *backup.Backup, notices []string, mbit float64) {
+	paint := painterFor(a.out)
+	a.printf("%s\n", paint.bold(b.System+": "+b.Profile.Title))
+	identity := b.Identity()
+	for _, name := range sorted(identity) {
+		if identity[name] != "" {
+			a.printf("  %-12s %s\n", name, identity[name])
+		}
+	}
+	for _, importance := range []profile.Importance{profile.Critical, profile.Recommended, profile.Optional} {
+		a.printf("\n%s\n", paint.bold(heading(importance)))
+		for _, p := range b.Parts() {
+			if p.Spec.Importance == importance {
+				a.reviewPart(p, mbit)
+			}
+		}
+	}
+	if len(notices) > 0 {
+		a.printf("\n%s\n", paint.bold("Worth knowing"))
+		for _, n := range notices {
+			a.printf("  %s %s\n", paint.yellow("!"), indentBy(wrap(n, 92), 4))
+		}
+	}
+	a.printf("\nNext: lifeboat backup %s\n", b.System)
+}
+
+func heading(i profile.Importance) string {
+	switch i {
+	case profile.Critical:
+		return "Critical: no recovery without it"
+	case profile.Recommended:
+		return "Recommended: a recovery without it costs work"
+	}
+	return "Optional: your choice"
+}
+
+func (a *app) reviewPart(p backup.Part, mbit float64) {
+	paint := painterFor(a.out)
+	state := paint.green("included")
+	switch {
+	case !p.Inspection.Present && p.Chosen:
+		state = paint.faint("not on this machine")
+	case !p.Chosen:
+		state = paint.yellow("not included") + " (" + p.Reason + ")"
+	}
+	a.printf("  %-24s %10s %8s  %s\n", p.Spec.Name, size(p.Inspection.Bytes), count(int(p.Inspection.Items), "item", "items"), state)
+	if paths := p.Inspection.Paths; len(paths) > 0 {
+		shown := strings.Join(paths[:min(4, len(paths))], " ")
+		if len(paths) > 4 {
+			shown += " and " + strconv.Itoa(len(paths)-4) + " more"
+		}
+		a.printf("      %s\n", paint.faint(shown))
+	}
+	a.printf("      without it: %s\n", indentBy(wrap(p.Spec.Loss, 86), 6))
+	for _, key := range sorted(p.Inspection.Detail) {
+		a.printf("      %s: %s\n", key, p.Inspection.Detail[key])
+	}
+	if p.Spec.Importance == profile.Optional && p.Spec.Regain != "" && p.Inspection.Present {
+		again := time.Duration(float64(p.Inspection.Bytes) * 8 / (mbit * 1e6) * float64(time.Second))
+		a.printf("      the trade: %s to store, or %s to fetch again at %g Mbit/s. %s\n", size(p.Inspection.Bytes), again.Round(time.Second), mbit, indentBy(wrap(p.Spec.Regain, 86), 6))
+		if !p.Chosen {
+			a.printf("      to include it, write under the system in %s:  components: {%s: true}\n", a.configFile, p.Spec.Name)
+		}
+	}
+	for _, w := range p.Inspection.Warnings {
+		a.printf("      %s %s\n", paint.yellow("warning"), w)
+	}
+}
+
+func indentBy(s string, n int) string {
+	return strings.ReplaceAll(s, "\n", "\n"+strings.Repeat(" ", n))
+}

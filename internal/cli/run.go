@@ -1,0 +1,67 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"lifeboat/internal/runbook"
+)
+
+// engine makes the engine of a run whose events go to the terminal, or to
+// standard output as JSON. Close must follow.
+func (a *app) engine(stateDir string, accept bool) (*runbook.Engine, func()) {
+	opts := runbook.Options{Dir: stateDir, Hard: a.hard, AcceptChange: accept}
+	done := func() {}
+	if a.json {
+		opts.Observers = []runbook.Observer{runbook.NewJSONWriter(a.out)}
+	} else {
+		t := newTerminal(a.out, a.verbose)
+		opts.Observers = []runbook.Observer{t}
+		opts.Prompter = runPrompter()
+		done = t.Close
+	}
+	return runbook.New(opts), done
+}
+
+// dryRun shows a runbook without running anything of it.
+func (a *app) dryRun(ctx context.Context, engine *runbook.Engine, book runbook.Runbook) error {
+	plan, err := engine.DryRun(ctx, book)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.emit(plan)
+	}
+	return a.printPlan(plan)
+}
+
+func (a *app) printPlan(plan *runbook.Plan) error {
+	paint := painterFor(a.out)
+	for _, stage := range plan.Stages {
+		a.printf("\n%s\n", paint.bold(firstOf(stage.Title, stage.Name)))
+		for _, s := range stage.Steps {
+			line := fmt.Sprintf("  %-8s %s", outlook(s.Outlook), s.Title)
+			if s.Text != "" {
+				line += "  " + paint.faint("("+firstLine(s.Text)+")")
+			}
+			a.printf("%s\n", line)
+			if a.verbose {
+				for _, e := range s.Effects {
+					a.printf("            %s\n", paint.faint(e))
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// outlook is one short word for what would become of a step.
+func outlook(o runbook.Outlook) string {
+	switch o {
+	case runbook.WasDone:
+		return "already"
+	case runbook.Unclear:
+		return "later"
+	}
+	return string(o)
+}

@@ -1,0 +1,89 @@
+package cli
+
+import (
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"lifeboat/internal/recovery"
+	"lifeboat/internal/runbook"
+)
+
+func (a *app) runsCommand() *cobra.Command {
+	c := &cobra.Command{Use: "runs", Short: "Show what was run on this machine", Example: "  lifeboat runs list\n  lifeboat runs show"}
+	c.AddCommand(
+		&cobra.Command{
+			Use: "list", Short: "List runs, oldest first", Example: "  lifeboat runs list", Args: args(cobra.NoArgs),
+			RunE: func(*cobra.Command, []string) error { return a.listRuns() },
+		},
+		&cobra.Command{
+			Use: "show [RUN]", Short: "Show a run: steps, checks, durations; the last one without RUN",
+			Example: "  lifeboat runs show\n  lifeboat runs show 20261121-074500-smt-recover-ab12", Args: args(cobra.MaximumNArgs(1)),
+			RunE: func(_ *cobra.Command, names []string) error { return a.showRun(names) },
+		},
+	)
+	return c
+}
+
+func (a *app) listRuns() error {
+	conf, err := a.loadOrEmpty()
+	if err != nil {
+		return err
+	}
+	runs, err := runbook.List(a.state(conf))
+	var rows [][]string
+	for _, r := range runs {
+		if a.json {
+			if err := a.emit(r); err != nil {
+				return err
+			}
+			continue
+		}
+		rows = append(rows, []string{r.ID, r.Kind, r.System, string(r.State), when(r.Started), time.Duration(r.Seconds * float64(time.Second)).Round(time.Second / 10).String(), r.Hint})
+	}
+	if !a.json {
+		if len(rows) == 0 {
+			a.printf("Nothing was run yet.\n")
+		} else {
+			a.table([]string{"run", "kind", "system", "state", "started", "took", "next"}, rows, "took")
+		}
+	}
+	return err
+}
+
+func (a *app) showRun(names []string) error {
+	conf, err := a.loadOrEmpty()
+	if err != nil {
+		return err
+	}
+	var run *runbook.Run
+	if len(names) > 0 {
+		if run, err = runbook.Load(a.state(conf), names[0]); err != nil {
+			return err
+		}
+	} else {
+		runs, err := runbook.List(a.state(conf))
+		if len(runs) == 0 {
+			if err != nil {
+				return err
+			}
+			return usagef("nothing was run yet")
+		}
+		run = runs[len(runs)-1]
+	}
+	report, err := recovery.NewReport(run, nil)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.emit(report)
+	}
+	a.printReport(report)
+	if run.Error != "" {
+		a.printf("\n  %s %s\n", painterFor(a.out).red("failed"), run.Error)
+	}
+	if run.Hint != "" {
+		a.printf("  next: %s\n", run.Hint)
+	}
+	return nil
+}

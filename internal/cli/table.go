@@ -1,0 +1,63 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+)
+
+// table prints rows in columns; columns named in right are aligned there.
+func (a *app) table(header []string, rows [][]string, right ...string) {
+	t := table.NewWriter()
+	t.SetOutputMirror(a.out)
+	style := table.StyleLight
+	style.Options = table.OptionsNoBordersAndSeparators
+	style.Format.Header = text.FormatDefault
+	style.Box.PaddingLeft, style.Box.PaddingRight = "", "  "
+	t.SetStyle(style)
+	head := table.Row{}
+	for _, h := range header {
+		head = append(head, painterFor(a.out).bold(h))
+	}
+	t.AppendHeader(head)
+	for _, r := range rows {
+		row := table.Row{}
+		for _, cell := range r {
+			row = append(row, cell)
+		}
+		t.AppendRow(row)
+	}
+	var columns []table.ColumnConfig
+	for i, h := range header {
+		for _, r := range right {
+			if h == r {
+				columns = append(columns, table.ColumnConfig{Number: i + 1, Align: text.AlignRight, AlignHeader: text.AlignRight})
+			}
+		}
+	}
+	t.SetColumnConfigs(columns)
+	t.Render()
+}
+
+// wrap breaks text into lines of at most width columns.
+func wrap(s string, width int) string { return text.WrapSoft(strings.TrimSpace(s), width) }
+
+func when(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.Local().Format(time.DateTime)
+}
+
+func ago(t time.Time) string { return humanize.Time(t) }
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}

@@ -1,0 +1,229 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+	"golang.org/x/term"
+
+	"lifeboat/internal/runbook"
+)
+
+// terminal shows a run's events to a person: one line a step, and on a real
+// terminal a bar for each step that tells its progress. Colour and bars appear
+// only there.
+type terminal struct {
+	out     io.Writer
+	verbose bool
+	paint   painter
+
+	mu       sync.Mutex
+	bars     *mpb.Progress
+	running  map[string]*mpb.Bar
+	started  map[string]time.Time
+	warnings []string
+}
+
+func newTerminal(out io.Writer, verbose bool) *terminal {
+	t := &terminal{out: out, verbose: verbose, paint: painterFor(out), running: map[string]*mpb.Bar{}, started: map[string]time.Time{}}
+	if t.paint.on {
+		t.bars = mpb.New(mpb.WithOutput(out), mpb.WithWidth(30), mpb.WithRefreshRate(200*time.Millisecond))
+		t.out = t.bars
+	}
+	return t
+}
+
+// Close takes the bars away. Nothing may be observed afterwards.
+func (t *terminal) Close() {
+	t.mu.Lock()
+	for _, bar := range t.running {
+		bar.Abort(true)
+	}
+	t.running = map[string]*mpb.Bar{}
+	t.mu.Unlock()
+	if t.bars != nil {
+		t.bars.Wait()
+	}
+}
+
+// Observe shows one event.
+func (t *terminal) Observe(e runbook.Event) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch e.Type {
+	case runbook.RunStarted, runbook.RunResumed, runbook.RunRollback:
+		verb := map[runbook.EventType]string{runbook.RunStarted: "", runbook.RunResumed: "resumed: ", runbook.RunRollback: "taking back: "}[e.Type]
+		t.line("%s%s  (run %s)", verb, t.paint.bold(e.Title), e.Run)
+	case runbook.RunWaiting:
+		t.line("%s", e.Text)
+	case runbook.StageStarted:
+		t.line("\n%s", t.paint.bold(firstOf(e.Title, e.Stage)))
+	case runbook.StepProgress:
+		t.progress(e)
+	case runbook.StepLog:
+		if t.verbose {
+			t.line("         %s", e.Text)
+		}
+	case runbook.StepWarning:
+		t.line("  %s %s", t.paint.yellow("warning"), e.Text)
+	case runbook.StepCheck:
+		t.check(e)
+	case runbook.StepWaiting:
+		t.drop(e.Step)
+		t.line("  %s %s", t.paint.yellow("waiting"), indent(firstOf(e.Text, e.Title)))
+	case runbook.StepSkipped:
+		t.drop(e.Step)
+		t.result("skipped", e, e.Text)
+	case runbook.StepAlreadyDone:
+		t.drop(e.Step)
+		t.result("already", e, e.Text)
+	case runbook.StepFinished, runbook.UndoFinished:
+		t.drop(e.Step)
+		t.result(t.paint.green("done   "), e, took(e.Seconds))
+	case runbook.StepFailed, runbook.UndoFailed, runbook.StepInterrupted:
+		t.drop(e.Step)
+		word := t.paint.red("FAILED ")
+		if e.Warn {
+			word = t.paint.yellow("warning")
+		}
+		if e.Type == runbook.StepInterrupted {
+			word = t.paint.yellow("stopped")
+		}
+		t.result(word, e, "")
+		if text := firstOf(e.Error, e.Text); text != "" {
+			t.line("          %s", indent(text))
+		}
+		if e.Hint != "" {
+			t.line("          %s", e.Hint)
+		}
+	}
+}
+
+func (t *terminal) check(e runbook.Event) {
+	c := e.Check
+	if c == nil {
+		return
+	}
+	switch {
+	case c.OK && t.verbose:
+		t.line("          %s %s: %s", t.paint.green("ok"), c.Name, c.Found)
+	case c.OK:
+	default:
+		word := t.paint.red("not ok ")
+		if c.Warning {
+			word = t.paint.yellow("warning")
+		}
+		t.line("  %s %s: expected %s, found %s", word, c.Name, firstOf(c.Expected, "nothing"), firstOf(c.Found, "nothing"))
+		if c.Hint != "" {
+			t.line("          %s", c.Hint)
+		}
+	}
+}
+
+func (t *terminal) result(word string, e runbook.Event, remark string) {
+	if remark != "" {
+		remark = "  " + t.paint.faint("("+firstLine(remark)+")")
+	}
+	t.line("  %s %s%s", word, firstOf(e.Title, e.Step), remark)
+}
+
+func (t *terminal) line(format string, args ...any) {
+	fmt.Fprintf(t.out, format+"\n", args...)
+}
+
+// progress moves or makes the bar of a step.
+func (t *terminal) progress(e runbook.Event) {
+	if t.bars == nil {
+		return
+	}
+	bar, ok := t.running[e.Step]
+	if !ok {
+		bar = t.bars.AddBar(e.Total,
+			mpb.BarRemoveOnComplete(),
+			mpb.PrependDecorators(decor.Name("          "+short(firstOf(e.Title, e.Step), 34), decor.WCSyncSpaceR)),
+			mpb.AppendDecorators(
+				decor.CountersKibiByte("% .1f / % .1f"),
+				decor.Name("  "), decor.AverageSpeed(decor.SizeB1024(0), "% .0f"),
+				decor.Name("  "), decor.AverageETA(decor.ET_STYLE_GO),
+			),
+		)
+		t.running[e.Step] = bar
+	}
+	bar.SetTotal(max(e.Total, e.Bytes), false)
+	bar.SetCurrent(e.Bytes)
+}
+
+func (t *terminal) drop(step string) {
+	if bar, ok := t.running[step]; ok {
+		bar.Abort(true)
+		delete(t.running, step)
+	}
+}
+
+// painter colours text where that is wanted: on a terminal, unless NO_COLOR is
+// set.
+type painter struct{ on bool }
+
+func painterFor(out io.Writer) painter {
+	f, ok := out.(*os.File)
+	return painter{on: ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
+}
+
+func (p painter) wrap(code, s string) string {
+	if !p.on {
+		return s
+	}
+	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}
+
+func (p painter) bold(s string) string   { return p.wrap("1", s) }
+func (p painter) red(s string) string    { return p.wrap("31;1", s) }
+func (p painter) green(s string) string  { return p.wrap("32", s) }
+func (p painter) yellow(s string) string { return p.wrap("33", s) }
+func (p painter) faint(s string) string  { return p.wrap("2", s) }
+
+func firstOf(texts ...string) string {
+	for _, s := range texts {
+		if s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
+	return line
+}
+
+func indent(s string) string {
+	return strings.ReplaceAll(strings.TrimSpace(s), "\n", "\n          ")
+}
+
+func short(s string, n int) string {
+	if r := []rune(s); len(r) > n {
+		return string(r[:n-1]) + "…"
+	}
+	return s
+}
+
+// took tells a duration that is worth telling.
+func took(seconds float64) string {
+	d := time.Duration(seconds * float64(time.Second))
+	if d < 100*time.Millisecond {
+		return ""
+	}
+	if d < 10*time.Second {
+		return d.Round(100 * time.Millisecond).String()
+	}
+	return d.Round(time.Second).String()
+}
+
+func size(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }

@@ -1,0 +1,85 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"lifeboat/internal/repository"
+	"lifeboat/internal/runbook"
+	"lifeboat/internal/vault"
+)
+
+func (a *app) verifyCommand() *cobra.Command {
+	var readData bool
+	var subset, point string
+	c := &cobra.Command{
+		Use:   "verify [SYSTEM]",
+		Short: "Check that recovery points are whole",
+		Long: `Checks that everything the recovery points refer to is in the repository. With
+--read-data every byte is read, decrypted and compared with its name; with
+--read-data-subset a part of it.`,
+		Example: `  lifeboat verify
+  lifeboat verify smt --read-data
+  lifeboat verify smt --read-data-subset 1/7`,
+		Args: args(cobra.MaximumNArgs(1)),
+		RunE: func(c *cobra.Command, names []string) error {
+			ctx := c.Context()
+			conf, err := a.loadOrEmpty()
+			if err != nil {
+				return err
+			}
+			system := ""
+			if len(names) > 0 {
+				system = names[0]
+			}
+			v, closeVault, err := a.open(ctx, conf, system)
+			if err != nil {
+				return err
+			}
+			defer closeVault()
+			report, err := v.Verify(ctx, vault.VerifyOptions{
+				Filter: vault.Filter{System: system}, Point: point,
+				Check: repository.CheckOptions{ReadData: readData, Subset: subset},
+			})
+			if err != nil {
+				return err
+			}
+			return a.showVerify(report)
+		},
+	}
+	c.Flags().BoolVar(&readData, "read-data", false, "read and check every byte")
+	c.Flags().StringVar(&subset, "read-data-subset", "", "read a part: `N/T` or P%")
+	c.Flags().StringVar(&point, "point", "", "only this recovery point must be whole")
+	a.repositoryFlags(c)
+	return c
+}
+
+func (a *app) showVerify(r *vault.Verification) error {
+	if a.json {
+		if err := a.emit(r); err != nil {
+			return err
+		}
+	} else {
+		paint := painterFor(a.out)
+		for _, p := range r.Points {
+			word := paint.green("whole  ")
+			if len(p.Problems) > 0 {
+				word = paint.red("DAMAGED")
+			}
+			a.printf("%s %s  %s  %s\n", word, p.Short, p.System, when(p.Time))
+			for _, problem := range p.Problems {
+				a.printf("        %s\n", problem)
+			}
+		}
+		for _, problem := range r.Problems {
+			a.printf("%s %s\n", paint.red("DAMAGED"), problem)
+		}
+		a.printf("%s, %s of data read.\n", count(len(r.Points), "recovery point", "recovery points"), size(r.BytesRead))
+	}
+	if !r.OK() {
+		if !a.json {
+			a.printf("\nThe repository is damaged. Points called whole can still be restored. Keep the repository as it is,\ncopy it aside, and make a new recovery point: what is still on the machine is stored again.\n")
+		}
+		a.code = runbook.ExitFailed
+	}
+	return nil
+}

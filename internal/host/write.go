@@ -1,0 +1,119 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/google/renameio/v2"
+)
+
+// WriteOptions says how a small file is written.
+type WriteOptions struct {
+	Mode     os.FileMode
+	UID, GID int // -1 leaves what the system gives
+	// Aside is where the present file is kept, on this process's machine, so
+	// that UnwriteFile can bring it back; "" keeps nothing.
+	Aside string
+}
+
+// noFile is what is kept aside for a file that did not exist.
+const noFile = ".absent"
+
+// WriteFile writes a small file of the machine whole and durably, or not at
+// all. What was kept aside by an earlier call is not overwritten.
+func (h *Host) WriteFile(path string, data []byte, opts WriteOptions) error {
+	target, err := h.Path(path)
+	if err != nil {
+		return err
+	}
+	if opts.Aside != "" {
+		if err := keepAside(target, opts.Aside); err != nil {
+			return fmt.Errorf("set %s aside: %w", path, err)
+		}
+	}
+	pending, err := renameio.NewPendingFile(target, renameio.WithPermissions(opts.Mode), renameio.WithStaticPermissions(opts.Mode))
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	defer pending.Cleanup()
+	if _, err := pending.Write(data); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if opts.UID >= 0 || opts.GID >= 0 {
+		if err := pending.Chown(opts.UID, opts.GID); err != nil {
+			return fmt.Errorf("write %s: %w", path, err)
+		}
+	}
+	if err := pending.CloseAtomicallyReplace(); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
+
+func keepAside(target, aside string) error {
+	for _, kept := range []string{aside, aside + noFile} {
+		if _, err := os.Lstat(kept); err == nil {
+			return nil
+		}
+	}
+	if err := os.MkdirAll(filepath.Dir(aside), 0o700); err != nil {
+		return err
+	}
+	data, err := os.ReadFile(target)
+	if errors.Is(err, fs.ErrNotExist) {
+		return renameio.WriteFile(aside+noFile, nil, 0o600)
+	}
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(target)
+	if err != nil {
+		return err
+	}
+	uid, gid := owner(info)
+	pending, err := renameio.NewPendingFile(aside, renameio.WithPermissions(info.Mode().Perm()))
+	if err != nil {
+		return err
+	}
+	defer pending.Cleanup()
+	if _, err := pending.Write(data); err != nil {
+		return err
+	}
+	if err := pending.Chown(uid, gid); err != nil {
+		return err
+	}
+	return pending.CloseAtomicallyReplace()
+}
+
+// UnwriteFile brings back what WriteFile kept aside. Without that it does nothing.
+func (h *Host) UnwriteFile(path, aside string) error {
+	target, err := h.Path(path)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Lstat(aside + noFile); err == nil {
+		if err := os.Remove(target); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("bring %s back: %w", path, err)
+		}
+		return os.Remove(aside + noFile)
+	}
+	info, err := os.Stat(aside)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("bring %s back: %w", path, err)
+	}
+	data, err := os.ReadFile(aside)
+	if err != nil {
+		return fmt.Errorf("bring %s back: %w", path, err)
+	}
+	uid, gid := owner(info)
+	if err := h.WriteFile(path, data, WriteOptions{Mode: info.Mode().Perm(), UID: uid, GID: gid}); err != nil {
+		return err
+	}
+	return os.Remove(aside)
+}

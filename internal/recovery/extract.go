@@ -1,0 +1,55 @@
+package recovery
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"lifeboat/internal/component"
+	"lifeboat/internal/runbook"
+)
+
+// Extract writes a component's content below a directory; the machine is not
+// touched otherwise.
+func (r *Recovery) Extract(ctx context.Context, name, dir string) error {
+	if _, err := r.record(name); err != nil {
+		return err
+	}
+	spec, err := r.spec(name)
+	if err != nil {
+		return err
+	}
+	state, err := os.MkdirTemp("", "lifeboat-extract-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(state)
+	c, err := component.Make(r.Catalog.Kinds, component.Env{Host: r.Host, Settings: r.settings, Run: "extract", State: state}, spec)
+	if err != nil {
+		return err
+	}
+	e, ok := c.(component.Extractor)
+	if !ok {
+		return fmt.Errorf("component %s of kind %s cannot be restored into a directory", name, spec.Kind)
+	}
+	return e.Extract(ctx, r.Point, dir)
+}
+
+// Discard removes what an earlier run of this recovery has set aside.
+func (r *Recovery) Discard(ctx context.Context, run *runbook.Run) error {
+	for _, spec := range r.Profile.Components {
+		state := filepath.Join(run.Dir, "components", spec.Name)
+		if _, err := os.Stat(state); err != nil {
+			continue
+		}
+		c, err := component.Make(r.Catalog.Kinds, component.Env{Host: r.Host, Settings: r.Scope(ctx).Settings, Run: run.ID, State: state}, spec)
+		if err != nil {
+			return err
+		}
+		if err := c.Discard(ctx); err != nil {
+			return fmt.Errorf("remove what was set aside for %s: %w", spec.Name, err)
+		}
+	}
+	return nil
+}

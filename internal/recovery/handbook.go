@@ -1,0 +1,71 @@
+package recovery
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"lifeboat/internal/component"
+	"lifeboat/internal/vault"
+)
+
+// Handbook writes the recovery out for a person who has stock restic, the
+// database's own client and this page, and no Lifeboat.
+func (r *Recovery) Handbook() ([]byte, error) {
+	book, err := r.Runbook()
+	if err != nil {
+		return nil, err
+	}
+	m := r.Manifest
+	var b strings.Builder
+	fmt.Fprintf(&b, "# Recovery of %s by hand\n\n", m.System)
+	fmt.Fprintf(&b, "%s on %s (%s), as it was at %s. `lifeboat recover %s` does all of this; this page is for the day when there is no Lifeboat.\n\n",
+		r.Profile.Title, m.Identity["hostname"], m.Identity["os"], m.Moment.UTC().Format(time.RFC3339), m.System)
+	fmt.Fprintf(&b, `You need a shell as root, restic 0.14 or newer, and the repository's password. Name the repository and the recovery point first:
+
+    export REPOSITORY=…      # where the repository lies, as restic writes it
+    export RESTIC_PASSWORD_FILE=…   # a file that holds its password
+    restic -r "$REPOSITORY" snapshots --tag %s
+    export POINT=…           # the id of the line with the time above
+    set -o pipefail          # a pipe counts only if each part of it worked
+
+`, quote("system:"+m.System))
+	r.contents(&b)
+	for i, stage := range book.Stages {
+		var steps strings.Builder
+		n := 0
+		for _, s := range stage.Steps {
+			if s.Hand == "" {
+				continue
+			}
+			n++
+			fmt.Fprintf(&steps, "### %d.%d %s\n\n", i+1, n, s.Title)
+			steps.WriteString(strings.TrimRight(s.Hand, "\n") + "\n\n")
+		}
+		if n > 0 {
+			fmt.Fprintf(&b, "## %d. %s\n\n%s", i+1, stage.Title, steps.String())
+		}
+	}
+	return []byte(b.String()), nil
+}
+
+// contents lists what the point holds and what it does not.
+func (r *Recovery) contents(b *strings.Builder) {
+	b.WriteString("## What is in this recovery point\n\n| component | importance | holds | without it |\n|---|---|---|---|\n")
+	for _, c := range r.Manifest.Components {
+		holds := strings.Join(c.Paths, " ")
+		for _, s := range c.Streams {
+			holds += " " + vault.Dir + "/" + s
+		}
+		if c.Status != component.StatusCaptured {
+			holds = "**not in the point**: " + string(c.Status) + " " + c.Reason
+		}
+		fmt.Fprintf(b, "| %s | %s | %s | %s |\n", c.Name, c.Importance, cell(holds), cell(c.Loss))
+	}
+	b.WriteString("\n")
+}
+
+// cell makes text safe for a Markdown table.
+func cell(s string) string {
+	return strings.TrimSpace(strings.NewReplacer("|", "\\|", "\n", " ").Replace(s))
+}

@@ -1,0 +1,183 @@
+package recovery
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"lifeboat/internal/profile"
+	"lifeboat/internal/runbook"
+)
+
+// hold stops the system and keeps it stopped, across reboots too, before the
+// first thing is restored: started on half-restored data a product would
+// migrate it.
+func (r *Recovery) hold() []runbook.Step {
+	if len(r.Only) > 0 {
+		return nil // a single component is put back into a system that its owner has stopped
+	}
+	stop := r.stopStep()
+	stop.ID = "restore/hold"
+	stop.Title = "Stop the system and keep it stopped until the recovery ends"
+	return []runbook.Step{r.identityStep("restore/identity", true), withNeeds(stop, "restore/identity")}
+}
+
+// release lets the system start again at boot.
+func (r *Recovery) release() []runbook.Step {
+	if len(r.Only) > 0 || len(r.Profile.Quiesce.Release) == 0 {
+		return nil
+	}
+	return []runbook.Step{{
+		ID:     "start/release",
+		Title:  "Let the system start at boot again",
+		Repeat: runbook.RepeatSafe,
+		Hand:   r.commandsByHand(r.Profile.Quiesce.Release),
+		Run: func(ctx context.Context, task runbook.Task) error {
+			return r.commands(ctx, task, r.Profile.Quiesce.Release)
+		},
+		Undo: func(ctx context.Context, task runbook.Task) error {
+			return r.commands(ctx, task, r.Profile.Quiesce.Hold)
+		},
+	}}
+}
+
+const keyRan = "system-ran-before"
+
+func (r *Recovery) stopStep() runbook.Step {
+	q := r.Profile.Quiesce
+	return runbook.Step{
+		Title:  "Stop the system",
+		Repeat: runbook.RepeatSafe,
+		Hand:   r.commandsByHand(q.Stop, q.Hold),
+		Run: func(ctx context.Context, task runbook.Task) error {
+			running, _, err := r.running(ctx)
+			if err != nil {
+				return err
+			}
+			var ran bool
+			if kept, err := task.Kept(keyRan, &ran); err != nil {
+				return err
+			} else if !kept {
+				if err := task.Keep(keyRan, running); err != nil {
+					return err
+				}
+			}
+			if running {
+				if err := r.commands(ctx, task, q.Stop); err != nil {
+					return err
+				}
+			}
+			return r.commands(ctx, task, q.Hold)
+		},
+		Undo: func(ctx context.Context, task runbook.Task) error {
+			if err := r.commands(ctx, task, q.Release); err != nil {
+				return err
+			}
+			var ran bool
+			if _, err := task.Kept(keyRan, &ran); err != nil || !ran {
+				return err
+			}
+			return r.commands(ctx, task, q.Start)
+		},
+	}
+}
+
+func (r *Recovery) startStep() runbook.Step {
+	q := r.Profile.Quiesce
+	return runbook.Step{
+		Title:  "Start the system",
+		Repeat: runbook.RepeatSafe,
+		Hand:   r.commandsByHand(q.Start),
+		Run: func(ctx context.Context, task runbook.Task) error {
+			return r.commands(ctx, task, q.Start)
+		},
+		Undo: func(ctx context.Context, task runbook.Task) error {
+			running, _, err := r.running(ctx)
+			if err != nil || !running {
+				return err
+			}
+			return r.commands(ctx, task, q.Stop)
+		},
+	}
+}
+
+// running tells whether the system runs; without a condition in the profile it
+// counts as running.
+func (r *Recovery) running(ctx context.Context) (bool, string, error) {
+	if r.Profile.Quiesce.Running == nil {
+		return true, "", nil
+	}
+	return r.Catalog.Profile.Holds(ctx, *r.Profile.Quiesce.Running, r.Scope(ctx))
+}
+
+// commands runs those of the profile's commands that apply.
+func (r *Recovery) commands(ctx context.Context, task runbook.Task, list []profile.Command) error {
+	lines, err := profile.Commands(list, r.Scope(ctx))
+	if err != nil {
+		return err
+	}
+	for _, args := range lines {
+		if err := r.run(ctx, task, args, "", 0); err != nil {
+			return fmt.Errorf("%s: %w", strings.Join(args, " "), err)
+		}
+	}
+	return nil
+}
+
+// commandsByHand writes commands out; a condition becomes a comment.
+func (r *Recovery) commandsByHand(lists ...[]profile.Command) string {
+	var text strings.Builder
+	for _, c := range slices.Concat(lists...) {
+		if c.When != "" {
+			if applies, err := profile.Expr(c.When, r.Scope(context.Background())); err == nil && !applies {
+				continue
+			}
+		}
+		line := quoteAll(c.Run)
+		if expanded, err := profile.Expand(line, r.settings); err == nil {
+			line = expanded
+		}
+		text.WriteString(line + "\n")
+	}
+	if text.Len() == 0 {
+		return ""
+	}
+	return "```sh\n" + text.String() + "```\n"
+}
+
+func withNeeds(s runbook.Step, needs ...string) runbook.Step {
+	s.Needs = append(s.Needs, needs...)
+	return s
+}
+
+// finish removes what was set aside, once everything before it has ended well.
+func (r *Recovery) finish() []runbook.Step {
+	if r.KeepOld {
+		return nil
+	}
+	return []runbook.Step{{
+		ID:     "finish/discard",
+		Title:  "Remove what was set aside",
+		Repeat: runbook.RepeatSafe,
+		Hand:   "When everything above is well, remove what you moved aside.\n",
+		Run: func(ctx context.Context, task runbook.Task) error {
+			for _, spec := range r.Profile.Components {
+				if !r.wanted(spec.Name) {
+					continue
+				}
+				if _, err := r.record(spec.Name); err != nil {
+					continue
+				}
+				c, err := r.component(task, spec.Name)
+				if err != nil {
+					return err
+				}
+				if err := c.Discard(ctx); err != nil {
+					return fmt.Errorf("remove what was set aside for %s: %w", spec.Name, err)
+				}
+			}
+			return nil
+		},
+	}}
+}

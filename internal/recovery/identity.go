@@ -1,0 +1,158 @@
+package recovery
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"lifeboat/internal/product"
+	"lifeboat/internal/runbook"
+)
+
+// preflight looks at the machine and the point before anything is changed.
+func (r *Recovery) preflight() []runbook.Step {
+	steps := []runbook.Step{r.identityStep("preflight/identity", false)}
+	if len(r.Only) == 0 {
+		steps = append(steps, r.noticeStep())
+	}
+	return steps
+}
+
+// identityStep compares the machine with the point. Before the product is
+// installed some facts are unknown: the first look lets them pass, the second,
+// directly before the restore, does not.
+func (r *Recovery) identityStep(id string, strict bool) runbook.Step {
+	title := "Compare this machine with the lost one"
+	if strict {
+		title = "Compare the installed product with the saved one"
+	}
+	return runbook.Step{
+		ID:       id,
+		Title:    title,
+		EachTime: true,
+		Hand:     r.identityByHand(),
+		Run: func(ctx context.Context, task runbook.Task) error {
+			checks, refused, err := r.CheckIdentity(ctx, strict)
+			if err != nil {
+				return err
+			}
+			for _, c := range checks {
+				if c.OK || c.Warning || len(refused) == 0 {
+					task.Check(c)
+				}
+			}
+			if len(refused) > 0 {
+				return runbook.Refuse(strings.Join(failedNames(checks), ","), "%s", strings.Join(refused, "; "))
+			}
+			return nil
+		},
+	}
+}
+
+// CheckIdentity compares every identity fact of the point with this machine and
+// returns why the recovery must not go on, if so. With strict false, a fact
+// that cannot be known before the product is installed passes.
+func (r *Recovery) CheckIdentity(ctx context.Context, strict bool) (checks []runbook.Check, refused []string, err error) {
+	now, err := r.Catalog.Profile.Facts(ctx, r.Profile, r.Scope(ctx))
+	if err != nil {
+		return nil, nil, err
+	}
+	identity := r.Profile.Identity
+	then := r.Manifest.Identity
+	names := slices.Concat(identity.MustMatch, identity.Warn, sortedKeys(identity.Compare))
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		want, have := then[name], now[name]
+		check := runbook.Check{Name: name, Expected: want, Found: have, OK: want == have}
+		if have == "" && want != "" {
+			check.Found = "not known yet"
+			check.OK = !strict
+		}
+		why := fmt.Sprintf("%s is %q in the recovery point and %q on this machine", name, want, have)
+		if rule, ok := identity.Compare[name]; ok && have != "" {
+			verdict, err := r.compare(ctx, rule, want, have)
+			if err != nil {
+				return nil, nil, err
+			}
+			check.OK, check.Warning = verdict.Level == product.Agrees, verdict.Level == product.Warns
+			check.Hint = verdict.Hint
+			if verdict.Why != "" {
+				why = verdict.Why
+			}
+		}
+		if want == "" {
+			check.Expected, check.Warning = "not recorded in the point", !check.OK
+		}
+		must := slices.Contains(identity.MustMatch, name) || identity.Compare[name] != ""
+		switch {
+		case check.OK || check.Warning:
+		case !must:
+			check.Warning = true
+		case slices.Contains(r.Force, name):
+			check.Warning = true
+			check.Hint = "overridden with --force " + name
+		default:
+			refused = append(refused, why)
+		}
+		checks = append(checks, check)
+	}
+	return checks, refused, nil
+}
+
+func failedNames(checks []runbook.Check) []string {
+	var names []string
+	for _, c := range checks {
+		if !c.OK && !c.Warning {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
+func (r *Recovery) compare(ctx context.Context, rule, want, have string) (product.Verdict, error) {
+	for _, p := range r.Catalog.Products {
+		if c, ok := p.Comparisons[rule]; ok {
+			return c.Compare(ctx, r.Host, want, have)
+		}
+	}
+	return product.Verdict{}, fmt.Errorf("no product knows the comparison %q", rule)
+}
+
+func (r *Recovery) noticeStep() runbook.Step {
+	return runbook.Step{
+		ID:     "preflight/notices",
+		Title:  "What is worth knowing about this recovery point",
+		Needs:  []string{"preflight/identity"},
+		Repeat: runbook.RepeatSafe,
+		Run: func(_ context.Context, task runbook.Task) error {
+			m := r.Manifest
+			for _, w := range m.Warnings {
+				task.Warnf("noted at backup: %s", w)
+			}
+			if m.Incomplete {
+				task.Warnf("this recovery point is incomplete: a recommended component could not be captured")
+			}
+			return nil
+		},
+	}
+}
+
+func (r *Recovery) identityByHand() string {
+	var b strings.Builder
+	b.WriteString("The new machine must agree with the lost one:\n\n| fact | lost machine |\n|---|---|\n")
+	for _, name := range sortedKeys(r.Manifest.Identity) {
+		fmt.Fprintf(&b, "| %s | %s |\n", name, strings.ReplaceAll(r.Manifest.Identity[name], "|", "\\|"))
+	}
+	return b.String()
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	return keys
+}

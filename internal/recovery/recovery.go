@@ -1,0 +1,197 @@
+// Package recovery turns a profile, the facts of a machine and a recovery point
+// into the runbook that brings the system back, and into the same runbook
+// written out for a person. The step types of profiles are defined here; what
+// a component or a product is stays in their own packages.
+package recovery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"lifeboat/internal/component"
+	"lifeboat/internal/host"
+	"lifeboat/internal/product"
+	"lifeboat/internal/profile"
+	"lifeboat/internal/runbook"
+	"lifeboat/internal/vault"
+)
+
+// Catalog is everything that a profile may refer to by name.
+type Catalog struct {
+	Profile  *profile.Registry
+	Kinds    map[string]component.Kind
+	Products product.Registry
+	Steps    map[string]StepType
+}
+
+// Options says what is recovered where.
+type Options struct {
+	System  string
+	Profile *profile.Profile
+	Catalog *Catalog
+	Host    *host.Host
+	Point   *vault.Point // nil only for writing the runbook out
+	// Manifest describes the point; taken from Point when that is set.
+	Manifest *vault.Manifest
+	// Settings are those of the machine; those recorded in the point win.
+	Settings map[string]string
+	Force    []string // identity checks that are overridden by name
+	Only     []string // components; empty means the whole system
+	KeepOld  bool     // keep what was set aside after success
+}
+
+// Recovery compiles the runbook of one recovery. Its functions may be called
+// from several goroutines.
+type Recovery struct {
+	Options
+	settings map[string]string
+	owners   *vault.Owners
+
+	mu         sync.Mutex
+	components map[string]component.Component
+	owned      map[string]map[string]bool // component → restored paths
+}
+
+// New prepares a recovery. Settings recorded at backup are used, not those of a
+// freshly installed system.
+func New(opts Options) (*Recovery, error) {
+	r := &Recovery{Options: opts, settings: maps.Clone(opts.Settings), components: map[string]component.Component{}}
+	if r.settings == nil {
+		r.settings = map[string]string{}
+	}
+	if opts.Point != nil {
+		r.Manifest = opts.Point.Manifest
+	}
+	if r.Manifest == nil {
+		return nil, errors.New("a recovery needs a recovery point")
+	}
+	maps.Copy(r.settings, r.Manifest.Settings)
+	r.owners = r.Manifest.Owners.Owners(opts.Host)
+	for _, name := range opts.Only {
+		if _, err := r.spec(name); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// Kind of runs made here.
+const Kind = "recover"
+
+// Runbook compiles the whole recovery.
+func (r *Recovery) Runbook() (runbook.Runbook, error) {
+	book := runbook.Runbook{
+		Kind:   Kind,
+		System: r.System,
+		Title:  fmt.Sprintf("Recover %s (%s)", r.System, r.Profile.Title),
+	}
+	stages := []struct {
+		name, title string
+		steps       []profile.Step
+		before      []runbook.Step
+		after       []runbook.Step
+	}{
+		{name: "preflight", title: "Look before anything is changed", before: r.preflight()},
+		{name: "prepare", title: "Bring the machine to where the system can be restored", steps: r.Profile.Recovery.Prepare},
+		{name: "restore", title: "Put back what was saved", before: r.hold(), steps: r.Profile.Recovery.Restore},
+		{name: "repair", title: "Fit what was restored to this machine", steps: r.Profile.Recovery.Repair},
+		{name: "start", title: "Start the system", before: r.release(), steps: r.Profile.Recovery.Start},
+		{name: "synchronize", title: "Bring the data up to date", steps: r.Profile.Recovery.Synchronize},
+		{name: "verify", title: "Prove that it works", steps: r.Profile.Recovery.Verify},
+		{name: "finish", title: "Remove what was set aside", after: r.finish()},
+	}
+	for _, s := range stages {
+		stage := runbook.Stage{Name: s.name, Title: s.title}
+		stage.Steps = append(stage.Steps, s.before...)
+		steps, err := r.compile(s.name, s.steps, stage.Steps)
+		if err != nil {
+			return runbook.Runbook{}, err
+		}
+		stage.Steps = append(append(stage.Steps, steps...), s.after...)
+		if len(stage.Steps) > 0 {
+			book.Stages = append(book.Stages, stage)
+		}
+	}
+	return book, nil
+}
+
+// Scope is what conditions of the profile look at: the machine as it is now,
+// the point's settings, and those secret settings that only the machine holds.
+func (r *Recovery) Scope(ctx context.Context) profile.Scope {
+	settings := maps.Clone(r.settings)
+	// Configuration may have been restored since the last look.
+	now, err := r.Catalog.Profile.Resolve(ctx, r.Profile, profile.Scope{Host: r.Host}, r.settings)
+	var unresolved *profile.UnresolvedError
+	if err == nil || errors.As(err, &unresolved) {
+		maps.Copy(settings, now)
+	}
+	scope := profile.Scope{Host: r.Host, Settings: settings}
+	scope.Facts = r.Manifest.Identity
+	scope.Point = pointView(r.Manifest)
+	return scope
+}
+
+// pointView is what expr conditions see as "point".
+func pointView(m *vault.Manifest) map[string]any {
+	captured := map[string]any{}
+	for _, c := range m.Components {
+		captured[c.Name] = c.Status == component.StatusCaptured
+	}
+	identity := map[string]any{}
+	for k, v := range m.Identity {
+		identity[k] = v
+	}
+	return map[string]any{"captured": captured, "identity": identity, "system": m.System, "trigger": string(m.Trigger)}
+}
+
+func (r *Recovery) spec(name string) (profile.Component, error) {
+	i := slices.IndexFunc(r.Profile.Components, func(c profile.Component) bool { return c.Name == name })
+	if i < 0 {
+		names := make([]string, 0, len(r.Profile.Components))
+		for _, c := range r.Profile.Components {
+			names = append(names, c.Name)
+		}
+		return profile.Component{}, fmt.Errorf("profile %s has no component %q; it has %v", r.Profile.Name, name, names)
+	}
+	return r.Profile.Components[i], nil
+}
+
+// component makes a component of this run, once.
+func (r *Recovery) component(task runbook.Task, name string) (component.Component, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c, ok := r.components[name]; ok {
+		return c, nil
+	}
+	spec, err := r.spec(name)
+	if err != nil {
+		return nil, err
+	}
+	env := component.Env{
+		Host:     r.Host,
+		Settings: r.Scope(context.Background()).Settings,
+		Run:      task.RunID(),
+		State:    filepath.Join(task.Dir(), "components", name),
+	}
+	c, err := component.Make(r.Catalog.Kinds, env, spec)
+	if err != nil {
+		return nil, err
+	}
+	r.components[name] = c
+	return c, nil
+}
+
+// record returns the point's entry of a component.
+func (r *Recovery) record(name string) (component.Record, error) {
+	return r.Manifest.Component(name)
+}
+
+// wanted tells whether a component is part of this recovery.
+func (r *Recovery) wanted(name string) bool {
+	return len(r.Only) == 0 || slices.Contains(r.Only, name)
+}

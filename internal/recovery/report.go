@@ -1,0 +1,115 @@
+package recovery
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"lifeboat/internal/host"
+	"lifeboat/internal/runbook"
+	"lifeboat/internal/vault"
+)
+
+// Report is what a recovery came to.
+type Report struct {
+	Type     string                `json:"type"`
+	Run      string                `json:"run"`
+	System   string                `json:"system"`
+	Point    string                `json:"point"`
+	Moment   time.Time             `json:"moment"` // what was written after it is lost
+	State    string                `json:"state"`
+	Steps    []*runbook.StepReport `json:"steps"`
+	Checks   []runbook.Check       `json:"checks"`
+	Warnings []string              `json:"warnings,omitempty"`
+	Jobs     []Job                 `json:"jobs,omitempty"`
+	// RPO is the age of the restored data when the recovery began.
+	RPO time.Duration `json:"rpo_ns"`
+	// RTO is the time that the recovery worked, without waiting for persons and
+	// restarts; Elapsed is from the beginning to the end.
+	RTO         time.Duration `json:"rto_ns"`
+	Elapsed     time.Duration `json:"elapsed_ns"`
+	RTOWithJobs time.Duration `json:"rto_with_jobs_ns,omitempty"` // 0 while a job is pending
+	dir         string
+	run         *runbook.Run
+}
+
+// NewReport reads the report of a run that has ended, for now or for good.
+func NewReport(run *runbook.Run, point *vault.Point) (*Report, error) {
+	r := &Report{
+		Type: "report", Run: run.ID, System: run.System, Point: run.Point, State: string(run.State),
+		Checks: run.Checks(), RTO: time.Duration(run.Seconds * float64(time.Second)), dir: run.Dir, run: run,
+	}
+	if point != nil {
+		r.Moment = point.Time()
+		r.RPO = run.Started.Sub(r.Moment)
+	}
+	for _, s := range run.Steps {
+		if s.State != runbook.StepStatePending {
+			r.Steps = append(r.Steps, s)
+		}
+	}
+	for _, w := range run.Warnings {
+		r.Warnings = append(r.Warnings, w.Text)
+	}
+	end := run.Finished
+	if end.IsZero() {
+		end = time.Now()
+	}
+	r.Elapsed = end.Sub(run.Started)
+	return r, r.jobs()
+}
+
+// jobs reads the background jobs and what they make of the state.
+func (r *Report) jobs() error {
+	jobs, err := Jobs(r.dir)
+	if err != nil {
+		return err
+	}
+	r.Jobs = jobs
+	if r.run.State != runbook.StateDone && r.run.State != runbook.StateWarnings {
+		return nil
+	}
+	r.State = "recovered"
+	if r.run.State == runbook.StateWarnings {
+		r.State = "recovered with warnings"
+	}
+	r.RTOWithJobs = r.RTO
+	for _, j := range jobs {
+		switch {
+		case j.Pending(host.Local()):
+			r.State += fmt.Sprintf(", %s pending", j.Title)
+			r.RTOWithJobs = 0
+			return nil
+		case j.Finished == nil:
+			r.State += fmt.Sprintf(", %s was interrupted", j.Title)
+		case j.Failure != "":
+			r.State += fmt.Sprintf(", %s failed", j.Title)
+		default:
+			if after := j.Finished.Sub(r.run.Finished); after > 0 {
+				r.RTOWithJobs = max(r.RTOWithJobs, r.RTO+after)
+			}
+		}
+	}
+	return nil
+}
+
+// Wait returns when no background job is pending any more.
+func (r *Report) Wait(ctx context.Context) error {
+	for {
+		pending := false
+		for _, j := range r.Jobs {
+			pending = pending || j.Pending(host.Local())
+		}
+		if !pending {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(500 * time.Millisecond):
+		}
+		if err := r.jobs(); err != nil {
+			return err
+		}
+	}
+}

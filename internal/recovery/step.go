@@ -1,0 +1,161 @@
+package recovery
+
+import (
+	"context"
+	"fmt"
+
+	"lifeboat/internal/profile"
+	"lifeboat/internal/runbook"
+)
+
+// StepType is one type of step that a profile's recovery may use.
+type StepType struct {
+	profile.Definition
+	// Target names what the step acts on, for its id: restore/database.
+	Target func(options any) string
+	// Compile fills in title, Run, Undo, Hand and Effects; the keys common to
+	// all steps are applied afterwards.
+	Compile func(r *Recovery, options any) (runbook.Step, error)
+}
+
+// Steps is the table of step types.
+func Steps() map[string]StepType {
+	return map[string]StepType{
+		"restore": restoreStep(),
+		"merge":   mergeStep(),
+		"run":     runStep(),
+		"service": serviceStep(),
+		"system":  systemStep(),
+		"owner":   ownerStep(),
+		"acl":     aclStep(),
+		"write":   writeStep(),
+		"sql":     sqlStep(),
+		"confirm": confirmStep(),
+		"check":   checkStep(),
+		"reboot":  rebootStep(),
+	}
+}
+
+// compile turns a stage's steps into runbook steps. A step without needs waits
+// for the one before it; needs: [] frees it to run beside others.
+func (r *Recovery) compile(stage string, steps []profile.Step, before []runbook.Step) ([]runbook.Step, error) {
+	var out []runbook.Step
+	previous := ""
+	if len(before) > 0 {
+		previous = before[len(before)-1].ID
+	}
+	used := map[string]int{}
+	for _, s := range steps {
+		step, err := r.step(stage, s, used)
+		if err != nil {
+			return nil, fmt.Errorf("%s:%d: step %s: %w", r.Profile.Source, s.Line, s.Type, err)
+		}
+		switch {
+		case s.Needs == nil && previous != "":
+			step.Needs = []string{previous}
+		case s.Needs != nil:
+			for _, n := range s.Needs {
+				step.Needs = append(step.Needs, stage+"/"+n)
+			}
+			if len(before) > 0 {
+				step.Needs = append(step.Needs, before[len(before)-1].ID)
+			}
+		}
+		previous = step.ID
+		out = append(out, step)
+	}
+	return out, nil
+}
+
+func (r *Recovery) step(stage string, s profile.Step, used map[string]int) (runbook.Step, error) {
+	t, ok := r.Catalog.Steps[s.Type]
+	if !ok {
+		return runbook.Step{}, fmt.Errorf("unknown step type %q", s.Type)
+	}
+	options, err := profile.ExpandOptions(s.Options, r.settings)
+	if err != nil {
+		return runbook.Step{}, err
+	}
+	step, err := t.Compile(r, options)
+	if err != nil {
+		return runbook.Step{}, err
+	}
+	step.ID = stage + "/" + stepID(s, t, options, used)
+	if s.Title != "" {
+		step.Title = s.Title
+	}
+	step.Warn = step.Warn || s.Warn
+	if s.Repeat == "safe" {
+		step.Repeat = runbook.RepeatSafe
+	}
+	r.condition(&step, s)
+	if s.Done != nil {
+		done := *s.Done
+		step.Done = func(ctx context.Context) (bool, string, error) {
+			return r.Catalog.Profile.Holds(ctx, done, r.Scope(ctx))
+		}
+	}
+	return step, nil
+}
+
+// condition joins the step type's own applicability with the profile's when.
+func (r *Recovery) condition(step *runbook.Step, s profile.Step) {
+	if s.When == "" {
+		return
+	}
+	inner := step.When
+	step.When = func(ctx context.Context) (bool, string, error) {
+		holds, err := profile.Expr(s.When, r.Scope(ctx))
+		if err != nil {
+			return false, "", err
+		}
+		if !holds {
+			return false, "not " + s.When, nil
+		}
+		if inner == nil {
+			return true, "", nil
+		}
+		return inner(ctx)
+	}
+}
+
+// stepID is the profile's id or one made of type and target; a second step
+// with the same words gets a number.
+func stepID(s profile.Step, t StepType, options any, used map[string]int) string {
+	id := s.ID
+	if id == "" {
+		id = s.Type
+		if t.Target != nil {
+			if target := t.Target(options); target != "" {
+				id += "-" + slug(target)
+			}
+		}
+	}
+	used[id]++
+	if n := used[id]; n > 1 {
+		id = fmt.Sprintf("%s-%d", id, n)
+	}
+	return id
+}
+
+// slug makes a readable id of free text: letters, digits and hyphens.
+func slug(s string) string {
+	out := make([]rune, 0, len(s))
+	for _, c := range s {
+		switch {
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9':
+			out = append(out, c)
+		case c >= 'A' && c <= 'Z':
+			out = append(out, c+'a'-'A')
+		case len(out) > 0 && out[len(out)-1] != '-':
+			out = append(out, '-')
+		}
+		if len(out) == 40 {
+			break
+		}
+	}
+	for len(out) > 0 && out[len(out)-1] == '-' {
+		out = out[:len(out)-1]
+	}
+	return string(out)
+}

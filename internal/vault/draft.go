@@ -1,0 +1,176 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"path"
+	"sync"
+	"time"
+
+	"lifeboat/internal/component"
+	"lifeboat/internal/host"
+	"lifeboat/internal/repository"
+)
+
+// Draft is a recovery point in the making. Calls may run in parallel. Until Seal
+// has returned there is no point.
+type Draft struct {
+	vault   *Vault
+	host    *host.Host
+	session *repository.Session
+	parent  *Point
+
+	mu         sync.Mutex
+	uids, gids map[uint32]struct{}
+	stats      repository.Stats
+}
+
+// DraftOptions says what a draft is of.
+type DraftOptions struct {
+	System string
+	Host   *host.Host
+}
+
+// Begin starts a recovery point. Files that are unchanged since the newest
+// point of the system are taken over without reading them. Seal or Abort must follow.
+func (v *Vault) Begin(ctx context.Context, opts DraftOptions) (*Draft, error) {
+	points, err := v.Points(ctx, Filter{System: opts.System})
+	if err != nil {
+		return nil, err
+	}
+	d := &Draft{vault: v, host: opts.Host, uids: map[uint32]struct{}{}, gids: map[uint32]struct{}{}}
+	var parent *repository.Snapshot
+	for _, p := range points {
+		if p.Damage == nil {
+			d.parent, parent = p, p.Snapshot
+		}
+	}
+	d.session, err = v.repo.Begin(ctx, repository.SessionOptions{Parent: parent})
+	if err != nil {
+		return nil, fmt.Errorf("begin recovery point: %w", err)
+	}
+	return d, nil
+}
+
+// Parent is the point that unchanged files are taken over from, or nil.
+func (d *Draft) Parent() *Point { return d.parent }
+
+// Sink returns the component.Sink of one component. Progress is told of content
+// bytes read, in increments; it may be nil.
+func (d *Draft) Sink(progress func(int64)) component.Sink { return sink{d, progress} }
+
+type sink struct {
+	draft    *Draft
+	progress func(int64)
+}
+
+func (s sink) AddPath(ctx context.Context, at string, opts repository.PathOptions) (repository.Stats, error) {
+	if opts.Root == "" && !s.draft.host.IsLocal() {
+		opts.Root = s.draft.host.Root()
+	}
+	if opts.Progress == nil {
+		opts.Progress = s.progress
+	}
+	stats, err := s.draft.session.AddPath(ctx, at, opts)
+	s.draft.count(stats)
+	return stats, err
+}
+
+func (s sink) AddStream(ctx context.Context, name string, r io.Reader) (repository.Stats, error) {
+	if s.progress != nil {
+		r = &counter{r: r, on: s.progress}
+	}
+	at := path.Join(Dir, path.Clean("/"+name))
+	stats, err := s.draft.session.AddStream(ctx, at, repository.Stream{Mode: 0o600, ModTime: time.Now()}, r)
+	s.draft.count(stats)
+	return stats, err
+}
+
+// Stats is what the draft has stored so far.
+func (d *Draft) Stats() repository.Stats {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.stats
+}
+
+// Owned fills in the owners' names of what the draft has stored, and returns m.
+func (d *Draft) Owned(m *Manifest) *Manifest {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	m.Owners = ownersOf(d.host, d.uids, d.gids)
+	return m
+}
+
+// Seal completes the manifest with the owners' names, stores it with the
+// runbook and the profile, and makes the point exist. When it fails there is
+// no point.
+func (d *Draft) Seal(ctx context.Context, m *Manifest, runbook, profile []byte) (*Point, error) {
+	m.Format = ManifestFormat
+	data, err := d.Owned(m).encode()
+	if err != nil {
+		return nil, err
+	}
+	for _, own := range []struct {
+		path string
+		data []byte
+	}{{RunbookPath, runbook}, {ProfilePath, profile}, {ManifestPath, data}} {
+		if _, err := d.session.AddStream(ctx, own.path, repository.Stream{Mode: 0o600, ModTime: m.Finished}, bytes.NewReader(own.data)); err != nil {
+			return nil, fmt.Errorf("store %s: %w", own.path, err)
+		}
+	}
+	paths := []string{Dir}
+	for _, c := range m.Components {
+		paths = append(paths, c.Paths...)
+	}
+	id, err := d.session.Commit(ctx, repository.SnapshotInfo{
+		Time:           m.Started,
+		Hostname:       m.Host.Hostname,
+		Username:       "root",
+		Paths:          paths,
+		Tags:           []string{tagSystem + m.System, tagProfile + m.Profile, tagTrigger + string(m.Trigger)},
+		ProgramVersion: "lifeboat " + m.Version,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("seal recovery point: %w", err)
+	}
+	s, err := d.vault.repo.LoadSnapshot(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("read sealed recovery point: %w", err)
+	}
+	return d.vault.load(ctx, s)
+}
+
+// Abort gives the draft up. What it stored stays until the next prune and is
+// found again by the next backup.
+func (d *Draft) Abort(ctx context.Context) error { return d.session.Abort(ctx) }
+
+func (d *Draft) count(s repository.Stats) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for id := range s.UIDs {
+		d.uids[id] = struct{}{}
+	}
+	for id := range s.GIDs {
+		d.gids[id] = struct{}{}
+	}
+	d.stats.Files += s.Files
+	d.stats.Dirs += s.Dirs
+	d.stats.Other += s.Other
+	d.stats.Unchanged += s.Unchanged
+	d.stats.Bytes += s.Bytes
+	d.stats.New += s.New
+	d.stats.Stored += s.Stored
+}
+
+type counter struct {
+	r  io.Reader
+	on func(int64)
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.on(int64(n))
+	return n, err
+}

@@ -1,0 +1,87 @@
+package vault
+
+import (
+	"context"
+	"io"
+	"path"
+	"time"
+
+	"lifeboat/internal/component"
+	"lifeboat/internal/repository"
+)
+
+// Point is one sealed capture of one system. It implements component.Source.
+type Point struct {
+	vault    *Vault
+	Snapshot *repository.Snapshot
+	Manifest *Manifest // nil when Damage is set
+	Damage   error     // why the point cannot be used
+}
+
+var _ component.Source = (*Point)(nil)
+
+// ID is the full id of the point's snapshot, in hexadecimal.
+func (p *Point) ID() string { return p.Snapshot.ID.String() }
+
+// Short is the id as people type it.
+func (p *Point) Short() string { return p.ID()[:8] }
+
+// System is the name of the system that the point was made of.
+func (p *Point) System() string {
+	s, _ := tag(p.Snapshot, tagSystem)
+	return s
+}
+
+// Profile is the name of the profile that the point was made with.
+func (p *Point) Profile() string {
+	s, _ := tag(p.Snapshot, tagProfile)
+	return s
+}
+
+// Trigger says why the point was made.
+func (p *Point) Trigger() Trigger {
+	s, _ := tag(p.Snapshot, tagTrigger)
+	return Trigger(s)
+}
+
+// Time is the moment that the point holds.
+func (p *Point) Time() time.Time {
+	if p.Manifest != nil && !p.Manifest.Moment.IsZero() {
+		return p.Manifest.Moment
+	}
+	return p.Snapshot.Time
+}
+
+// Text reads one of Lifeboat's own small files of the point, say RunbookPath.
+func (p *Point) Text(ctx context.Context, name string) ([]byte, error) {
+	return p.vault.read(ctx, p.Snapshot, name, maxManifest)
+}
+
+// OpenStream reads /.lifeboat/NAME.
+func (p *Point) OpenStream(ctx context.Context, name string) (io.ReadCloser, error) {
+	node, err := p.vault.repo.Find(ctx, p.Snapshot, path.Join(Dir, path.Clean("/"+name)))
+	if err != nil {
+		return nil, err
+	}
+	return p.vault.repo.OpenFile(ctx, node)
+}
+
+// Walk visits a path of the point and everything below it.
+func (p *Point) Walk(ctx context.Context, at string, visit func(string, *repository.Node) error) error {
+	return p.vault.repo.Walk(ctx, p.Snapshot, at, visit)
+}
+
+// OpenFile reads the content of a file node.
+func (p *Point) OpenFile(ctx context.Context, node *repository.Node) (io.ReadCloser, error) {
+	return p.vault.repo.OpenFile(ctx, node)
+}
+
+// RestorePath writes the tree at a path of the point to target.
+func (p *Point) RestorePath(ctx context.Context, at, target string, opts repository.RestoreOptions) (repository.Stats, error) {
+	return p.vault.repo.Restore(ctx, p.Snapshot, at, target, opts)
+}
+
+// Find returns the node at an absolute path of the point.
+func (p *Point) Find(ctx context.Context, at string) (*repository.Node, error) {
+	return p.vault.repo.Find(ctx, p.Snapshot, at)
+}

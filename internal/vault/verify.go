@@ -1,0 +1,126 @@
+package vault
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"lifeboat/internal/component"
+	"lifeboat/internal/repository"
+)
+
+// VerifyOptions says what Verify looks at.
+type VerifyOptions struct {
+	Filter Filter
+	Point  string // only this point is judged; "" judges all of the filter
+	Check  repository.CheckOptions
+}
+
+// Verification is the result of Verify.
+type Verification struct {
+	Type      string         `json:"type"`
+	Points    []PointVerdict `json:"points"`
+	Problems  []string       `json:"problems,omitempty"` // of the repository, beyond single points
+	BytesRead int64          `json:"bytes_read"`
+}
+
+// PointVerdict is what Verify says of one point.
+type PointVerdict struct {
+	ID       string    `json:"id"`
+	Short    string    `json:"-"`
+	System   string    `json:"system"`
+	Time     time.Time `json:"time"`
+	Problems []string  `json:"problems,omitempty"`
+}
+
+// OK tells whether nothing is damaged.
+func (v *Verification) OK() bool {
+	return len(v.Problems) == 0 && !slices.ContainsFunc(v.Points, func(p PointVerdict) bool { return len(p.Problems) > 0 })
+}
+
+// Verify checks the repository and that every point holds what its manifest
+// promises. Damage is in the result; the error is for what prevented the look.
+func (v *Vault) Verify(ctx context.Context, opts VerifyOptions) (*Verification, error) {
+	result := &Verification{Type: "verification"}
+	report, err := v.repo.Check(ctx, opts.Check)
+	if err != nil {
+		return nil, fmt.Errorf("check repository: %w", err)
+	}
+	result.BytesRead = report.Bytes
+	points, err := v.Points(ctx, opts.Filter)
+	if err != nil {
+		return nil, err
+	}
+	if opts.Point != "" {
+		p, err := v.Find(ctx, opts.Point, opts.Filter)
+		if err != nil {
+			return nil, err
+		}
+		points = []*Point{p}
+	}
+	byPoint := map[string][]string{}
+	for _, f := range report.Findings {
+		if len(f.Snapshots) == 0 {
+			result.Problems = append(result.Problems, describe(f))
+		}
+		for _, id := range f.Snapshots {
+			byPoint[id.String()] = append(byPoint[id.String()], describe(f))
+		}
+	}
+	for _, p := range points {
+		verdict := PointVerdict{ID: p.ID(), Short: p.Short(), System: p.System(), Time: p.Time(), Problems: byPoint[p.ID()]}
+		if p.Damage != nil {
+			verdict.Problems = append(verdict.Problems, p.Damage.Error())
+		} else {
+			verdict.Problems = append(verdict.Problems, p.promises(ctx)...)
+		}
+		result.Points = append(result.Points, verdict)
+	}
+	return result, ctx.Err()
+}
+
+// promises lists what the manifest promises and the point does not hold.
+func (p *Point) promises(ctx context.Context) []string {
+	var problems []string
+	for _, r := range p.Manifest.Components {
+		if r.Status != component.StatusCaptured {
+			continue
+		}
+		for _, at := range r.Paths {
+			if _, err := p.Find(ctx, at); err != nil {
+				problems = append(problems, fmt.Sprintf("component %s: %s: %v", r.Name, at, err))
+			}
+		}
+		for _, s := range r.Streams {
+			if _, err := p.Find(ctx, Dir+"/"+s); err != nil {
+				problems = append(problems, fmt.Sprintf("component %s: stream %s: %v", r.Name, s, err))
+			}
+		}
+	}
+	for _, own := range []string{RunbookPath, ProfilePath} {
+		if _, err := p.Find(ctx, own); err != nil {
+			problems = append(problems, fmt.Sprintf("%s: %v", own, err))
+		}
+	}
+	return problems
+}
+
+// describe tells a finding of the repository in one line.
+func describe(f repository.Finding) string {
+	text := f.Kind
+	if f.File != "" {
+		text += ": " + f.File
+	}
+	if f.Err != nil {
+		text += fmt.Sprintf(": %v", f.Err)
+	}
+	if len(f.Paths) > 0 {
+		text += ", needed by " + strings.Join(f.Paths[:min(3, len(f.Paths))], ", ")
+		if len(f.Paths) > 3 {
+			text += fmt.Sprintf(" and %d more", len(f.Paths)-3)
+		}
+	}
+	return text
+}
