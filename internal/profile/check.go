@@ -172,21 +172,21 @@ func (l *loader) refers(s Step, names []string) []string {
 			found = append(found, name)
 		}
 	}
-	look(s.Type, componentNames(s.Options))
+	look(s.Type, l.registry.Steps[s.Type].refers(s.Options))
 	n := len(found)
 	if s.Done != nil {
 		s.Done.walk(func(c Condition) {
-			look(c.Predicate, componentNames(c.Options))
+			look(c.Predicate, l.registry.Predicates[c.Predicate].refers(c.Options))
 		})
 	}
 	return found[:n]
 }
 
-func componentNames(options any) []string {
-	if refers, ok := options.(ComponentRefs); ok {
-		return refers.ComponentNames()
+func (d Definition) refers(options any) []string {
+	if d.Components == nil || options == nil {
+		return nil
 	}
-	return nil
+	return d.Components(options)
 }
 
 // walk visits every predicate of a condition.

@@ -24,8 +24,6 @@ type testRestore struct {
 	Component string `yaml:"component" short:"true" jsonschema:"required"`
 }
 
-func (o *testRestore) ComponentNames() []string { return []string{o.Component} }
-
 type testRun struct {
 	Command []string `yaml:"command" short:"true" jsonschema:"required"`
 	Log     string   `yaml:"log,omitempty"`
@@ -44,7 +42,11 @@ func testRegistry() *Registry {
 	r := NewRegistry()
 	r.Kinds["files"] = Definition{Summary: "files", Options: func() any { return new(testFiles) }}
 	r.Kinds["mysql"] = Definition{Summary: "a database", Options: func() any { return new(testDatabase) }}
-	r.Steps["restore"] = Definition{Options: func() any { return new(testRestore) }, Restores: true}
+	r.Steps["restore"] = Definition{
+		Options:    func() any { return new(testRestore) },
+		Components: func(o any) []string { return []string{o.(*testRestore).Component} },
+		Restores:   true,
+	}
 	r.Steps["run"] = Definition{Options: func() any { return new(testRun) }}
 	r.Steps["check"] = Definition{Options: func() any { return new(testCheck) }}
 	r.Steps["confirm"] = Definition{Options: func() any { return new(testConfirm) }}

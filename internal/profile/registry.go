@@ -40,14 +40,11 @@ type Definition struct {
 	// ${settings}; ExpandOptions replaces them later, so a field that may hold
 	// one must be text. Keys named like paths (see pathKeys) must be absolute.
 	Options func() any
-	// Restores says that a step of this type brings back the components that its
-	// options refer to.
+	// Components lists the components that options refer to. Nil when options
+	// never do.
+	Components func(options any) []string
+	// Restores says that a step of this type brings those components back.
 	Restores bool
-}
-
-// ComponentRefs is implemented by options that name components of the profile.
-type ComponentRefs interface {
-	ComponentNames() []string
 }
 
 // Scope is what conditions, sources and ${…} expansions may look at.
