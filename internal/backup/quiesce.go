@@ -122,20 +122,25 @@ func (b *Backup) run(ctx context.Context, task runbook.Task, args []string) erro
 // waitForJobs returns when none of the profile's lock files names a live process.
 func (b *Backup) waitForJobs(ctx context.Context, task runbook.Task) error {
 	for _, w := range b.Profile.Quiesce.WaitFor {
-		if w.Timeout == 0 {
-			w.Timeout = waitDefault
+		limit := waitDefault
+		if w.Timeout != "" {
+			d, err := time.ParseDuration(w.Timeout)
+			if err != nil {
+				return fmt.Errorf("wait for %s: %w", w.Lock, err)
+			}
+			limit = d
 		}
 		if w.Title == "" {
 			w.Title = w.Lock
 		}
-		if err := b.waitForJob(ctx, task, w); err != nil {
+		if err := b.waitForJob(ctx, task, w, limit); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (b *Backup) waitForJob(ctx context.Context, task runbook.Task, w profile.WaitFor) error {
+func (b *Backup) waitForJob(ctx context.Context, task runbook.Task, w profile.WaitFor, limit time.Duration) error {
 	lock, err := profile.Expand(w.Lock, b.scope.Settings)
 	if err != nil {
 		return err
@@ -145,18 +150,18 @@ func (b *Backup) waitForJob(ctx context.Context, task runbook.Task, w profile.Wa
 		return err
 	}
 	said := false
-	deadline := time.Now().Add(w.Timeout)
+	deadline := time.Now().Add(limit)
 	for {
 		pid, err := livePID(file, w.Program)
 		if err != nil || pid == 0 {
 			return err
 		}
 		if !said {
-			task.Logf("waiting for %s (process %d), at most %s", w.Title, pid, w.Timeout)
+			task.Logf("waiting for %s (process %d), at most %s", w.Title, pid, limit)
 			said = true
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("%s (process %d, lock %s) still runs after %s: nothing was stopped; back up later, or end it", w.Title, pid, lock, w.Timeout)
+			return fmt.Errorf("%s (process %d, lock %s) still runs after %s: nothing was stopped; back up later, or end it", w.Title, pid, lock, limit)
 		}
 		select {
 		case <-ctx.Done():

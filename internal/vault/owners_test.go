@@ -1,0 +1,81 @@
+package vault
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"lifeboat/internal/host"
+)
+
+// machine makes a root with accounts.
+func machine(t *testing.T, passwd, group string) *host.Host {
+	t.Helper()
+	root := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(root, "etc"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"passwd": passwd, "group": group} {
+		if err := os.WriteFile(filepath.Join(root, "etc", name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h, err := host.At(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// The smt user has another number on the new machine, and its old number
+// belongs to somebody else there.
+func TestOwnersFollowNames(t *testing.T) {
+	lost := machine(t, "root:x:0:0::/root:/bin/sh\nsmt:x:480:8::/var/lib/smt:/bin/false\n", "root:x:0:\nwww:x:8:\n")
+	fresh := machine(t, "root:x:0:0::/root:/bin/sh\nsmt:x:497:30::/var/lib/smt:/bin/false\nntp:x:480:65534::/:/bin/false\n", "root:x:0:\nwww:x:30:\n")
+	ids := map[uint32]struct{}{0: {}, 480: {}, 999: {}}
+	table := ownersOf(lost, ids, map[uint32]struct{}{0: {}, 8: {}, 77: {}})
+	owners := table.Owners(fresh)
+	for old, want := range map[uint32]answer{0: {0, true}, 480: {497, true}, 999: {999, false}} {
+		if id, known := owners.UID(old); id != want.id || known != want.known {
+			t.Errorf("UID(%d) = %d, %v; want %v", old, id, known, want)
+		}
+	}
+	for old, want := range map[uint32]answer{8: {30, true}, 77: {77, false}} {
+		if id, known := owners.GID(old); id != want.id || known != want.known {
+			t.Errorf("GID(%d) = %d, %v; want %v", old, id, known, want)
+		}
+	}
+	if owners.Name(480) != "smt" || owners.GroupName(8) != "www" {
+		t.Errorf("names are %q and %q", owners.Name(480), owners.GroupName(8))
+	}
+}
+
+func TestDecodeManifest(t *testing.T) {
+	for name, c := range map[string]struct {
+		text string
+		ok   bool
+	}{
+		"good":          {`{"format":1,"system":"smt","unknown":true}`, true},
+		"newer":         {`{"format":2,"system":"smt"}`, false},
+		"no format":     {`{"system":"smt"}`, false},
+		"no system":     {`{"format":1}`, false},
+		"not JSON":      {`format: 1`, false},
+		"another shape": {`[1]`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := decodeManifest([]byte(c.text)); (err == nil) != c.ok {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
+
+func FuzzManifest(f *testing.F) {
+	f.Add([]byte(`{"format":1,"system":"smt","components":[{"name":"a","status":"captured"}]}`))
+	f.Fuzz(func(_ *testing.T, data []byte) {
+		if m, err := decodeManifest(data); err == nil {
+			_ = m.Bytes()
+			_, _ = m.Component("a")
+		}
+	})
+}
