@@ -17,8 +17,8 @@ func TestQuoteSurvivesAShell(t *testing.T) {
 
 func TestSlug(t *testing.T) {
 	for in, want := range map[string]string{
-		"Restore the CA":             "restore-the-ca",
-		"/srv/www/htdocs/repo/$RCE/": "srv-www-htdocs-repo-rce",
+		"Restore the CA":                               "restore-the-ca",
+		"/srv/www/htdocs/repo/$RCE/":                   "srv-www-htdocs-repo-rce",
 		"smt-mirror -d -L /var/log/smt/smt-mirror.log": "smt-mirror-d-l-var-log-smt-smt-mirror-lo",
 		"***": "",
 	} {

@@ -73,7 +73,7 @@ var errNotInstalled = errors.New("not installed")
 // commandRows runs a reading command and returns its lines without blank ones
 // and without the frame that ASCII tables have.
 func commandRows(ctx context.Context, h *host.Host, o *CommandCheck) ([][]string, error) {
-	args, err := o.choose(h)
+	args, err := o.call().choose(h)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errNotInstalled, err)
 	}
@@ -186,14 +186,12 @@ type SQLOptions struct {
 	Statement string `yaml:"statement" json:"statement"`
 }
 
-// ComponentNames lists the components that the step refers to.
-func (o *SQLOptions) ComponentNames() []string { return []string{o.Component} }
-
 func sqlStep() StepType {
 	return StepType{
 		Definition: profile.Definition{
-			Summary: "runs one statement in a database component",
-			Options: func() any { return &SQLOptions{} },
+			Summary:    "runs one statement in a database component",
+			Options:    func() any { return &SQLOptions{} },
+			Components: func(o any) []string { return []string{o.(*SQLOptions).Component} },
 		},
 		Target: func(o any) string { return o.(*SQLOptions).Component },
 		Compile: func(r *Recovery, o any) (runbook.Step, error) {

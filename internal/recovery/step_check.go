@@ -40,9 +40,20 @@ type ReadableCheck struct {
 // CommandCheck runs a command that only reads. With records, its lines were
 // kept at backup and are compared.
 type CommandCheck struct {
-	RunOptions `yaml:",inline"`
-	Records    string `yaml:"records,omitempty" json:"records,omitempty"`
+	Run        []string   `yaml:"run,omitempty" json:"run,omitempty" short:"true"`
+	Any        [][]string `yaml:"any,omitempty" json:"any,omitempty"` // alternatives, as in a run step
+	User       string     `yaml:"user,omitempty" json:"user,omitempty"`
+	ExpectExit int        `yaml:"expect_exit,omitempty" json:"expect_exit,omitempty"`
+	Records    string     `yaml:"records,omitempty" json:"records,omitempty"`
 }
+
+// call is the command as a run step has it.
+func (o *CommandCheck) call() *RunOptions {
+	return &RunOptions{Command: o.Run, Any: o.Any, User: o.User, ExpectExit: o.ExpectExit}
+}
+
+// Validate refuses a check without a command.
+func (o *CommandCheck) Validate() error { return o.call().Validate() }
 
 // SQLCheck runs a reading statement.
 type SQLCheck struct {
@@ -80,8 +91,8 @@ func (o *CheckOptions) given() []string {
 	return keys
 }
 
-// ComponentNames lists the components that the check refers to.
-func (o *CheckOptions) ComponentNames() []string {
+// components lists those that the check refers to.
+func (o *CheckOptions) components() []string {
 	switch {
 	case o.Component != "":
 		return []string{o.Component}
@@ -96,14 +107,15 @@ func (o *CheckOptions) ComponentNames() []string {
 func checkStep() StepType {
 	return StepType{
 		Definition: profile.Definition{
-			Summary: "checks one statement and records the result",
-			Options: func() any { return &CheckOptions{} },
+			Summary:    "checks one statement and records the result",
+			Options:    func() any { return &CheckOptions{} },
+			Components: func(o any) []string { return o.(*CheckOptions).components() },
 		},
 		Target: func(o any) string { return o.(*CheckOptions).title() },
 		Compile: func(r *Recovery, o any) (runbook.Step, error) {
 			opts := o.(*CheckOptions)
 			step := runbook.Step{Title: "Check: " + opts.title(), Repeat: runbook.RepeatSafe, Hand: opts.byHand()}
-			if names := opts.ComponentNames(); len(names) > 0 {
+			if names := opts.components(); len(names) > 0 {
 				step.When = func(context.Context) (bool, string, error) {
 					_, err := r.record(names[0])
 					if err != nil || !r.wanted(names[0]) {
@@ -142,7 +154,7 @@ func (o *CheckOptions) title() string {
 	case o.Readable != nil:
 		return o.Readable.Path + " can be read by " + o.Readable.User
 	case o.Command != nil:
-		return strings.Join(o.Command.lists()[0], " ")
+		return strings.Join(o.Command.call().lists()[0], " ")
 	case o.SQL != nil:
 		return o.SQL.Query
 	}
@@ -157,7 +169,7 @@ func (o *CheckOptions) byHand() string {
 		return "```sh\nrunuser -u " + quote(o.Readable.User) + " -- test -r " + quote(o.Readable.Path) + " && echo readable\n```\n"
 	case o.Command != nil:
 		var lines []string
-		for _, c := range o.Command.lists() {
+		for _, c := range o.Command.call().lists() {
 			lines = append(lines, commandLine(c, o.Command.User))
 		}
 		return "```sh\n" + strings.Join(lines, "\n# or, where that is not installed:\n") + "\n```\n"

@@ -19,15 +19,13 @@ type RestoreOptions struct {
 	Component string `yaml:"component" json:"component" short:"true" jsonschema:"required"`
 }
 
-// ComponentNames lists the components that the step refers to.
-func (o *RestoreOptions) ComponentNames() []string { return []string{o.Component} }
-
 // restores is the definition of a step type that puts a component back.
 func restores(summary string) profile.Definition {
 	return profile.Definition{
-		Summary:  summary,
-		Options:  func() any { return &RestoreOptions{} },
-		Restores: true,
+		Summary:    summary,
+		Options:    func() any { return &RestoreOptions{} },
+		Restores:   true,
+		Components: func(o any) []string { return []string{o.(*RestoreOptions).Component} },
 	}
 }
 

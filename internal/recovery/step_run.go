@@ -29,7 +29,7 @@ type RunOptions struct {
 // Validate refuses a step without a command.
 func (o *RunOptions) Validate() error {
 	if (len(o.Command) == 0) == (len(o.Any) == 0) {
-		return errors.New("needs either command or any")
+		return errors.New("needs either one command or any: with several")
 	}
 	return nil
 }
