@@ -3,6 +3,7 @@ package aside
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -12,16 +13,38 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// metadata is what a directory carries besides its entries.
+// metadata is what a file or directory carries besides its content.
 type metadata struct {
-	Mode  uint32          `json:"mode"` // permission, set-id and sticky bits
-	UID   uint32          `json:"uid"`
-	GID   uint32          `json:"gid"`
-	Mtime time.Time       `json:"mtime"`
-	Attrs map[Name][]byte `json:"attrs,omitempty"` // extended attributes, ACLs among them
+	Mode  uint32            `json:"mode"` // permission, set-id and sticky bits
+	UID   uint32            `json:"uid"`
+	GID   uint32            `json:"gid"`
+	Mtime time.Time         `json:"mtime"`
+	Attrs map[string][]byte `json:"attrs,omitempty"` // extended attributes, ACLs among them
 }
 
-// metadataOf reads the metadata of a directory.
+// CopyFile copies a regular file with its metadata to a name that is not there.
+func CopyFile(from, to string) error {
+	m, err := metadataOf(from)
+	if err != nil {
+		return err
+	}
+	in, err := os.OpenFile(from, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	if err := errors.Join(err, out.Close()); err != nil {
+		return fmt.Errorf("copy %s: %w", from, err)
+	}
+	return m.apply(to)
+}
+
+// metadataOf reads the metadata of a file or directory.
 func metadataOf(dir string) (*metadata, error) {
 	var st unix.Stat_t
 	if err := unix.Lstat(dir, &st); err != nil {
@@ -41,14 +64,14 @@ func metadataOf(dir string) (*metadata, error) {
 			return nil, fmt.Errorf("look at %s: %w", dir, err)
 		}
 		if m.Attrs == nil {
-			m.Attrs = map[Name][]byte{}
+			m.Attrs = map[string][]byte{}
 		}
-		m.Attrs[Name(n)] = value
+		m.Attrs[n] = value
 	}
 	return m, nil
 }
 
-// apply gives a directory this metadata. Setting the mode comes last, because
+// apply gives a file or directory this metadata. Setting the mode comes last, because
 // a change of owner clears bits; with it goes the mask of an ACL.
 func (m *metadata) apply(dir string) error {
 	now, err := metadataOf(dir)
@@ -64,13 +87,13 @@ func (m *metadata) apply(dir string) error {
 		if have, ok := now.Attrs[n]; ok && slices.Equal(have, value) {
 			continue
 		}
-		if err := xattr.LSet(dir, string(n), value); err != nil {
+		if err := xattr.LSet(dir, n, value); err != nil {
 			return err
 		}
 	}
 	for n := range now.Attrs {
 		if _, keep := m.Attrs[n]; !keep {
-			if err := xattr.LRemove(dir, string(n)); err != nil && !errors.Is(err, xattr.ENOATTR) {
+			if err := xattr.LRemove(dir, n); err != nil && !errors.Is(err, xattr.ENOATTR) {
 				return err
 			}
 		}

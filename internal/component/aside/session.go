@@ -181,6 +181,10 @@ func (s *Session) MakeParents(ctx context.Context, path string, dress func(dir, 
 	return s.add(ctx, record{Do: doDressed, Path: s.inside(made), Like: m})
 }
 
+// Made tells whether the directory, of this process's view, was made by this
+// session.
+func (s *Session) Made(dir string) bool { return s.log.has(doMkdir, s.inner(dir)) }
+
 // touch journals records whose effects change the entries of dir, after how
 // dir itself was, if that is not known yet.
 func (s *Session) touch(ctx context.Context, dir string, more ...record) error {

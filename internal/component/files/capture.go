@@ -24,6 +24,15 @@ type Detail struct {
 	Trees   []Tree            `json:"trees,omitempty"`
 }
 
+// Captured lists all captured paths.
+func (d Detail) Captured(got component.Captured) []string {
+	paths := slices.Clone(got.Paths)
+	for _, odd := range d.Odd {
+		paths = append(paths, string(odd))
+	}
+	return paths
+}
+
 // Inspect counts what is there.
 func (c *Component) Inspect(ctx context.Context) (component.Inspection, error) {
 	var in component.Inspection

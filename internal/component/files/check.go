@@ -23,7 +23,7 @@ func (c *Component) Check(ctx context.Context, record component.Record) ([]compo
 	if err := json.Unmarshal(record.Detail, &detail); err != nil {
 		return nil, fmt.Errorf("component %s: read its record: %w", c.spec.Name, err)
 	}
-	f := c.filter(Filter{Patterns: detail.Exclude, Others: detail.Others})
+	f := c.Filter(detail)
 	var checks []component.Check
 	for _, want := range detail.Trees {
 		path := want.Path

@@ -40,7 +40,6 @@ type Tree struct {
 type digester struct {
 	entries, times, owners, content hash.Hash
 	children                        map[string]hash.Hash
-	order                           []string
 	items, bytes                    int64
 	top                             string
 	names                           *names
@@ -117,7 +116,7 @@ func (d *digester) read(info fs.FileInfo, real string) error {
 
 func (d *digester) tree(path string) Tree {
 	t := Tree{
-		Path: shown(path), Items: d.items, Bytes: d.bytes,
+		Path: Shown(path), Items: d.items, Bytes: d.bytes,
 		Entries: hex.EncodeToString(d.entries.Sum(nil)),
 		Times:   hex.EncodeToString(d.times.Sum(nil)),
 		Owners:  hex.EncodeToString(d.owners.Sum(nil)),
@@ -129,7 +128,7 @@ func (d *digester) tree(path string) Tree {
 		if t.Children == nil {
 			t.Children = map[string]string{}
 		}
-		t.Children[shown(child)] = hex.EncodeToString(sum.Sum(nil)[:6])
+		t.Children[Shown(child)] = hex.EncodeToString(sum.Sum(nil)[:6])
 	}
 	return t
 }

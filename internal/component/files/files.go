@@ -55,7 +55,7 @@ func ValidatePatterns(key string, patterns []string, absolute bool) error {
 		case absolute && filepath.Clean(p) == "/":
 			return fmt.Errorf("%s: the whole root file system cannot be one component", key)
 		case strings.Contains("/"+p+"/", "/../"):
-			return fmt.Errorf("%s: %q must not contain ..", key, p)
+			return fmt.Errorf("%s: %q must not lead upwards with .. in it", key, p)
 		case !doublestar.ValidatePattern(p) && !strings.Contains(p, "${"):
 			return fmt.Errorf("%s: %q is not a valid pattern", key, p)
 		}
@@ -116,7 +116,7 @@ func (c *Component) Rollback(ctx context.Context) error {
 	if c.options.InPlace {
 		return ctx.Err()
 	}
-	s, err := c.session()
+	s, err := c.Session()
 	if err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ func (c *Component) Discard(ctx context.Context) error {
 	if c.options.InPlace {
 		return ctx.Err()
 	}
-	s, err := c.session()
+	s, err := c.Session()
 	if err != nil {
 		return err
 	}
@@ -141,7 +141,8 @@ func (c *Component) Discard(ctx context.Context) error {
 	return nil
 }
 
-func (c *Component) session() (*aside.Session, error) {
+// Session is where the component keeps what it set aside in this run.
+func (c *Component) Session() (*aside.Session, error) {
 	if c.env.State == "" {
 		return nil, fmt.Errorf("component %s: no state directory given", c.spec.Name)
 	}

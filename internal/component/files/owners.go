@@ -204,7 +204,7 @@ func (t *Translator) Dress(ctx context.Context, source component.Source, dir, ma
 		value := a.Value
 		if a.Name == aclAccess || a.Name == aclDefault {
 			if value, err = repository.TranslateACL(value, t.UID(), t.GID()); err != nil {
-				return fmt.Errorf("%s: %w", shown(dir), err)
+				return fmt.Errorf("%s: %w", Shown(dir), err)
 			}
 		}
 		if err := xattr.LSet(made, a.Name, value); err != nil && !errors.Is(err, syscall.ENOTSUP) {
@@ -241,7 +241,7 @@ func (t *Translator) note(path, what string, id uint32, name, where string) {
 	s := t.unknown[key]
 	s.count++
 	if len(s.paths) < maxListed {
-		s.paths = append(s.paths, shown(path))
+		s.paths = append(s.paths, Shown(path))
 	}
 }
 
@@ -259,8 +259,8 @@ func (t *Translator) Warnings() []string {
 	return all
 }
 
-// shown is a path for people and JSON: quoted when it is not plain text.
-func shown(path string) string {
+// Shown is a path for people and JSON: quoted when it is not plain text.
+func Shown(path string) string {
 	if utf8.ValidString(path) && !strings.ContainsFunc(path, func(r rune) bool { return !strconv.IsPrint(r) }) {
 		return path
 	}

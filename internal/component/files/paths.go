@@ -168,6 +168,12 @@ func (c *Component) filter(also ...Filter) Filter {
 	return f
 }
 
+// Filter decides what of a point's paths is the component's: neither what the
+// profile leaves out now nor what was left out at capture.
+func (c *Component) Filter(detail Detail) Filter {
+	return c.filter(Filter{Patterns: detail.Exclude, Others: detail.Others})
+}
+
 // follow finds where declared paths lead that are symbolic links, so that not
 // only the link is captured. The result maps links to their direct targets.
 func (c *Component) follow(paths []string, f Filter) (map[string]string, error) {

@@ -30,19 +30,19 @@ func (c *Component) Restore(ctx context.Context, source component.Source, opts c
 }
 
 func (c *Component) restore(ctx context.Context, source component.Source, opts component.RestoreOptions) error {
-	paths, detail, err := c.recorded(ctx, source, opts)
+	paths, detail, err := c.Recorded(ctx, source, opts)
 	if err != nil {
 		return err
 	}
 	r := &restorer{
 		Component: c, source: source, opts: opts, owners: NewTranslator(opts.Owners),
-		filter: c.filter(Filter{Patterns: detail.Exclude, Others: detail.Others}),
+		filter: c.Filter(detail),
 	}
 	defer r.warn()
 	if c.options.InPlace {
 		return r.inPlace(ctx, paths)
 	}
-	if r.session, err = c.session(); err != nil {
+	if r.session, err = c.Session(); err != nil {
 		return err
 	}
 	if err := r.session.Begin(ctx); err != nil {
@@ -53,15 +53,15 @@ func (c *Component) restore(ctx context.Context, source component.Source, opts c
 	}
 	for _, path := range paths {
 		if err := r.stage(ctx, path); err != nil {
-			return errors.Join(fmt.Errorf("%s: %w", shown(path), err), r.session.Abandon())
+			return errors.Join(fmt.Errorf("%s: %w", Shown(path), err), r.session.Abandon())
 		}
 	}
 	return r.session.Commit(ctx, r.plan)
 }
 
-// recorded returns the captured paths, after checking that each is one that
+// Recorded returns the captured paths, after checking that each is one that
 // this component may write: a manifest is no authority over other paths.
-func (c *Component) recorded(ctx context.Context, source component.Source, opts component.RestoreOptions) ([]string, Detail, error) {
+func (c *Component) Recorded(ctx context.Context, source component.Source, opts component.RestoreOptions) ([]string, Detail, error) {
 	var detail Detail
 	if len(opts.Record.Detail) > 0 {
 		if err := json.Unmarshal(opts.Record.Detail, &detail); err != nil {
@@ -77,7 +77,7 @@ func (c *Component) recorded(ctx context.Context, source component.Source, opts 
 	for link := range detail.Links {
 		node, err := Node(ctx, source, link)
 		if err != nil {
-			return nil, detail, fmt.Errorf("%s: %w", shown(link), err)
+			return nil, detail, fmt.Errorf("%s: %w", Shown(link), err)
 		}
 		if node.Type == repository.Symlink {
 			links[link] = resolve(link, LinkTarget(node))
@@ -90,7 +90,7 @@ func (c *Component) recorded(ctx context.Context, source component.Source, opts 
 		switch {
 		case c.declares(path):
 		case slices.Contains(slices.Collect(maps.Values(links)), path):
-			c.tell(opts, fmt.Sprintf("%s is written too, because a path of the component was a symbolic link to it", shown(path)))
+			c.tell(opts, fmt.Sprintf("%s is written too, because a path of the component was a symbolic link to it", Shown(path)))
 		default:
 			return nil, detail, fmt.Errorf("the recovery point has %q for this component, which the profile does not: %w", path, fs.ErrPermission)
 		}

@@ -72,7 +72,7 @@ func (r *restorer) inPlace(ctx context.Context, paths []string) error {
 		o := r.options(include)
 		o.InPlace = true
 		if _, err := r.source.RestorePath(ctx, path, entry, o); err != nil {
-			return fmt.Errorf("%s: %w", shown(path), err)
+			return fmt.Errorf("%s: %w", Shown(path), err)
 		}
 		if err := Verify(ctx, r.source, path, entry, include, r.owners.See); err != nil {
 			return err
@@ -213,14 +213,14 @@ func (s *stager) group(ctx context.Context, top, dir string) error {
 	at := s.path + top[len(s.entry):]
 	node, err := Node(ctx, s.source, at)
 	if errors.Is(err, fs.ErrNotExist) {
-		s.tell(s.opts, fmt.Sprintf("%s is a mount point that the recovery point does not have; it is left alone", shown(top)))
+		s.tell(s.opts, fmt.Sprintf("%s is a mount point that the recovery point does not have; it is left alone", Shown(top)))
 		return nil
 	}
 	if err != nil {
 		return err
 	}
 	if top == dir && node.Type != repository.Dir {
-		return fmt.Errorf("%s is a mount point here and a %s in the recovery point; unmount it first", shown(top), node.Type)
+		return fmt.Errorf("%s is a mount point here and a %s in the recovery point; unmount it first", Shown(top), node.Type)
 	}
 	place, err := s.session.Stage(ctx, dir)
 	if err != nil {
@@ -282,7 +282,7 @@ func (s *stager) planEntry(g group, live, staged string) error {
 		s.plan.Keeps = append(s.plan.Keeps, aside.Keep{Path: live, Like: staged})
 		coming, err := os.ReadDir(staged)
 		if err != nil {
-			return fmt.Errorf("%s has to stay, but the recovery point has no directory there: %w", shown(live), err)
+			return fmt.Errorf("%s has to stay, but the recovery point has no directory there: %w", Shown(live), err)
 		}
 		for _, entry := range coming {
 			names[entry.Name()] = true

@@ -1,0 +1,84 @@
+package configuration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"lifeboat/internal/component"
+	"lifeboat/internal/component/files"
+)
+
+// Check compares every saved file with what is there: after a restore of this
+// run with what that made of it, else with what was saved.
+func (c *Component) Check(ctx context.Context, record component.Record) ([]component.Check, error) {
+	detail, err := readDetail(record)
+	if err != nil {
+		return nil, fmt.Errorf("component %s: %w", c.spec.Name, err)
+	}
+	adapted, err := c.Adapted()
+	if err != nil {
+		return nil, fmt.Errorf("component %s: %w", c.spec.Name, err)
+	}
+	want, conflicts := map[string]string{}, 0
+	for _, f := range detail.Saved {
+		want[string(f.Path)] = f.SHA256
+	}
+	for _, change := range adapted {
+		if change.Sum != "" {
+			want[string(change.Path)] = change.Sum
+		}
+		conflicts += len(change.Conflicts())
+	}
+	var missing, differing []string
+	for path, sum := range want {
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("component %s: %w", c.spec.Name, err)
+		}
+		real, err := c.env.Host.Entry(path)
+		if err != nil {
+			return nil, fmt.Errorf("component %s: %w", c.spec.Name, err)
+		}
+		found, err := sumFile(real)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			missing = append(missing, files.Shown(path))
+		case err != nil:
+			return nil, fmt.Errorf("component %s: %w", c.spec.Name, err)
+		case found != sum:
+			differing = append(differing, files.Shown(path))
+		}
+	}
+	checks := []component.Check{{
+		Name: c.spec.Name + ": files", OK: len(missing) == 0,
+		Expected: fmt.Sprintf("%d files", len(want)), Found: fmt.Sprintf("%d files", len(want)-len(missing)),
+		Hint: listed("missing: ", missing),
+	}, {
+		Name: c.spec.Name + ": content", OK: len(differing) == 0, Warning: len(differing) > 0,
+		Expected: "as saved and adapted", Found: fmt.Sprintf("%d changed", len(differing)),
+		Hint: listed("compare by hand: ", differing),
+	}}
+	if conflicts > 0 {
+		checks = append(checks, component.Check{
+			Name: c.spec.Name + ": conflicts", Warning: true, Expected: "none",
+			Found: fmt.Sprintf("%d settings were changed on both sides", conflicts),
+			Hint:  "compare the files with those kept beside them as *" + FreshSuffix,
+		})
+	}
+	return checks, nil
+}
+
+func listed(what string, paths []string) string {
+	if len(paths) == 0 {
+		return ""
+	}
+	slices.Sort(paths)
+	more := ""
+	if n := len(paths) - 5; n > 0 {
+		paths, more = paths[:5], fmt.Sprintf(" and %d more", n)
+	}
+	return what + strings.Join(paths, ", ") + more
+}
