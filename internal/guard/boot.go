@@ -121,7 +121,7 @@ func install(h *host.Host, path, text string, mode fs.FileMode) error {
 	if have, err := os.ReadFile(p); err == nil && bytes.Equal(have, []byte(text)) {
 		return os.Chmod(p, mode)
 	}
-	if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+	if err := directory(filepath.Dir(p)); err != nil {
 		return err
 	}
 	return renameio.WriteFile(p, []byte(text), mode, renameio.IgnoreUmask())
@@ -134,7 +134,7 @@ func link(h *host.Host, target, path string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := directory(dir); err != nil {
 		return err
 	}
 	p := filepath.Join(dir, filepath.Base(path))
@@ -142,4 +142,15 @@ func link(h *host.Host, target, path string) error {
 		return nil
 	}
 	return renameio.Symlink(target, p)
+}
+
+// directory makes a missing directory readable for all, whatever the umask.
+func directory(dir string) error {
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return os.Chmod(dir, 0o755)
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -41,10 +42,22 @@ func Main() {
 		for range ignored {
 		}
 	}()
-	unix.CloseOnExec(socket)
+	closeOnExec()
 	syscall.Umask(0o022) // what services are used to
 	p := &process{dir: os.Args[2], system: os.Args[3], conn: os.NewFile(socket, "parent"), log: os.Stderr}
 	os.Exit(p.serve())
+}
+
+// closeOnExec keeps the socket, and whatever our caller's caller has left open,
+// say the lock of flock(1), from the services.
+func closeOnExec() {
+	unix.CloseOnExec(socket)
+	open, _ := os.ReadDir("/proc/self/fd")
+	for _, entry := range open {
+		if fd, err := strconv.Atoi(entry.Name()); err == nil && fd > 2 {
+			unix.CloseOnExec(fd)
+		}
+	}
 }
 
 // process is the guard process.
@@ -110,7 +123,10 @@ func (p *process) take(first request) error {
 	case first.Do == "recover" && errors.Is(err, fs.ErrNotExist):
 		return nil
 	case first.Do == "recover":
-		p.record = old
+		if err == nil {
+			old.PID = os.Getpid()
+			p.record = old
+		}
 		return err
 	case first.Do != "protect" || first.Record == nil:
 		return fmt.Errorf("unknown request %q", first.Do)
@@ -123,6 +139,7 @@ func (p *process) take(first request) error {
 	if err := p.log.Truncate(0); err != nil {
 		return err
 	}
+	first.Record.PID = os.Getpid()
 	if err := first.Record.write(p.dir); err != nil {
 		return errors.Join(err, first.Record.remove(p.dir))
 	}

@@ -34,6 +34,7 @@ type Record struct {
 	Start   [][]string `json:"start"`
 	Boot    string     `json:"boot"` // boot in which they were stopped
 	Created time.Time  `json:"created"`
+	PID     int        `json:"pid"` // of the guard
 
 	Retries int           `json:"retries"`
 	Wait    time.Duration `json:"wait"`    // ns
