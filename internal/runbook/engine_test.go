@@ -353,6 +353,14 @@ func TestList(t *testing.T) {
 	if open, _ := Unfinished(e.o.Dir, "smt", "backup"); len(open) != 0 {
 		t.Errorf("unfinished backups %v", open)
 	}
+	journal := filepath.Join(first.Dir, journalName)
+	if err := os.WriteFile(journal, []byte("{\n{}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	open, err = Unfinished(e.o.Dir, "smt", "recover")
+	if !errors.Is(err, ErrJournal) || len(open) != 2 || open[0].State != StateFailed || !strings.Contains(open[0].Hint, first.Dir) {
+		t.Errorf("with a damaged journal: %+v %v", open, err)
+	}
 	data, err := json.Marshal(runs[1])
 	if err != nil || !strings.Contains(string(data), `"state":"failed"`) {
 		t.Errorf("%s %v", data, err)

@@ -52,6 +52,9 @@ func TestTwoRunsAtOnce(t *testing.T) {
 			return err
 		}
 		state = run.State
+		if open, err := Unfinished(e.o.Dir, "smt", ""); err != nil || len(open) != 1 {
+			t.Errorf("a running run is unfinished: %v %v", open, err)
+		}
 		_, inner = e.Start(ctx, book(), Meta{})
 		if inner != nil {
 			_, inner = e.Resume(ctx, task.RunID(), book())

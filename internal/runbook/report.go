@@ -39,7 +39,8 @@ func Load(dir, runID string) (*Run, error) {
 }
 
 // List reads all runs of the state directory dir, oldest first. Runs that
-// cannot be read are left out and joined in the error.
+// cannot be read are joined in the error; those whose journal is damaged are
+// listed all the same, as failed.
 func List(dir string) ([]*Run, error) {
 	entries, err := os.ReadDir(filepath.Join(dir, "runs"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -55,24 +56,24 @@ func List(dir string) ([]*Run, error) {
 			continue
 		}
 		run, err := Load(dir, entry.Name())
-		switch {
-		case errors.Is(err, fs.ErrNotExist): // killed before there was a run
-		case err != nil:
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // else killed before there was a run
 			unread = append(unread, err)
-		default:
+		}
+		if run != nil {
 			runs = append(runs, run)
 		}
 	}
 	return runs, errors.Join(unread...)
 }
 
-// Unfinished returns the system's runs that are to be resumed or rolled back,
-// oldest first; kind "" takes every kind.
+// Unfinished returns the system's runs that are running or are to be resumed or
+// rolled back, oldest first; kind "" takes every kind. A damaged journal counts
+// as unfinished: nobody can tell.
 func Unfinished(dir, system, kind string) ([]*Run, error) {
 	runs, err := List(dir)
 	var out []*Run
 	for _, r := range runs {
-		open := r.Resumable() && r.State != StateWarnings
+		open := r.State == StateRunning || r.Resumable() && r.State != StateWarnings
 		if open && r.System == system && (kind == "" || r.Kind == kind) {
 			out = append(out, r)
 		}
@@ -123,7 +124,10 @@ func load(dir, runID string, locked bool) (*Run, tail, error) {
 		}
 	}
 	if err != nil {
-		return run, end, fmt.Errorf("run %s: %w", runID, err)
+		err = fmt.Errorf("run %s: %w", runID, err)
+		run.State, run.Error = StateFailed, err.Error()
+		run.Hint = "look at the system, then move " + runDir + " away"
+		return run, end, err
 	}
 	return run, end, nil
 }
