@@ -1,0 +1,126 @@
+package mysql
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// loader feeds a dump of tables to a server, statement by statement, through the
+// driver: no client that knows commands, nothing on a command line, and the
+// loading ends with this process. Only what belongs into a dump of tables runs.
+type loader struct {
+	conn *sql.Conn
+	// foreign dumps come from people: what is no table is left out with a
+	// remark. In a dump of our own it is an error.
+	foreign  bool
+	database string // that a foreign dump is wanted of
+
+	elsewhere bool // between USE of another database and the next USE
+	used      string
+	check     *dumpCheck
+	skipped   []string
+}
+
+func newLoader(conn *sql.Conn) *loader { return &loader{conn: conn, check: newDumpCheck(nil)} }
+
+// load runs the script from r in the connection's database. The caller still
+// has to compare what is there now.
+func (l *loader) load(ctx context.Context, r io.Reader) error {
+	// One transaction a table instead of one a statement; a dump brings its
+	// own LOCK TABLES, which end each.
+	if _, err := l.conn.ExecContext(ctx, "SET SESSION autocommit = 0"); err != nil {
+		return err
+	}
+	l.check.split.emit = func(s statement) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := l.statement(ctx, s); err != nil {
+			return fmt.Errorf("line %d: %w", s.line, err)
+		}
+		return nil
+	}
+	if _, err := io.CopyBuffer(onlyWriter{l.check.split}, r, make([]byte, 256<<10)); err != nil {
+		return err
+	}
+	if err := l.check.split.Close(); err != nil {
+		return fmt.Errorf("the dump is cut off: %w", err)
+	}
+	if len(l.check.tables) == 0 {
+		return fmt.Errorf("the dump is empty: no table stands in it")
+	}
+	for _, statement := range []string{"UNLOCK TABLES", "COMMIT", "SET SESSION autocommit = 1"} {
+		if _, err := l.conn.ExecContext(ctx, statement); err != nil {
+			return describe(err, statement)
+		}
+	}
+	return nil
+}
+
+// onlyWriter keeps io.Copy from anything but Write.
+type onlyWriter struct{ io.Writer }
+
+func (l *loader) statement(ctx context.Context, s statement) error {
+	k := classify(s.text)
+	if k.verb == verbUse {
+		return l.use(s, k)
+	}
+	if l.elsewhere {
+		return nil
+	}
+	switch k.verb {
+	case verbNothing:
+		return nil
+	case verbCreateTable, verbDropTable, verbAlterTable, verbInsert, verbLock, verbCreateIndex, verbSetval:
+		if k.database != "" && (!l.foreign || !strings.EqualFold(k.database, l.database)) {
+			return fmt.Errorf("%q reaches into another database; no dump of one database does", brief(string(s.text)))
+		}
+	case verbSet, verbTransaction:
+	case verbCreateObject, verbDropObject, verbAlterEvent, verbAccounts, verbSetGlobal, verbCreateDatabase:
+		if l.foreign {
+			return l.skip(k, s)
+		}
+		return fmt.Errorf("%q does not belong into a dump of tables", brief(string(s.text)))
+	default:
+		return fmt.Errorf("%q does not belong into a dump; it is refused", brief(string(s.text)))
+	}
+	if _, err := l.conn.ExecContext(ctx, string(s.text)); err != nil {
+		return describe(err, string(s.text))
+	}
+	return l.check.statement(s)
+}
+
+// use follows a dump of several databases and takes the wanted one.
+func (l *loader) use(s statement, k class) error {
+	if !l.foreign {
+		return fmt.Errorf("%q leaves the database that is restored; no dump of ours does", brief(string(s.text)))
+	}
+	l.used = k.name
+	l.elsewhere = k.name != l.database
+	return nil
+}
+
+// skip remembers what is left out; settings and databases are not worth a word.
+func (l *loader) skip(k class, _ statement) error {
+	what := ""
+	switch k.verb {
+	case verbCreateObject:
+		what = strings.ToLower(k.object) + " " + k.name
+	case verbAccounts:
+		what = "accounts and rights"
+	case verbAlterEvent:
+		what = "event " + k.name
+	}
+	if what != "" && len(l.skipped) < 1000 {
+		l.skipped = append(l.skipped, what)
+	}
+	return nil
+}
+
+// complete tells whether the dump ended with the line that tools write last.
+func (l *loader) complete() bool {
+	return strings.HasPrefix(l.check.split.lastComment(), trailer)
+}
