@@ -96,7 +96,6 @@ func (b *Backup) resume() []runbook.Step {
 		Run: func(ctx context.Context, task runbook.Task) error {
 			b.mu.Lock()
 			g := b.guard
-			b.guard = nil
 			b.mu.Unlock()
 			if g == nil {
 				task.Logf("nothing was stopped")
@@ -105,6 +104,9 @@ func (b *Backup) resume() []runbook.Step {
 			if err := g.Release(ctx); err != nil {
 				return fmt.Errorf("start the system again: %w", err)
 			}
+			b.mu.Lock()
+			b.guard = nil
+			b.mu.Unlock()
 			return nil
 		},
 	}}

@@ -75,7 +75,7 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 		f.force = append(list(old.Options["force"]), f.force...)
 		a.repository = firstOf(a.repository, old.Options["repository"])
 		a.passwordFile = firstOf(a.passwordFile, old.Options["password-file"])
-	} else if unfinished, err := runbook.Unfinished(a.state(conf), system, recovery.Kind); err == nil && len(unfinished) > 0 && !f.dry {
+	} else if unfinished, _ := runbook.Unfinished(a.state(conf), system, recovery.Kind); len(unfinished) > 0 && !f.dry {
 		last := unfinished[len(unfinished)-1]
 		return runbook.Refuse("", "run %s of %s is %s; go on with it (lifeboat recover %s --resume) or take it back (lifeboat recover %s --rollback)", last.ID, system, last.State, system, system)
 	}

@@ -57,6 +57,7 @@ func (t *terminal) Close() {
 func (t *terminal) Observe(e runbook.Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	e = cleaned(e)
 	switch e.Type {
 	case runbook.RunStarted, runbook.RunResumed, runbook.RunRollback:
 		verb := map[runbook.EventType]string{runbook.RunStarted: "", runbook.RunResumed: "resumed: ", runbook.RunRollback: "taking back: "}[e.Type]
@@ -136,6 +137,28 @@ func (t *terminal) result(word string, e runbook.Event, remark string) {
 
 func (t *terminal) line(format string, args ...any) {
 	fmt.Fprintf(t.out, format+"\n", args...)
+}
+
+// cleaned takes away what would act on a terminal: text of events comes from
+// commands, servers and archives.
+func cleaned(e runbook.Event) runbook.Event {
+	e.Title, e.Text, e.Error, e.Hint = clean(e.Title), clean(e.Text), clean(e.Error), clean(e.Hint)
+	if e.Check != nil {
+		c := *e.Check
+		c.Name, c.Expected, c.Found, c.Hint = clean(c.Name), clean(c.Expected), clean(c.Found), clean(c.Hint)
+		e.Check = &c
+	}
+	return e
+}
+
+// clean replaces control characters.
+func clean(s string) string {
+	return strings.Map(func(c rune) rune {
+		if c == 0x7f || c >= 0x80 && c < 0xa0 || c < 0x20 && c != '\n' && c != '\t' {
+			return '\uFFFD'
+		}
+		return c
+	}, s)
 }
 
 // progress moves or makes the bar of a step.
