@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"lifeboat/internal/storage"
 )
@@ -13,10 +14,24 @@ var (
 	errWrongHash   = errors.New("its content does not match its ID")
 )
 
+// blobBuffer is the room that reading a blob needs.
+type blobBuffer struct {
+	sealed, plain []byte
+}
+
+var blobBuffers = sync.Pool{New: func() any { return new(blobBuffer) }}
+
+func (b *blobBuffer) sized(n int) []byte {
+	if cap(b.sealed) < n {
+		b.sealed = make([]byte, n)
+	}
+	return b.sealed[:n]
+}
+
 // loadBlob returns the content of a blob, checked against its ID. Where a blob
-// lies in several packs, a damaged copy is passed over. buf is used when it is
-// large enough.
-func (r *Repository) loadBlob(ctx context.Context, kind BlobType, id ID, buf []byte) ([]byte, error) {
+// lies in several packs, a damaged copy is passed over. The result lies in buf,
+// unless that is nil, and is lost when buf is used again.
+func (r *Repository) loadBlob(ctx context.Context, kind BlobType, id ID, buf *blobBuffer) ([]byte, error) {
 	p, err := r.locate(ctx, kind, id)
 	if err != nil {
 		return nil, err
@@ -50,7 +65,10 @@ func (r *Repository) locate(ctx context.Context, kind BlobType, id ID) (place, e
 }
 
 // readBlob reads one blob from one pack.
-func (r *Repository) readBlob(ctx context.Context, p place, buf []byte) ([]byte, error) {
+func (r *Repository) readBlob(ctx context.Context, p place, buf *blobBuffer) ([]byte, error) {
+	if buf == nil {
+		buf = new(blobBuffer)
+	}
 	limit := uint32(maxDataBlob)
 	if p.blob.kind == TreeBlob {
 		limit = maxTreeBlob
@@ -58,7 +76,7 @@ func (r *Repository) readBlob(ctx context.Context, p place, buf []byte) ([]byte,
 	if p.blob.size() > limit || p.blob.length > limit {
 		return nil, p.damage(errTooLarge)
 	}
-	sealed := make([]byte, p.blob.length)
+	sealed := buf.sized(int(p.blob.length))
 	err := storage.ReadRange(ctx, r.store, handle(storage.Data, p.pack), sealed, int64(p.blob.offset))
 	if errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrShort) {
 		return nil, p.damage(fmt.Errorf("its pack is missing or cut short: %w", err))
@@ -70,15 +88,16 @@ func (r *Repository) readBlob(ctx context.Context, p place, buf []byte) ([]byte,
 }
 
 // decodeBlob unseals, decompresses and verifies a blob; sealed is overwritten.
-func (r *Repository) decodeBlob(p place, sealed, buf []byte) ([]byte, error) {
+func (r *Repository) decodeBlob(p place, sealed []byte, buf *blobBuffer) ([]byte, error) {
 	plain, err := r.key.Open(sealed)
 	if err != nil {
 		return nil, p.damage(err)
 	}
 	if p.blob.plain != 0 {
-		if plain, err = decompress(buf, plain, int(p.blob.plain)); err != nil {
+		if plain, err = decompress(buf.plain, plain, int(p.blob.plain)); err != nil {
 			return nil, p.damage(err)
 		}
+		buf.plain = plain[:0]
 	}
 	if Hash(plain) != p.blob.id {
 		return nil, p.damage(errWrongHash)

@@ -129,6 +129,14 @@ func attributesAt(path string) attributeReader {
 	}
 }
 
+// attributesThrough follows a link of /proc to a descriptor's file.
+func attributesThrough(path string) attributeReader {
+	return attributeReader{
+		list: func(buf []byte) (int, error) { return unix.Listxattr(path, buf) },
+		get:  func(name string, buf []byte) (int, error) { return unix.Getxattr(path, name, buf) },
+	}
+}
+
 // read returns all attributes, sorted as the system lists them.
 func (a attributeReader) read() ([]Attribute, error) {
 	list, err := growing(a.list)
