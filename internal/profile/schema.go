@@ -243,7 +243,8 @@ func (s *schemer) command() node {
 	return node{
 		"description": "A program call: a line without quotes, or a list of arguments",
 		"anyOf": []any{
-			node{"type": "string"}, list,
+			node{"type": "string"},
+			list,
 			closed(nil, node{"run": line, "when": node{"type": "string"}}, "run"),
 		},
 	}
