@@ -28,10 +28,31 @@ func TestMain(m *testing.M) {
 		return
 	}
 	code := m.Run()
+	_ = os.RemoveAll(stagingDir())
 	if shared.server != nil {
 		_ = shared.server.Stop(context.Background())
+		_ = os.RemoveAll(shared.server.Dir())
 	}
 	os.Exit(code)
+}
+
+// memory is a directory in memory where there is one: the tests of the package
+// write little and wait for it very often.
+func memory(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(memoryRoot(), "mysql-state-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+func memoryRoot() string {
+	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
+		return "/dev/shm"
+	}
+	return os.TempDir()
 }
 
 // lab is one database on a real server that the tests of the package share.
@@ -51,7 +72,12 @@ func newLab(t *testing.T) *lab {
 		t.Skip("needs mariadb-client")
 	}
 	shared.once.Do(func() {
-		shared.server, shared.err = mysqld.Start(context.Background(), mysqld.Options{Args: []string{"--event-scheduler=OFF", "--max-allowed-packet=16M"}})
+		dir, err := os.MkdirTemp(memoryRoot(), "mysqld-")
+		if err != nil {
+			shared.err = err
+			return
+		}
+		shared.server, shared.err = mysqld.Start(context.Background(), mysqld.Options{Dir: dir, Args: []string{"--event-scheduler=OFF", "--max-allowed-packet=16M"}})
 	})
 	if shared.err != nil {
 		t.Fatal(shared.err)

@@ -38,7 +38,7 @@ func TestRoundTrip(t *testing.T) {
 	l := newLab(t)
 	l.fill()
 	before := l.picture()
-	state := t.TempDir()
+	state := memory(t)
 	c := l.component(state, nil)
 	st, rec := mustCapture(t, c)
 	if got := l.picture(); got != before {
@@ -126,7 +126,7 @@ func TestRestoreWhereNothingIs(t *testing.T) {
 	l := newLab(t)
 	l.fill()
 	before := l.picture()
-	c := l.component(t.TempDir(), nil)
+	c := l.component(memory(t), nil)
 	st, rec := mustCapture(t, c)
 	l.run("DROP USER rounder@localhost", "DROP DATABASE "+ident(l.name))
 	if err := c.Restore(t.Context(), st, component.RestoreOptions{Record: rec}); err != nil {
@@ -213,7 +213,7 @@ func TestKilledAtEveryBoundary(t *testing.T) {
 		"GRANT SELECT ON "+ident(l.name)+".* TO killer@localhost", "GRANT SELECT ON "+ident(l.name)+".* TO created@localhost")
 	t.Cleanup(func() { l.run("DROP USER IF EXISTS killer@localhost, created@localhost") })
 	captured := l.picture()
-	st, rec := mustCapture(t, l.component(t.TempDir(), nil))
+	st, rec := mustCapture(t, l.component(memory(t), nil))
 	keep := t.TempDir()
 	for name, data := range st.streams {
 		if err := os.WriteFile(keep+"/"+strings.ReplaceAll(name, "/", "_"), data, 0o600); err != nil {
@@ -231,7 +231,7 @@ func TestKilledAtEveryBoundary(t *testing.T) {
 	present := l.picture()
 
 	for at := 1; ; at++ {
-		state := t.TempDir()
+		state := memory(t)
 		killed := runChild(t, "restore", at, l, state, keep)
 		if killed && at%2 == 0 { // every other one is resumed first
 			if runChild(t, "restore", 0, l, state, keep) {
