@@ -1,17 +1,13 @@
 package profiles_test
 
 import (
+	"lifeboat/internal/component/certificates"
 	"lifeboat/internal/component/configuration"
 	"lifeboat/internal/component/files"
 	"lifeboat/internal/component/mysql"
 	"lifeboat/internal/profile"
 	"lifeboat/internal/recovery"
 )
-
-type certificatesOptions struct {
-	Paths     []string `yaml:"paths"`
-	Authority []string `yaml:"authority"`
-}
 
 type certificateOptions struct {
 	File     string `yaml:"file" short:"true"`
@@ -26,7 +22,7 @@ func registry() *profile.Registry {
 	r.Kinds["configuration"] = configuration.Kind().Definition
 	r.Kinds["mysql"] = mysql.Kind(nil).Definition
 	r.Kinds["network"] = profile.Definition{Options: func() any { return new(struct{}) }}
-	r.Kinds["certificates"] = profile.Definition{Options: func() any { return new(certificatesOptions) }}
+	r.Kinds["certificates"] = profile.Definition{Options: func() any { return new(certificates.Options) }}
 	for name, step := range recovery.Steps() {
 		r.Steps[name] = step.Definition
 	}
