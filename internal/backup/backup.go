@@ -65,6 +65,7 @@ type Backup struct {
 	tools    map[string]string
 	warnings []string
 	point    *vault.Point
+	closed   bool
 }
 
 // part is one component of the backup.
