@@ -9,12 +9,6 @@ import (
 	"lifeboat/internal/recovery"
 )
 
-type certificateOptions struct {
-	File     string `yaml:"file" short:"true"`
-	IssuedBy string `yaml:"issued_by"`
-	Key      string `yaml:"key"`
-}
-
 // registry holds everything that shipped profiles may name.
 func registry() *profile.Registry {
 	r := profile.NewRegistry()
@@ -22,14 +16,14 @@ func registry() *profile.Registry {
 	r.Kinds["configuration"] = configuration.Kind().Definition
 	r.Kinds["mysql"] = mysql.Kind(nil).Definition
 	r.Kinds["network"] = profile.Definition{Options: func() any { return new(struct{}) }}
-	r.Kinds["certificates"] = profile.Definition{Options: func() any { return new(certificates.Options) }}
+	r.Kinds["certificates"] = certificates.Kind().Definition
 	for name, step := range recovery.Steps() {
 		r.Steps[name] = step.Definition
 	}
 	for name, predicate := range mysql.Predicates() {
 		r.Predicates[name] = predicate
 	}
-	r.Predicates["certificate"] = profile.Predicate{Definition: profile.Definition{Options: func() any { return new(certificateOptions) }}}
+	r.Predicates["certificate"] = certificates.Predicate()
 	r.Compares["smt-schema"] = ""
 	return r
 }
