@@ -54,7 +54,7 @@ type Recovery struct {
 
 	mu         sync.Mutex
 	components map[string]component.Component
-	owned      map[string]map[string]bool // component → restored paths
+	planned    map[string][]string // component → what a restore would change, from LookAhead
 }
 
 // New prepares a recovery. Settings recorded at backup are used, not those of a
