@@ -1,6 +1,7 @@
 package repository
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -149,7 +150,9 @@ func (r *Repository) Check(ctx context.Context, opts CheckOptions) (report *Repo
 	if err := c.snapshots(ctx); err != nil {
 		return nil, err
 	}
-	c.report.Findings = slices.DeleteFunc(c.report.Findings, func(f *Finding) bool { return f == nil })
+	slices.SortStableFunc(c.report.Findings, func(a, b *Finding) int {
+		return cmp.Or(strings.Compare(string(a.Kind), string(b.Kind)), strings.Compare(a.File, b.File))
+	})
 	return c.report, nil
 }
 

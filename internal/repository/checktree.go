@@ -52,14 +52,13 @@ func (c *checker) tree(ctx context.Context, snapshot ID, path string, id ID, abo
 	if !c.blob(TreeBlob, id, snapshot, path) {
 		return false, nil
 	}
-	p, _ := c.index.lookup(TreeBlob, id)
-	text, err := c.r.readBlob(ctx, p, nil)
-	if err != nil && !errors.Is(err, ErrDamaged) {
+	text, err := c.load(ctx, id)
+	if err != nil {
 		return false, err
 	}
-	if err != nil { // a pack that was not read as a whole
-		c.pack(DamagedPack, p.pack, err, []packedBlob{p.blob})
-		return c.blob(TreeBlob, id, snapshot, path), nil
+	if text == nil {
+		c.blob(TreeBlob, id, snapshot, path) // now known to be damaged
+		return false, nil
 	}
 	tree, err := parseTree(text)
 	if err != nil {
@@ -87,6 +86,20 @@ func (c *checker) tree(ctx context.Context, snapshot ID, path string, id ID, abo
 		c.clean[id] = true
 	}
 	return clean, nil
+}
+
+// load reads a tree from the first of its places that is not damaged.
+func (c *checker) load(ctx context.Context, id ID) ([]byte, error) {
+	p, _ := c.index.lookup(TreeBlob, id)
+	for _, p := range append([]place{p}, c.index.others(TreeBlob, id)...) {
+		text, err := c.r.readBlob(ctx, p, nil)
+		if err == nil || !errors.Is(err, ErrDamaged) {
+			return text, err
+		}
+		// Not noticed before: its pack was not read as a whole.
+		c.pack(DamagedPack, p.pack, err, []packedBlob{p.blob})
+	}
+	return nil, nil
 }
 
 // blob tells whether a blob can be read as far as is known, and notes the
