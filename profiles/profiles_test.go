@@ -163,7 +163,7 @@ func TestSMTReadsTheSystem(t *testing.T) {
 			t.Errorf("%s is %q, want %q", name, scope.Settings[name], want)
 		}
 	}
-	for name, want := range map[string]string{"version": "3.0.49", "line": "3.0", "schema": "3.09"} {
+	for name, want := range map[string]string{"version": "3.0.49", "line": "12", "schema": "3.09"} {
 		if scope.Facts[name] != want {
 			t.Errorf("fact %s is %q, want %q", name, scope.Facts[name], want)
 		}

@@ -5,6 +5,8 @@ import (
 	"lifeboat/internal/component/configuration"
 	"lifeboat/internal/component/files"
 	"lifeboat/internal/component/mysql"
+	"lifeboat/internal/component/network"
+	"lifeboat/internal/product/smt"
 	"lifeboat/internal/profile"
 	"lifeboat/internal/recovery"
 )
@@ -15,7 +17,7 @@ func registry() *profile.Registry {
 	r.Kinds["files"] = files.Kind().Definition
 	r.Kinds["configuration"] = configuration.Kind().Definition
 	r.Kinds["mysql"] = mysql.Kind(nil).Definition
-	r.Kinds["network"] = profile.Definition{Options: func() any { return new(struct{}) }}
+	r.Kinds["network"] = network.Kind().Definition
 	r.Kinds["certificates"] = certificates.Kind().Definition
 	for name, step := range recovery.Steps() {
 		r.Steps[name] = step.Definition
@@ -24,6 +26,11 @@ func registry() *profile.Registry {
 		r.Predicates[name] = predicate
 	}
 	r.Predicates["certificate"] = certificates.Predicate()
-	r.Compares["smt-schema"] = ""
+	for name, source := range smt.Product().Sources {
+		r.Sources[name] = source
+	}
+	for name, comparison := range smt.Product().Comparisons {
+		r.Compares[name] = comparison.Summary
+	}
 	return r
 }
