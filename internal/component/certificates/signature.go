@@ -3,9 +3,10 @@ package certificates
 import (
 	"bytes"
 	"crypto"
-	"crypto/dsa"
 	"crypto/ecdsa"
+	_ "crypto/md5" // for old signatures
 	"crypto/rsa"
+	_ "crypto/sha1" // for old signatures
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -34,7 +35,7 @@ func issuedBy(c, issuer *x509.Certificate) error {
 	case x509.MD5WithRSA:
 		hash = crypto.MD5
 	default:
-		return issuer.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature)
+		return judged(issuer.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature), issuer)
 	}
 	key, ok := issuer.PublicKey.(*rsa.PublicKey)
 	if !ok {
@@ -45,10 +46,18 @@ func issuedBy(c, issuer *x509.Certificate) error {
 	}
 	sum := hash.New()
 	sum.Write(c.RawTBSCertificate)
-	if err := rsa.VerifyPKCS1v15(key, hash, sum.Sum(nil), c.Signature); err != nil {
-		return fmt.Errorf("the signature of %q is wrong: %w", issuer.Subject, err)
+	return judged(rsa.VerifyPKCS1v15(key, hash, sum.Sum(nil), c.Signature), issuer)
+}
+
+func judged(err error, issuer *x509.Certificate) error {
+	var insecure x509.InsecureAlgorithmError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &insecure), errors.Is(err, x509.ErrUnsupportedAlgorithm):
+		return errUnchecked
 	}
-	return nil
+	return fmt.Errorf("it has no signature of this %q: %w", issuer.Subject, err)
 }
 
 // weaknesses lists what is out of date about a certificate.
@@ -69,7 +78,8 @@ func weaknesses(c *x509.Certificate) []string {
 		if bits := key.Params().BitSize; bits < 256 {
 			weak = append(weak, fmt.Sprintf("its elliptic curve has only %d bits", bits))
 		}
-	case *dsa.PublicKey:
+	}
+	if c.PublicKeyAlgorithm == x509.DSA {
 		weak = append(weak, "it has a DSA key")
 	}
 	return weak
