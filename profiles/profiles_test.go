@@ -267,3 +267,34 @@ func TestRMTReadsTheSystem(t *testing.T) {
 		t.Errorf("notices: %q, %v", notices, err)
 	}
 }
+
+// The example in the guide is one that loads.
+func TestGuide(t *testing.T) {
+	guide, err := os.ReadFile("../docs/profiles.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, ok := strings.Cut(string(guide), "```yaml\n")
+	example, _, closed := strings.Cut(example, "```")
+	if !ok || !closed {
+		t.Fatal("the guide has no example")
+	}
+	if _, err := registry().Load("docs/profiles.md", []byte(example)); err != nil {
+		t.Error(err)
+	}
+	for name := range registry().Predicates {
+		if !strings.Contains(string(guide), "{"+name+":") {
+			t.Errorf("the guide leaves out the predicate %s", name)
+		}
+	}
+	for name := range profile.NewRegistry().Sources {
+		if !strings.Contains(string(guide), "{"+name+":") {
+			t.Errorf("the guide leaves out the source %s", name)
+		}
+	}
+	for name := range registry().Steps {
+		if !strings.Contains(string(guide), "`"+name+": ") {
+			t.Errorf("the guide leaves out the step %s", name)
+		}
+	}
+}
