@@ -282,18 +282,3 @@ func (o *objects) definers() []string {
 	slices.Sort(all)
 	return all
 }
-
-// clear returns the statements that remove every object, events first: they act
-// by themselves.
-func (o *objects) clear() []string {
-	var all []string
-	for _, list := range [][]object{o.events, o.triggers, o.views, o.routines} {
-		for _, x := range list {
-			if x.kind == "PACKAGE BODY" {
-				continue // goes with its package
-			}
-			all = append(all, "DROP "+x.kind+" IF EXISTS "+table(o.database, x.name))
-		}
-	}
-	return all
-}
