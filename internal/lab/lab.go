@@ -64,7 +64,7 @@ type Options struct {
 
 // The fixed secrets of the lab.
 const (
-	NastyPassword = `it's "q#uo;te' \d = ä b$`
+	NastyPassword = `it's "q#uo;te' \d = b$`
 	CAPassword    = "ca password"
 	plainPassword = "smt4711"
 )
@@ -196,7 +196,7 @@ func build(ctx context.Context, opts Options) (*System, error) {
 		return nil, err
 	}
 	box, err := sandbox.Create(ctx, sandbox.Options{
-		Dir: filepath.Join(dir, "box"), Hostname: opts.Hostname, Empty: empty, Size: opts.Size, Binds: opts.Share,
+		Dir: filepath.Join(dir, "box"), Hostname: opts.Hostname, Empty: empty, Size: opts.Size, Volatile: true, Binds: opts.Share,
 		Interfaces: []sandbox.Interface{{Name: "eth0", MAC: spec.MAC}},
 		Boot:       whenThere(machine.Home + "/boot"), Shutdown: whenThere(machine.Home + "/halt-system"),
 	})

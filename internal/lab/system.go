@@ -44,6 +44,9 @@ func installSystem() error {
 	if err := m.InstallSystem(); err != nil {
 		return err
 	}
+	if err := machine.Install(smt.SystemCommands...); err != nil {
+		return err
+	}
 	return m.BringUp()
 }
 
@@ -66,7 +69,10 @@ const insidePath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin
 // Exec runs a command inside as an administrator would. A system that rebooted
 // is brought up first.
 func (s *System) Exec(ctx context.Context, c sandbox.Command) error {
-	if !s.Running() && s.Ending() == sandbox.Reboot {
+	if s.Ending() == sandbox.Reboot {
+		if err := s.Wait(ctx); err != nil {
+			return err
+		}
 		if err := s.Start(ctx); err != nil && !errors.Is(err, sandbox.ErrRunning) {
 			return err
 		}

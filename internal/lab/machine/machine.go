@@ -46,6 +46,7 @@ type Spec struct {
 type Machine struct {
 	Spec     Spec
 	Doubles  map[string]Double
+	Unlogged map[string]bool // doubles that nobody calls as a command
 	units    []*Unit
 	packages []Package // what the update source offers
 }
@@ -72,7 +73,7 @@ func (c *Call) Fail(code int, format string, args ...any) int {
 
 // New returns the machine of a spec with its operating system's doubles and units.
 func New(spec Spec) *Machine {
-	m := &Machine{Spec: spec, Doubles: map[string]Double{}}
+	m := &Machine{Spec: spec, Doubles: map[string]Double{}, Unlogged: map[string]bool{}}
 	for name, d := range map[string]Double{
 		"systemctl": systemctl, "service": service, "chkconfig": chkconfig, "insserv": chkconfig,
 		"rpm": rpm, "zypper": zypper, "SUSEConnect": register, "suse_register": register,
@@ -125,7 +126,9 @@ func (m *Machine) Run(name string, args []string) (code int, found bool) {
 	if !found {
 		return 0, false
 	}
-	LogCall(name, args)
+	if !m.Unlogged[name] {
+		LogCall(name, args)
+	}
 	return double(m, &Call{Name: name, Args: args, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}), true
 }
 

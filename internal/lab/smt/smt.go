@@ -64,8 +64,12 @@ func Plug(m *machine.Machine) error {
 	} {
 		m.Doubles[name] = d
 	}
+	m.Unlogged["httpd2-prefork"], m.Unlogged["setup-smt"] = true, true
 	return nil
 }
+
+// SystemCommands are doubles of the operating system that know SMT's modules.
+var SystemCommands = []string{"/usr/sbin/yast2", "/usr/sbin/yast-ca-export"}
 
 func specOf(m *machine.Machine) (Spec, error) {
 	var s Spec
