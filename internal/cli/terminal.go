@@ -24,11 +24,10 @@ type terminal struct {
 	verbose bool
 	paint   painter
 
-	mu       sync.Mutex
-	bars     *mpb.Progress
-	running  map[string]*mpb.Bar
-	started  map[string]time.Time
-	warnings []string
+	mu      sync.Mutex
+	bars    *mpb.Progress
+	running map[string]*mpb.Bar
+	started map[string]time.Time
 }
 
 func newTerminal(out io.Writer, verbose bool) *terminal {
