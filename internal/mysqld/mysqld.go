@@ -264,10 +264,13 @@ func install(ctx context.Context, h *host.Host, server, dir string, run *runAs) 
 	}
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir = dir
-	cmd.Env = environment()
+	// A server clears its temporary directory of tables when it starts, also of
+	// those of another server that shares it.
+	cmd.Env = append(environment(), "TMPDIR="+filepath.Join(dir, "tmp"))
 	cmd.SysProcAttr = run.attributes()
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("make database directory: %s: %w: %s", filepath.Base(args[0]), err, strings.TrimSpace(string(out)))
+		said := strings.TrimSpace(string(out))
+		return fmt.Errorf("make database directory: %s: %w: %s", filepath.Base(args[0]), err, said[:min(len(said), 1000)])
 	}
 	if err := os.Rename(fresh, filepath.Join(dir, "data")); err != nil {
 		return fmt.Errorf("make database directory: %w", err)

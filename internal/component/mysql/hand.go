@@ -88,7 +88,7 @@ func byHand(rec component.Record) string {
 		"mysql -e 'DROP DATABASE IF EXISTS `%[1]s`; CREATE DATABASE `%[1]s` CHARACTER SET %[5]s COLLATE %[6]s'\n"+
 		"tail -n 1 /.lifeboat/%[7]s    # must say: -- Dump completed\n"+
 		"mysql %[1]s < /.lifeboat/%[7]s\n"+
-		"mysql %[1]s < /.lifeboat/%[8]s\n"+
+		"mysql --comments %[1]s < /.lifeboat/%[8]s\n"+
 		"mysql -e 'SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = \"%[1]s\"'\n"+
 		"```\n\n"+
 		"An old client that stops at line 1 with “Unknown command '\\-'” wants that line removed: `sed '1{/999999/d}'`.\n",
