@@ -201,6 +201,10 @@ func TestLinkedPathIsCapturedWithItsTarget(t *testing.T) {
 		t.Errorf("through the link: %q, warned %q", got, warned)
 	}
 	passes(t, c, record)
+	passes(t, c, component.Record{Paths: record.Paths}) // an imported one
+	if checks, err := c.Check(t.Context(), component.Record{Paths: []string{dir + "/none"}}); err != nil || len(checks) != 1 || checks[0].OK {
+		t.Errorf("a missing path of an imported record: %+v, %v", checks, err)
+	}
 	to := t.TempDir()
 	must(t, c.Extract(t.Context(), source, to))
 	if got := read(t, filepath.Join(to, dir, "data/repo/rpm")); got != "rpm" {
