@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -26,8 +25,8 @@ func exitCode(err error) int {
 	if err == nil {
 		return 0
 	}
-	var exit *exec.ExitError
-	if errors.As(err, &exit) && exit.ExitCode() > 0 {
+	// Its own words are on standard error already; a wrapped one has more to say.
+	if exit, ok := err.(*exec.ExitError); ok && exit.ExitCode() > 0 { //nolint:errorlint // only a bare one
 		return exit.ExitCode()
 	}
 	fmt.Fprintln(os.Stderr, "lab:", err)

@@ -11,6 +11,7 @@ import (
 // Exit codes of zypper(8).
 const (
 	zypperNoRepos      = 6
+	zypperUpdateNeeded = 100
 	zypperRebootNeeded = 102
 	zypperNotFound     = 104
 )
@@ -61,6 +62,12 @@ func zypper(m *Machine, c *Call) int {
 		for _, p := range m.updates(nil) {
 			c.Printf("v | Updates | %s | %s-%s\n", p.Name, p.Version, p.Release)
 		}
+	case "patch-check", "pchk":
+		if n := len(m.updates(nil)); n > 0 {
+			c.Printf("%d patches needed (0 security patches)\n", n)
+			return zypperUpdateNeeded
+		}
+		c.Printf("0 patches needed (0 security patches)\n")
 	case "in", "install":
 		return m.zypperInstall(c, names)
 	case "up", "update", "patch":
@@ -133,7 +140,7 @@ func (m *Machine) zypperUpdate(c *Call, names []string) int {
 		fmt.Fprintln(c.Stderr, "Warning: One of the installed updates requires a system reboot.")
 	}
 	// Only patch tells by its exit code; update ends with 0.
-	if c.Args[len(c.Args)-1] != "patch" {
+	if verb := slices.IndexFunc(c.Args, func(a string) bool { return !strings.HasPrefix(a, "-") }); c.Args[verb] != "patch" {
 		return 0
 	}
 	return code

@@ -42,14 +42,14 @@ func fill(m *machine.Machine, db *sql.DB) error {
 		productKey = func(i int) int { return 100 + i }
 	}
 	noise := rand.NewChaCha8([32]byte{'s', 'm', 't'})
-	last := time.Date(2026, 1, 5, 8, 0, 0, 0, time.UTC)
+	last := time.Date(2024, 1, 5, 8, 0, 0, 0, time.UTC)
 	var facts batch
 	for n := range Clients {
 		guid, secret := clientIdentity(n)
 		contact := last.Add(-time.Duration(n*n) * time.Hour).Format(time.DateTime)
 		name, text := fmt.Sprintf("client%02d.example.com", n), ""
 		if n%10 == 3 {
-			text = "Büro Köln, Etage 3 – " + name // a dash that latin1 of MySQL holds
+			text = "Büro Köln, Etage 3 – " + name // MySQL's latin1 has that dash
 		}
 		cols, args := "GUID, HOSTNAME, TARGET, DESCRIPTION, LASTCONTACT", []any{guid, name, catalogs[0].target, text, contact}
 		if numbered {
@@ -137,10 +137,10 @@ func fillJobs(db *sql.DB) error {
 		{44, 2, 43, "Reboot", 4, 0},
 		{45, 7, nil, "Wait", 6, 2},
 	} {
-		queue.add(j.id, j.client, j.parent, j.name, "lab job "+j.name, j.kind, []byte("<arguments>\x00\xff</arguments>"), j.st, "2026-01-04 10:00:00", "2026-12-31 00:00:00")
+		queue.add(j.id, j.client, j.parent, j.name, "lab job "+j.name, j.kind, []byte("<arguments>\x00\xff</arguments>"), j.st, "2024-01-04 10:00:00", "2026-12-31 00:00:00")
 	}
 	for n := range Clients {
-		state.add(n+1, n%2, n%5, n%7, n%3, "2026-01-04 12:00:00")
+		state.add(n+1, n%2, n%5, n%7, n%3, "2024-01-04 12:00:00")
 	}
 	if err := queue.insert(db, "JobQueue", "ID, GUID_ID, PARENT_ID, NAME, DESCRIPTION, TYPE, ARGUMENTS, STATUS, CREATED, EXPIRES"); err != nil {
 		return err
