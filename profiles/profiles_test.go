@@ -173,7 +173,7 @@ func TestSMTReadsTheSystem(t *testing.T) {
 			t.Errorf("the public setting %s holds a secret", name)
 		}
 	}
-	notices, err := r.Notices(context.Background(), p, scope)
+	notices, err := r.Notices(context.Background(), p, scope, false)
 	if err != nil || len(notices) != 2 {
 		t.Fatalf("notices: %q, %v", notices, err)
 	}
@@ -214,8 +214,8 @@ func TestSMTFollowsTheArticle(t *testing.T) {
 	}
 	at := -1
 	for _, want := range []string{
-		"prepare restore credentials", "prepare confirm registered", "prepare confirm updated", "prepare reboot",
-		"prepare confirm installed", "prepare confirm wizard", "prepare confirm smt-updated",
+		"prepare restore credentials", "prepare confirm registered", "prepare run updated", "prepare reboot",
+		"prepare run installed", "prepare confirm wizard", "prepare run smt-updated",
 		"restore restore certificate-authority", "restore confirm exported", "restore restore package-tree",
 		"restore acl", "restore owner", "restore restore database", "restore merge configuration",
 		"start system", "synchronize run", "verify run mirror", "verify confirm client",
@@ -262,7 +262,7 @@ func TestRMTReadsTheSystem(t *testing.T) {
 			t.Errorf("%s is %q, want %q", name, scope.Settings[name], want)
 		}
 	}
-	notices, err := r.Notices(context.Background(), p, scope)
+	notices, err := r.Notices(context.Background(), p, scope, false)
 	if err != nil || len(notices) != 1 || !strings.Contains(notices[0], "db.example") {
 		t.Errorf("notices: %q, %v", notices, err)
 	}

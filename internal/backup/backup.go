@@ -201,9 +201,10 @@ func (b *Backup) Parts() []Part {
 // Identity is what makes this machine this machine.
 func (b *Backup) Identity() map[string]string { return b.identity }
 
-// Notices lists what is worth knowing about the system.
-func (b *Backup) Notices(ctx context.Context) ([]string, error) {
-	return b.Catalog.Profile.Notices(ctx, b.Profile, b.scope)
+// Notices lists what is worth knowing about the system; with warnings set only
+// what each backup warns of.
+func (b *Backup) Notices(ctx context.Context, warnings bool) ([]string, error) {
+	return b.Catalog.Profile.Notices(ctx, b.Profile, b.scope, warnings)
 }
 
 // Point is the sealed point once the run has ended well.
@@ -275,7 +276,7 @@ func (b *Backup) preflight() []runbook.Step {
 		{
 			ID: "preflight/notices", Title: "What is worth knowing about this system", EachTime: true,
 			Run: func(ctx context.Context, task runbook.Task) error {
-				notices, err := b.Notices(ctx)
+				notices, err := b.Notices(ctx, true)
 				if err != nil {
 					return err
 				}

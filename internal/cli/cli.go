@@ -45,6 +45,12 @@ func (a *app) fail(command *cobra.Command, err error) int {
 		_ = json.NewEncoder(a.err).Encode(map[string]any{"type": "error", "error": err.Error(), "exit": code})
 		return code
 	}
+	var waiting *runbook.WaitingError
+	if errors.As(err, &waiting) {
+		// What to do was printed when the step began to wait.
+		fmt.Fprintf(a.err, "%s the run waits: %s\nThen: %s\n", painterFor(a.err).yellow("lifeboat:"), firstOf(waiting.Title, waiting.Step), waiting.Resume)
+		return code
+	}
 	if !errors.Is(err, errSilent) {
 		fmt.Fprintf(a.err, "%s %v\n", painterFor(a.err).red("lifeboat:"), err)
 	}

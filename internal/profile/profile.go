@@ -138,6 +138,9 @@ type Notice struct {
 	When *Condition `yaml:"when" jsonschema:"required"`
 	Say  string     `yaml:"say" jsonschema:"required"`
 	Hint string     `yaml:"hint,omitempty"`
+	// Warn makes it a warning of each backup, and part of the recovery point.
+	// Otherwise only a review tells it.
+	Warn bool `yaml:"warn,omitempty"`
 }
 
 // Identity names what must agree between a recovery point and the machine it

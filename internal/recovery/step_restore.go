@@ -17,6 +17,9 @@ import (
 // RestoreOptions names the component that a restore or merge step puts back.
 type RestoreOptions struct {
 	Component string `yaml:"component" json:"component" short:"true" jsonschema:"required"`
+	// Accounts "later" says that owners may not be known yet, and that a later
+	// step sets them.
+	Accounts string `yaml:"accounts,omitempty" json:"accounts,omitempty" jsonschema:"enum=later"`
 }
 
 // restores is the definition of a step type that puts a component back.
@@ -34,7 +37,7 @@ func restoreStep() StepType {
 		Definition: restores("puts a component back, what was there being set aside"),
 		Target:     func(o any) string { return o.(*RestoreOptions).Component },
 		Compile: func(r *Recovery, o any) (runbook.Step, error) {
-			return r.restore(o.(*RestoreOptions).Component, "Restore ")
+			return r.restore(o.(*RestoreOptions), "Restore ")
 		},
 	}
 }
@@ -44,12 +47,13 @@ func mergeStep() StepType {
 		Definition: restores("adapts the machine's configuration to the saved one, conflicts being shown"),
 		Target:     func(o any) string { return o.(*RestoreOptions).Component },
 		Compile: func(r *Recovery, o any) (runbook.Step, error) {
-			return r.restore(o.(*RestoreOptions).Component, "Adapt ")
+			return r.restore(o.(*RestoreOptions), "Adapt ")
 		},
 	}
 }
 
-func (r *Recovery) restore(name, verb string) (runbook.Step, error) {
+func (r *Recovery) restore(opts *RestoreOptions, verb string) (runbook.Step, error) {
+	name := opts.Component
 	spec, err := r.spec(name)
 	if err != nil {
 		return runbook.Step{}, err
@@ -83,6 +87,9 @@ func (r *Recovery) restore(name, verb string) (runbook.Step, error) {
 			if err != nil {
 				return err
 			}
+			if opts.Accounts == "later" {
+				task = patient{task}
+			}
 			if err := c.Restore(ctx, r.Point, r.restoreOptions(task, record)); err != nil {
 				return err
 			}
@@ -106,6 +113,19 @@ func (r *Recovery) restore(name, verb string) (runbook.Step, error) {
 		step.Effects = planned
 	}
 	return step, nil
+}
+
+// patient only logs what a later step will put right.
+type patient struct{ runbook.Task }
+
+func (p patient) Warnf(format string, args ...any) { p.Logf(format, args...) }
+
+func (p patient) Check(check runbook.Check) {
+	if check.Warning && !check.OK {
+		p.Logf("%s: expected %s, found %s", check.Name, check.Expected, check.Found)
+		return
+	}
+	p.Task.Check(check)
 }
 
 func (r *Recovery) restoreOptions(task runbook.Task, record component.Record) component.RestoreOptions {

@@ -24,6 +24,9 @@ type RunOptions struct {
 	Background bool   `yaml:"background,omitempty" json:"background,omitempty"`
 	Log        string `yaml:"log,omitempty" json:"log,omitempty"` // where a background command writes
 	ExpectExit int    `yaml:"expect_exit,omitempty" json:"expect_exit,omitempty"`
+	Accept     []int  `yaml:"accept,omitempty" json:"accept,omitempty"` // further exit codes that are no failure
+	// Attempts is how often the command is run until the step's done: holds.
+	Attempts int `yaml:"attempts,omitempty" json:"attempts,omitempty"`
 
 	title string // of the step, by which a background job is known
 }
@@ -91,7 +94,13 @@ func runStep() StepType {
 				if opts.Background {
 					return r.background(ctx, task, args, opts)
 				}
-				return r.run(ctx, task, args, opts.User, opts.ExpectExit)
+				err = r.run(ctx, task, args, opts.User, opts.ExpectExit)
+				var exit *host.ExitError
+				if errors.As(err, &exit) && slices.Contains(opts.Accept, exit.Code) {
+					task.Logf("exit code %d", exit.Code)
+					return nil
+				}
+				return err
 			}
 			if opts.Background {
 				step.Repeat = runbook.RepeatSafe // a running job is seen and not started twice
