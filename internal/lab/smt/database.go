@@ -96,7 +96,7 @@ func connect() (*sql.DB, settings, error) {
 // upgrades are the known steps of the schema: from, to.
 var upgrades = [][2]string{{"0.09", "0.14"}, {"3.08", "3.09"}}
 
-var errNoUpgradePath = errors.New("Was not able to find upgrade path")
+var errNoUpgradePath = errors.New("smt-db: Was not able to find upgrade path")
 
 // installedSchema reads what version the installed package needs from its
 // Perl module.
