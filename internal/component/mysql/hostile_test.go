@@ -185,6 +185,26 @@ func TestRestoreRefusals(t *testing.T) {
 	}
 }
 
+// TestApplicationUserCannotRestore: the error says what is needed.
+func TestApplicationUserCannotRestore(t *testing.T) {
+	l := newLab(t)
+	l.run("CREATE TABLE a (x INT)", "CREATE USER small@localhost IDENTIFIED BY 'p'", "GRANT ALL ON "+ident(l.name)+".* TO small@localhost")
+	t.Cleanup(func() { l.run("DROP USER small@localhost") })
+	st, rec := mustCapture(t, l.component(memory(t), nil))
+	file := filepath.Join(t.TempDir(), "my.cnf")
+	writeFile(t, file, "[client]\nuser=small\npassword=p\nsocket="+l.socket+"\n")
+	c, err := New(component.Env{Host: host.Local(), State: memory(t), Run: "r"}, Options{Database: l.name, Access: Access{DefaultsFile: file}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Restore(t.Context(), st, component.RestoreOptions{Record: rec}); err == nil || !strings.Contains(err.Error(), "defaults_file") {
+		t.Errorf("got %v", err)
+	}
+	if err := c.Rollback(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestJournalCannotBeWritten(t *testing.T) {
 	l := newLab(t)
 	l.run("CREATE TABLE a (x INT)", "INSERT INTO a VALUES (1)")
