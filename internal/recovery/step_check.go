@@ -187,7 +187,7 @@ func (r *Recovery) check(ctx context.Context, task runbook.Task, o *CheckOptions
 	case len(o.FilesEqual) == 2:
 		return r.filesEqual(o)
 	case o.Component != "":
-		c, err := r.component(task, o.Component)
+		c, err := r.component(ctx, task, o.Component)
 		if err != nil {
 			return nil, err
 		}
@@ -197,7 +197,7 @@ func (r *Recovery) check(ctx context.Context, task runbook.Task, o *CheckOptions
 		}
 		return c.Check(ctx, record)
 	case o.Login != nil:
-		db, err := r.database(task, o.Login.Component)
+		db, err := r.database(ctx, task, o.Login.Component)
 		if err != nil {
 			return nil, err
 		}
@@ -244,8 +244,8 @@ func (r *Recovery) filesEqual(o *CheckOptions) ([]runbook.Check, error) {
 }
 
 // database returns a component that is one.
-func (r *Recovery) database(task runbook.Task, name string) (component.Querier, error) {
-	c, err := r.component(task, name)
+func (r *Recovery) database(ctx context.Context, task runbook.Task, name string) (component.Querier, error) {
+	c, err := r.component(ctx, task, name)
 	if err != nil {
 		return nil, err
 	}

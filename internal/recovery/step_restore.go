@@ -79,7 +79,7 @@ func (r *Recovery) restore(opts *RestoreOptions, verb string) (runbook.Step, err
 			return err == nil, "", err
 		},
 		Run: func(ctx context.Context, task runbook.Task) error {
-			c, err := r.component(task, name)
+			c, err := r.component(ctx, task, name)
 			if err != nil {
 				return err
 			}
@@ -96,7 +96,7 @@ func (r *Recovery) restore(opts *RestoreOptions, verb string) (runbook.Step, err
 			return r.checkComponent(ctx, task, c, record)
 		},
 		Undo: func(ctx context.Context, task runbook.Task) error {
-			c, err := r.component(task, name)
+			c, err := r.component(ctx, task, name)
 			if err != nil {
 				return err
 			}
