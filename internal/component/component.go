@@ -140,6 +140,8 @@ type Record struct {
 	Items      int64              `json:"items"`
 	Paths      []string           `json:"paths,omitempty"`
 	Streams    []string           `json:"streams,omitempty"`
+	UIDs       []uint32           `json:"uids,omitempty"` // owners and ACL entries of its files
+	GIDs       []uint32           `json:"gids,omitempty"`
 	Warnings   []string           `json:"warnings,omitempty"`
 	Started    time.Time          `json:"started"`
 	Finished   time.Time          `json:"finished"`

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"lifeboat/internal/component"
@@ -42,12 +40,15 @@ func restoreStep() StepType {
 	}
 }
 
+// adapt is the verb of a merge step.
+const adapt = "Adapt "
+
 func mergeStep() StepType {
 	return StepType{
 		Definition: restores("adapts the machine's configuration to the saved one, conflicts being shown"),
 		Target:     func(o any) string { return o.(*RestoreOptions).Component },
 		Compile: func(r *Recovery, o any) (runbook.Step, error) {
-			return r.restore(o.(*RestoreOptions), "Adapt ")
+			return r.restore(o.(*RestoreOptions), adapt)
 		},
 	}
 }
@@ -66,7 +67,7 @@ func (r *Recovery) restore(opts *RestoreOptions, verb string) (runbook.Step, err
 		Title:  verb + title,
 		Repeat: runbook.RepeatSafe,
 		Warn:   spec.Importance != profile.Critical,
-		Hand:   r.restoreByHand(name),
+		Hand:   r.restoreByHand(opts, verb == adapt),
 		When: func(context.Context) (bool, string, error) {
 			switch {
 			case !r.wanted(name):
@@ -163,19 +164,28 @@ func report(task runbook.Task, what string, checks []runbook.Check) error {
 }
 
 // restoreByHand tells how stock tools put a component back.
-func (r *Recovery) restoreByHand(name string) string {
-	record, err := r.record(name)
+func (r *Recovery) restoreByHand(opts *RestoreOptions, adapted bool) string {
+	record, err := r.record(opts.Component)
 	if err != nil {
 		return "This component is not in this recovery point (" + string(record.Status) + ")."
 	}
 	var b strings.Builder
+	if adapted && len(record.Paths) > 0 {
+		b.WriteString("Keep the fresh files, so that you can compare them with yours afterwards:\n\n```sh\n")
+		for _, p := range record.Paths {
+			fmt.Fprintf(&b, "test ! -e %[1]s || cp -a %[1]s %[2]s\n", quote(p), quote(p+".fresh"))
+		}
+		b.WriteString("```\n\n")
+	}
 	if len(record.Paths) > 0 {
 		b.WriteString("```sh\nrestic -r \"$REPOSITORY\" restore \"$POINT\" --target /")
 		for _, p := range record.Paths {
 			b.WriteString(" --include " + quote(p))
 		}
 		b.WriteString("\n```\n")
-		b.WriteString(r.ownersByHand(record.Paths))
+		if opts.Accounts != "later" {
+			b.WriteString(r.ownersByHand(record))
+		}
 	}
 	if by, ok := r.Catalog.Kinds[record.Kind]; ok && by.ByHand != nil {
 		b.WriteString(by.ByHand(record))
@@ -189,19 +199,21 @@ const aboveIDs = 4_000_000
 
 // ownersByHand writes out how owners are given back by name: stock tools
 // restore them by number.
-func (r *Recovery) ownersByHand(paths []string) string {
+func (r *Recovery) ownersByHand(record component.Record) string {
 	var away, home []string
-	add := func(test, prefix string, names map[uint32]string) {
-		for _, id := range slices.Sorted(maps.Keys(names)) {
-			if id == 0 {
+	paths := quoteAll(record.Paths)
+	add := func(test, prefix string, ids []uint32, names map[uint32]string) {
+		for _, id := range ids {
+			name, ok := names[id]
+			if id == 0 || !ok {
 				continue
 			}
-			away = append(away, fmt.Sprintf("find %s -%s %d -exec chown -h %s%d {} +", quoteAll(paths), test, id, prefix, aboveIDs+id))
-			home = append(home, fmt.Sprintf("find %s -%s %d -exec chown -h %s%s {} +", quoteAll(paths), test, aboveIDs+id, prefix, quote(names[id])))
+			away = append(away, fmt.Sprintf("find %s -%s %d -exec chown -h %s%d {} +", paths, test, id, prefix, aboveIDs+id))
+			home = append(home, fmt.Sprintf("find %s -%s %d -exec chown -h %s%s {} +", paths, test, aboveIDs+id, prefix, quote(name)))
 		}
 	}
-	add("uid", "", r.Manifest.Owners.Users)
-	add("gid", ":", r.Manifest.Owners.Groups)
+	add("uid", "", record.UIDs, r.Manifest.Owners.Users)
+	add("gid", ":", record.GIDs, r.Manifest.Owners.Groups)
 	if len(away) == 0 {
 		return ""
 	}

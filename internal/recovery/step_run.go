@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,6 +65,33 @@ func (o *RunOptions) lists() [][]string {
 	return o.Any
 }
 
+// here puts the alternative that is installed on the machine first.
+func (o *RunOptions) here(h *host.Host) [][]string {
+	lists := slices.Clone(o.lists())
+	if first, err := o.choose(h); err == nil {
+		slices.SortStableFunc(lists, func(a, b []string) int {
+			return cmp.Compare(bit(!slices.Equal(a, first)), bit(!slices.Equal(b, first)))
+		})
+	}
+	return lists
+}
+
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// byHand writes a command out, and alternatives to it as comments.
+func byHand(lists [][]string, user string) string {
+	text := "```sh\n" + commandLine(lists[0], user) + "\n"
+	for _, c := range lists[1:] {
+		text += "# where that is not installed: " + commandLine(c, user) + "\n"
+	}
+	return text + "```\n"
+}
+
 func runStep() StepType {
 	return StepType{
 		Definition: profile.Definition{
@@ -78,11 +106,7 @@ func runStep() StepType {
 			opts := o.(*RunOptions)
 			lists := opts.lists()
 			step := runbook.Step{Title: "Run " + strings.Join(lists[0], " ")}
-			var hand []string
-			for _, c := range lists {
-				hand = append(hand, commandLine(c, opts.User))
-			}
-			step.Hand = "```sh\n" + strings.Join(hand, "\n# or, where that is not installed:\n") + "\n```\n"
+			step.Hand = byHand(opts.here(r.Host), opts.User)
 			for _, c := range lists {
 				step.Effects = append(step.Effects, strings.Join(c, " "))
 			}
