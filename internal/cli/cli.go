@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -115,6 +116,10 @@ carries the recovery out step by step, resumable and verified.`,
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
 		Version:           Version,
+		Args:              knownVerb,
+
+		SuggestionsMinimumDistance: 2,
+		RunE:                       func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.configFile, "config", "/etc/lifeboat/lifeboat.yaml", "configuration `FILE`")
@@ -135,6 +140,18 @@ carries the recovery out step by step, resumable and verified.`,
 func (a *app) repositoryFlags(c *cobra.Command) {
 	c.Flags().StringVarP(&a.repository, "repository", "r", "", "`URL` of the repository (default from the configuration)")
 	c.Flags().StringVar(&a.passwordFile, "password-file", "", "`FILE` with the repository's password")
+}
+
+// knownVerb refuses a verb that there is none of, and names those alike.
+func knownVerb(c *cobra.Command, given []string) error {
+	if len(given) == 0 {
+		return nil
+	}
+	hint := ""
+	if alike := c.SuggestionsFor(given[0]); len(alike) > 0 {
+		hint = "; did you mean " + strings.Join(alike, " or ") + "?"
+	}
+	return usagef("unknown verb %q%s", given[0], hint)
 }
 
 // args wraps a cobra check so that its error is one of usage.
