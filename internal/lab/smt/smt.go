@@ -42,7 +42,7 @@ const (
 	publishedCA  = docRoot + "/smt.crt"
 	databaseName = "smt"
 	binDir       = "/usr/lib/SMT/bin"
-	module       = "/srv/www/perl-lib/SMT.pm"
+	module       = "/usr/lib/perl5/vendor_perl/5.18.2/SMT.pm"
 	runDir       = "/var/run/smt"
 	logDir       = "/var/log/smt"
 )
