@@ -26,7 +26,11 @@ func boot(m *Machine, c *Call) int {
 	if err := m.network(); err != nil {
 		fmt.Fprintln(c.Stderr, "network:", err)
 	}
-	for _, dir := range []string{"/run/lab/units", "/run/lock"} {
+	dirs := []string{"/run/lab/units", "/run/lock"}
+	if m.Line() >= 12 {
+		dirs = append(dirs, "/run/systemd/system") // by which programs know who manages the machine, sd_booted(3)
+	}
+	for _, dir := range dirs {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return c.Fail(1, "%v", err)
 		}
@@ -40,6 +44,9 @@ func boot(m *Machine, c *Call) int {
 		} else {
 			c.Printf("boot: started %s\n", u.Full())
 		}
+	}
+	if err := m.startForeign(); err != nil {
+		fmt.Fprintln(c.Stderr, "boot:", err)
 	}
 	return 0
 }

@@ -22,6 +22,9 @@ func (m *Machine) InstallSystem() error {
 	tool := "/usr/sbin/SUSEConnect"
 	if m.Line() < 12 {
 		tool = "/usr/bin/suse_register"
+		if err := absent(os.Remove("/usr/lib/systemd/systemd")); err != nil {
+			return err
+		}
 	}
 	if err := Install(tool); err != nil {
 		return err
