@@ -125,7 +125,7 @@ func (r *Repository) Check(ctx context.Context, opts CheckOptions) (report *Repo
 	if err != nil {
 		return nil, err
 	}
-	lock, err := r.readLock(ctx)
+	lock, err := r.ReadLock(ctx)
 	if err != nil {
 		return nil, err
 	}

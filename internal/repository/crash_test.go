@@ -227,18 +227,18 @@ func TestStoreFull(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := begin(t, r, nil)
-		f.SpaceLeft = space
+		f.Space(space)
 		_, err = s.AddPath(t.Context(), tree, PathOptions{})
 		if err == nil {
 			_, err = s.Commit(t.Context(), SnapshotInfo{})
 		} else {
-			f.SpaceLeft = -1
+			f.Space(-1)
 			s.Abort(t.Context())
 		}
 		if !errors.Is(err, storage.ErrNoSpace) {
 			t.Errorf("with %d bytes: %v", space, err)
 		}
-		f.SpaceLeft = -1
+		f.Space(-1)
 		if report := check(t, r, CheckOptions{ReadData: true}); report.Err() != nil || report.Snapshots != 0 {
 			t.Errorf("with %d bytes: %+v", space, report)
 		}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"lifeboat/internal/storage"
@@ -99,7 +100,12 @@ func TestCheckSound(t *testing.T) {
 	dir, _ := damagedRepo(t)
 	r := openUnlocked(t, dir)
 	var last, total int64
-	report := check(t, r, CheckOptions{ReadData: true, Progress: func(done, all int64) { last, total = max(last, done), all }})
+	var mu sync.Mutex
+	report := check(t, r, CheckOptions{ReadData: true, Progress: func(done, all int64) {
+		mu.Lock()
+		defer mu.Unlock()
+		last, total = max(last, done), all
+	}})
 	if len(report.Findings) != 0 || report.Err() != nil || report.Snapshots != 2 || report.Packs != report.PacksRead || report.Bytes != report.BytesRead || last != total || total != report.Bytes {
 		t.Errorf("%+v, progress %d of %d", report, last, total)
 	}

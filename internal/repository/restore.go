@@ -60,7 +60,7 @@ func (r *Repository) Restore(ctx context.Context, snapshot *Snapshot, name, targ
 	if opts.Delete && path.Clean("/"+name) == "/" {
 		return Stats{}, errors.New("restore: Delete is refused for the root, whose other directories the snapshot does not know of")
 	}
-	lock, err := r.readLock(ctx)
+	lock, err := r.ReadLock(ctx)
 	if err != nil {
 		return Stats{}, err
 	}

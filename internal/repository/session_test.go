@@ -39,7 +39,9 @@ func TestIncremental(t *testing.T) {
 	if stats2.New != 0 || stats2.Stored != 0 || stats2.Unchanged == 0 || stats2.Bytes != stats1.Bytes {
 		t.Errorf("unchanged: %+v", stats2)
 	}
-	if *second.Tree != *first.Tree {
+	before, _ := r.Find(t.Context(), first, tree)
+	after, _ := r.Find(t.Context(), second, tree)
+	if *before.Subtree != *after.Subtree {
 		t.Error("an unchanged tree has another ID")
 	}
 	if second.Parent == nil || *second.Parent != first.ID {

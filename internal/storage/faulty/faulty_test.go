@@ -29,7 +29,7 @@ func TestSpace(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := faulty.Wrap(s)
-	f.SpaceLeft = 10
+	f.Space(10)
 	h := storage.Handle{Type: storage.Config}
 	if err := f.Save(t.Context(), h, make([]byte, 11)); !errors.Is(err, storage.ErrNoSpace) {
 		t.Errorf("%v", err)
