@@ -120,7 +120,7 @@ func (b *Backup) look(ctx context.Context) error {
 				return fmt.Errorf("component %s: %w", spec.Name, err)
 			}
 			if !holds {
-				p.chosen, p.reason = false, "does not apply: not "+spec.When
+				p.chosen, p.reason = false, spec.When+" does not hold"
 			}
 		}
 		b.parts = append(b.parts, p)

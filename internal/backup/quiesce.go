@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"lifeboat/internal/guard"
-	"lifeboat/internal/host"
 	"lifeboat/internal/profile"
 	"lifeboat/internal/runbook"
 )
@@ -79,8 +78,9 @@ func (b *Backup) stop(ctx context.Context, task runbook.Task) error {
 	b.guard = g
 	b.mu.Unlock()
 	for _, args := range stop {
-		if err := b.run(ctx, task, args); err != nil {
-			return fmt.Errorf("stop the system: %w", err)
+		task.Logf("run %s", strings.Join(args, " "))
+		if err := g.Stop(ctx, args); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -110,15 +110,6 @@ func (b *Backup) resume() []runbook.Step {
 			return nil
 		},
 	}}
-}
-
-func (b *Backup) run(ctx context.Context, task runbook.Task, args []string) error {
-	command := host.Command{Args: args}
-	if lock := runbook.LockFile(ctx); lock != nil {
-		command.Files = []*os.File{lock}
-	}
-	task.Logf("run %s", strings.Join(args, " "))
-	return b.Host.Run(ctx, command)
 }
 
 // waitForJobs returns when none of the profile's lock files names a live process.

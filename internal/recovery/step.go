@@ -137,7 +137,7 @@ func (r *Recovery) condition(step *runbook.Step, s profile.Step) {
 			return false, "", err
 		}
 		if !holds {
-			return false, "not " + s.When, nil
+			return false, s.When + " does not hold", nil
 		}
 		if inner == nil {
 			return true, "", nil
