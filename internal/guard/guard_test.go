@@ -270,7 +270,7 @@ func TestFailingStartIsRecorded(t *testing.T) {
 	}
 	wantNotes(t, dir, "start")
 	log, err := os.ReadFile(logPath(dir, "smt"))
-	if err != nil || !strings.Contains(string(log), "no disk") || !strings.Contains(string(log), "started: sh") {
+	if err != nil || !strings.Contains(string(log), "no disk") || !strings.Contains(string(log), "done: sh") {
 		t.Errorf("log %s %v", log, err)
 	}
 }
