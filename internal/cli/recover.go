@@ -253,6 +253,9 @@ func (a *app) printReport(r *recovery.Report) {
 	a.printf("  state   %s\n", r.State)
 	var rows [][]string
 	for _, s := range r.Steps {
+		if s.State == runbook.StepStateSkipped && !a.verbose {
+			continue
+		}
 		rows = append(rows, []string{"  " + s.Title, string(s.State), time.Duration(s.Seconds * float64(time.Second)).Round(10 * time.Millisecond).String()})
 	}
 	a.table([]string{"  step", "state", "took"}, rows, "took")
@@ -265,7 +268,7 @@ func (a *app) printReport(r *recovery.Report) {
 		a.printf("\n  RPO  %s of data were lost (since %s)\n", r.RPO.Round(time.Second), when(point(r)))
 	}
 	if r.RTO > 0 {
-		a.printf("  RTO  %s of work, %s from the beginning to the end\n", r.RTO.Round(time.Second), r.Elapsed.Round(time.Second))
+		a.printf("  RTO  %s from the beginning to now, %s of it this program ran\n", r.RTO.Round(time.Second), r.Active.Round(time.Second))
 	}
 	for _, j := range r.Jobs {
 		switch {
