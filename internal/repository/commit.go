@@ -105,6 +105,9 @@ func (s *Session) snapshot(tree ID, info SnapshotInfo) *Snapshot {
 	if snap.Hostname == "" {
 		snap.Hostname = s.repo.opts.Hostname
 	}
+	if snap.Username == "" {
+		snap.Username = s.repo.opts.Username
+	}
 	if len(snap.Paths) == 0 {
 		for _, e := range s.entries {
 			if e.live || len(s.entries) == 1 {

@@ -118,8 +118,8 @@ func (w *restorer) keep(f *restoreFile) (bool, error) {
 // holds compares a file on disk with the blobs of a node by their hashes.
 func (w *restorer) holds(fd int, n *Node) (bool, error) {
 	var offset int64
-	buf := largeBuffers.Get().(*[]byte)
-	defer largeBuffers.Put(buf)
+	buf := newBuffer(largeBuffer)
+	defer recycle(buf)
 	for _, id := range n.Content {
 		p, err := w.r.locate(w.ctx, DataBlob, id)
 		if err != nil {

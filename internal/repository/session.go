@@ -297,7 +297,9 @@ func (c *scan) result() Stats {
 }
 
 // AddStream stores what r gives, to its end, as a regular file at an absolute
-// path. When r fails, or ctx ends, nothing of it counts and the error is returned.
+// path. When r fails, or ctx ends, nothing of it counts and the error is
+// returned. A Read that blocks is not interrupted: whoever cancels ctx must end
+// what r reads from.
 func (s *Session) AddStream(ctx context.Context, name string, meta Stream, r io.Reader) (Stats, error) {
 	if !path.IsAbs(name) || path.Clean(name) == "/" || strings.ContainsRune(name, 0) {
 		return Stats{}, fmt.Errorf("store %s: not an absolute path of a file", quoted(name))
@@ -321,7 +323,7 @@ func (s *Session) AddStream(ctx context.Context, name string, meta Stream, r io.
 		ids = all
 		finished <- err
 	})
-	total, err := s.cut(c, r, usualBuffers.Get().(*[]byte), 0)
+	total, err := s.cut(c, r, newBuffer(usualBuffer), 0)
 	c.done(-1, ID{}, err)
 	err = <-finished
 	stats := Stats{

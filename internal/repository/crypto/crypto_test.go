@@ -27,7 +27,7 @@ func TestSealOpen(t *testing.T) {
 		if err != nil || !bytes.Equal(got, plain) {
 			t.Errorf("%d bytes: %v", size, err)
 		}
-		for _, at := range []int{0, ivSize - 1, len(sealed) / 2, len(sealed) - 1} {
+		for _, at := range []int{0, IVSize - 1, len(sealed) / 2, len(sealed) - 1} {
 			bad := bytes.Clone(sealed)
 			bad[at] ^= 1
 			kept := bytes.Clone(bad)
