@@ -162,9 +162,7 @@ func (m *Machine) StartUnit(u *Unit) error {
 	if u.Masked() {
 		return fmt.Errorf("unit %s %w", u.Full(), ErrMasked)
 	}
-	if u.IsActive() {
-		return nil
-	}
+	// Like systemd's, a start of what is active still starts what it needs.
 	for _, need := range u.Needs {
 		n, err := m.Unit(need)
 		if err == nil {
@@ -173,6 +171,9 @@ func (m *Machine) StartUnit(u *Unit) error {
 		if err != nil {
 			return fmt.Errorf("start %s: needs %w", u.Full(), err)
 		}
+	}
+	if u.IsActive() {
+		return nil
 	}
 	if u.Start != nil {
 		if err := u.Start(m); err != nil {
