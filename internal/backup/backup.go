@@ -158,14 +158,20 @@ func (b *Backup) make(spec profile.Component, exclude []string) (component.Compo
 }
 
 // others lists the paths of other components, which are not captured twice.
+// What another one only reaches through a symbolic link stays with the component
+// that has it in its own tree: the link may be gone once the system has stopped.
 func (b *Backup) others(own *part) []string {
+	mine := func(path string) bool {
+		return slices.ContainsFunc(own.inspection.Paths, func(p string) bool { return strings.HasPrefix(path, strings.TrimRight(p, "/")+"/") })
+	}
 	var paths []string
 	for _, p := range b.parts {
 		if p == own {
 			continue
 		}
 		for _, path := range p.inspection.Paths {
-			if !slices.Contains(own.inspection.Paths, path) {
+			followed := slices.Contains(p.inspection.Followed, path)
+			if !slices.Contains(own.inspection.Paths, path) && !(followed && mine(path)) {
 				paths = append(paths, path)
 			}
 		}

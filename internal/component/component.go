@@ -110,6 +110,7 @@ type Inspection struct {
 	Bytes    int64 // size of the content, in bytes, hard links counted once
 	Items    int64 // files, tables …
 	Paths    []string
+	Followed []string // those of Paths that only a declared symbolic link leads to
 	Warnings []string
 	Detail   map[string]string // short facts for people: schema version, certificate expiry
 }
