@@ -204,6 +204,9 @@ func (b *Backup) Parts() []Part {
 	return out
 }
 
+// Secrets are values that must not be told.
+func (b *Backup) Secrets() []string { return b.Profile.Secrets(b.scope.Settings) }
+
 // Identity is what makes this machine this machine.
 func (b *Backup) Identity() map[string]string { return b.identity }
 

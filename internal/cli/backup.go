@@ -82,6 +82,7 @@ func (a *app) runBackup(ctx context.Context, conf *config.Config, b *backup.Back
 	if dry {
 		return a.dryRun(ctx, engine, b.Runbook())
 	}
+	engine.Conceal(b.Secrets()...)
 	started := time.Now()
 	run, err := engine.Start(ctx, b.Runbook(), runbook.Meta{ID: b.RunID(), Resume: "lifeboat backup " + b.System})
 	closeErr := b.Close(context.WithoutCancel(ctx))

@@ -103,6 +103,7 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 	}
 	engine, done := a.engine(a.state(conf), f.resume && len(f.force) > 0)
 	defer done()
+	engine.Conceal(r.Secrets(ctx)...)
 	switch {
 	case f.dry:
 		return a.dryRun(ctx, engine, book)

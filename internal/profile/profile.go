@@ -57,6 +57,18 @@ func (p *Profile) Public(settings map[string]string) map[string]string {
 	return out
 }
 
+// Secrets returns the values of the secret settings, so that they can be kept
+// out of journals and messages.
+func (p *Profile) Secrets(settings map[string]string) []string {
+	var out []string
+	for name, value := range settings {
+		if p.Settings[name].Secret && value != "" {
+			out = append(out, value)
+		}
+	}
+	return out
+}
+
 // Importance says whether a system can be recovered without a component.
 type Importance string
 

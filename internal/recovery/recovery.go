@@ -148,6 +148,11 @@ func (r *Recovery) Scope(ctx context.Context) profile.Scope {
 	return scope
 }
 
+// Secrets are values that must not be told, as the machine holds them now.
+func (r *Recovery) Secrets(ctx context.Context) []string {
+	return r.Profile.Secrets(r.Scope(ctx).Settings)
+}
+
 // pointView is what expr conditions see as "point".
 func pointView(m *vault.Manifest) map[string]any {
 	captured := map[string]any{}
