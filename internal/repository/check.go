@@ -156,6 +156,12 @@ func (r *Repository) Check(ctx context.Context, opts CheckOptions) (report *Repo
 	return c.report, nil
 }
 
+// Validate tells whether the options mean something.
+func (o CheckOptions) Validate() error {
+	_, err := o.packs()
+	return err
+}
+
 // packs returns how packs are chosen to be read, nil for none.
 func (o CheckOptions) packs() (func(ID) bool, error) {
 	wrong := fmt.Errorf("subset %q: it must be like 1/5 or 10%%", o.Subset)
