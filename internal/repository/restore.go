@@ -84,7 +84,7 @@ func (r *Repository) restore(ctx context.Context, snapshot *Snapshot, name, targ
 	}
 	var tag [4]byte
 	rand.Read(tag[:])
-	w.tag = tempPrefix + hex.EncodeToString(tag[:]) + "-"
+	w.tag = TempPrefix + hex.EncodeToString(tag[:]) + "-"
 	ctx, w.stop = context.WithCancelCause(ctx)
 	defer w.stop(nil)
 	w.ctx = ctx

@@ -185,7 +185,7 @@ func TestInPlace(t *testing.T) {
 	os.Remove(at("sym"))
 	write(t, at("sym/now/a/directory"), []byte("x"))
 	write(t, at("surplus/deep/file"), []byte("x"))
-	write(t, at(tempPrefix+"dead-1"), []byte("left by a killed restore"))
+	write(t, at(TempPrefix+"dead-1"), []byte("left by a killed restore"))
 	os.RemoveAll(at("emptydir"))
 	os.WriteFile(at("emptydir"), []byte("now a file"), 0o600)
 
@@ -196,7 +196,7 @@ func TestInPlace(t *testing.T) {
 	if _, err := os.Stat(at("surplus/deep/file")); err != nil {
 		t.Errorf("without Delete: %v", err)
 	}
-	if _, err := os.Stat(at(tempPrefix + "dead-1")); err == nil {
+	if _, err := os.Stat(at(TempPrefix + "dead-1")); err == nil {
 		t.Error("a leftover stays")
 	}
 	stats, err := r.Restore(t.Context(), snap, tree, tree, RestoreOptions{InPlace: true, Verify: true, Delete: true})

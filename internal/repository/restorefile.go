@@ -31,9 +31,10 @@ func (f *restoreFile) same(n *Node) bool {
 		slices.Equal(f.node.Content, n.Content)
 }
 
-// Temporary files of a restore in place stand beside what they replace.
-// Leftovers of one that was killed are removed by the next.
-const tempPrefix = ".lifeboat-restore-"
+// TempPrefix begins the names of temporary files of a restore in place, which
+// stand beside what they replace. Leftovers of one that was killed are removed
+// by the next.
+const TempPrefix = ".lifeboat-restore-"
 
 func (w *restorer) temp() string {
 	return w.tag + strconv.FormatInt(w.temps.Add(1), 10)

@@ -331,7 +331,7 @@ func (w *restorer) tidy(d *restoreDir) {
 			continue
 		}
 		path := join(d.path, name)
-		leftover := strings.HasPrefix(name, tempPrefix)
+		leftover := strings.HasPrefix(name, TempPrefix)
 		if !leftover && (!w.opts.Delete || !w.wants(path)) {
 			continue
 		}
