@@ -107,7 +107,10 @@ func (a *app) root() *cobra.Command {
 		Short: "Bring a management server back",
 		Long: `Lifeboat brings a management server back. It backs up everything that a vendor's
 disaster-recovery article names into encrypted recovery points, and on the day
-carries the recovery out step by step, resumable and verified.`,
+carries the recovery out step by step, resumable and verified.
+
+Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 done with warnings,
+4 refused (identity, safety), 5 waiting for a person or a restart, 130 interrupted.`,
 		Example: `  lifeboat init --repository /backup/lifeboat
   lifeboat review
   lifeboat backup smt

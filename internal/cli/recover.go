@@ -188,9 +188,6 @@ func (a *app) beginRecovery(ctx context.Context, engine *runbook.Engine, book ru
 		return err
 	}
 	a.printChecks(checks)
-	if a.yes {
-		return nil
-	}
 	if err := a.dryRun(ctx, engine, book); err != nil {
 		return err
 	}
