@@ -62,6 +62,11 @@ func (b *Backup) stop(ctx context.Context, task runbook.Task) error {
 			return nil
 		}
 	}
+	for _, p := range b.parts {
+		if p.chosen && p.inspection.Unsettled != "" {
+			return fmt.Errorf("%s, and the system might not start again: nothing was stopped. Let it end, then back up again; or stop the system yourself, and the backup warns instead", p.inspection.Unsettled)
+		}
+	}
 	start, err := profile.Commands(q.Start, b.scope)
 	if err != nil {
 		return err

@@ -59,6 +59,12 @@ type Querier interface {
 	Login(ctx context.Context) error
 }
 
+// Lasting is implemented by kinds whose Rollback may leave something.
+type Lasting interface {
+	// Lasts tells a person what stays after Rollback; "" when nothing does.
+	Lasts() string
+}
+
 // Planner is implemented by kinds that can tell what Restore would change.
 type Planner interface {
 	Plan(ctx context.Context, source Source, record Record) ([]string, error)
@@ -112,7 +118,10 @@ type Inspection struct {
 	Paths    []string
 	Followed []string // those of Paths that only a declared symbolic link leads to
 	Warnings []string
-	Detail   map[string]string // short facts for people: schema version, certificate expiry
+	// Unsettled says why the system must not be stopped now, say an upgrade that
+	// is under way: it might not start again.
+	Unsettled string
+	Detail    map[string]string // short facts for people: schema version, certificate expiry
 }
 
 // Captured is what Capture returns for the manifest.
