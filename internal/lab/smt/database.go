@@ -59,13 +59,25 @@ func createDatabase(s Spec, password string) (*sql.DB, error) {
 		_, err = db.Exec(text)
 	}
 	if err == nil && s.Schema == "3.09" {
-		_, err = db.Exec(dropIndex)
+		err = createProcedure(password)
 	}
 	if err != nil {
 		db.Close()
 		return nil, fmt.Errorf("schema %s: %w", s.Schema, err)
 	}
 	return db, nil
+}
+
+// createProcedure makes it as SMT's own migrations do: as SMT's own user, who is
+// its definer then.
+func createProcedure(password string) error {
+	db, err := machine.OpenDB("smt", password, databaseName)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	_, err = db.Exec(dropIndex)
+	return err
 }
 
 // quote makes a string literal of SQL.
