@@ -101,6 +101,9 @@ func (r *Recovery) restore(opts *RestoreOptions, verb string) (runbook.Step, err
 			if err != nil {
 				return err
 			}
+			if l, ok := c.(component.Lasting); ok && l.Lasts() != "" {
+				task.Warnf("component %s: %s", name, l.Lasts())
+			}
 			return c.Rollback(ctx)
 		},
 	}

@@ -17,6 +17,7 @@ import (
 	"lifeboat/internal/component/componenttest"
 	"lifeboat/internal/component/files"
 	"lifeboat/internal/host"
+	"lifeboat/internal/repository"
 )
 
 func write(t testing.TB, path, text string) {
@@ -166,6 +167,12 @@ func TestInPlace(t *testing.T) {
 	}
 	if got := read(t, tree+"/names/$RCE"); got != "$RCE" {
 		t.Errorf("what was left out was touched: %q", got)
+	}
+	half := tree + "/sub/" + repository.TempPrefix + "1"
+	write(t, half, "half")
+	must(t, c.Rollback(t.Context()))
+	if read(t, half) != "absent" || c.Lasts() == "" {
+		t.Errorf("a rollback left %q, says %q", read(t, half), c.Lasts())
 	}
 	write(t, tree+"/extra", "x")
 	checks, err := c.Check(t.Context(), record)
