@@ -107,7 +107,7 @@ func (b *Backup) resume() []runbook.Step {
 				return nil
 			}
 			if err := g.Release(ctx); err != nil {
-				return fmt.Errorf("start the system again: %w", err)
+				return fmt.Errorf("start the system again: %w; it is still stopped: correct that, then run lifeboat %s", err, guard.BootCommand)
 			}
 			b.mu.Lock()
 			b.guard = nil

@@ -55,6 +55,9 @@ func (a *app) fail(command *cobra.Command, err error) int {
 	if !errors.Is(err, errSilent) {
 		fmt.Fprintf(a.err, "%s %v\n", painterFor(a.err).red("lifeboat:"), err)
 	}
+	if a.ran != nil && a.ran.State == runbook.StateFailed && a.ran.Hint != "" {
+		fmt.Fprintf(a.err, "Correct that, then: %s\n", a.ran.Hint)
+	}
 	if code == runbook.ExitUsage && command != nil {
 		fmt.Fprintf(a.err, "See '%s --help'.\n", command.CommandPath())
 	}
