@@ -39,9 +39,9 @@ type DraftOptions struct {
 // point of the system are taken over without reading them. Seal or Abort must follow.
 func (v *Vault) Begin(ctx context.Context, opts DraftOptions) (*Draft, error) {
 	points, err := v.Points(ctx, Filter{System: opts.System})
-	if err != nil {
+	if ctx.Err() != nil {
 		return nil, err
-	}
+	} // damaged points only cost that files are read again
 	d := &Draft{vault: v, host: opts.Host, uids: map[uint32]struct{}{}, gids: map[uint32]struct{}{}}
 	var parent *repository.Snapshot
 	for _, p := range points {
