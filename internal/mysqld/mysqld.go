@@ -260,7 +260,10 @@ func install(ctx context.Context, h *host.Host, server, dir string, run *runAs) 
 	}
 	args := []string{server, "--no-defaults", "--initialize-insecure", "--datadir=" + fresh}
 	if tool, err := h.Look("mariadb-install-db", "mysql_install_db"); err == nil {
-		args = []string{tool, "--no-defaults", "--datadir=" + fresh, "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"}
+		args = []string{
+			tool, "--no-defaults", "--datadir=" + fresh, "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve",
+			"--force",
+		} // or it gives up on a machine whose own name does not resolve
 	}
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir = dir

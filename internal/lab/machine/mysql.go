@@ -37,7 +37,7 @@ func startMySQL() error {
 		}
 	}
 	if !Exists(dataDir + "/mysql") {
-		out, err := exec.Command("mariadb-install-db", "--user=mysql", "--datadir="+dataDir, "--skip-test-db",
+		out, err := exec.Command("mariadb-install-db", "--user=mysql", "--datadir="+dataDir, "--skip-test-db", "--force",
 			"--auth-root-authentication-method=socket").CombinedOutput()
 		if err != nil {
 			return fmt.Errorf("mariadb-install-db: %w: %s", err, out)
