@@ -177,16 +177,23 @@ func (a *app) compareProfiles(p *profile.Profile, point *vault.Point, force []st
 	return runbook.Refuse("profile", "the installed profile %s differs from the recovery point's; commands are always taken from the installed one", p.Name)
 }
 
-// beginRecovery shows the plan and asks whether to begin.
+// beginRecovery shows the plan and asks whether to begin. What is refused before
+// anything is changed leaves no run behind that would have to be ended first.
 func (a *app) beginRecovery(ctx context.Context, engine *runbook.Engine, book runbook.Runbook, r *recovery.Recovery, point *vault.Point) error {
+	checks, refused, err := r.CheckIdentity(ctx, false)
+	if err != nil {
+		return err
+	}
+	if err := recovery.Refusal(checks, refused); err != nil {
+		if !a.json {
+			a.printChecks(checks)
+		}
+		return err
+	}
 	if a.json {
 		return confirm(ctx, "Begin the recovery?", a.yes)
 	}
 	a.printf("%s %s of %s, as it was at %s (%s)\n", painterFor(a.out).bold("Recovery point"), point.Short(), point.System(), when(point.Time()), ago(point.Time()))
-	checks, _, err := r.CheckIdentity(ctx, false)
-	if err != nil {
-		return err
-	}
 	a.printChecks(checks)
 	if err := a.dryRun(ctx, engine, book); err != nil {
 		return err
