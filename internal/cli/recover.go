@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,7 +73,13 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 		}
 		// A resumed run is compiled from what it was asked for.
 		f.from, f.only, f.keepOld = old.Point, list(old.Options["only"]), old.Options["keep-old"] == "true"
-		f.force = append(list(old.Options["force"]), f.force...)
+		forced, err := recovery.Forced(old)
+		if err != nil {
+			return err
+		}
+		f.force = slices.Concat(list(old.Options["force"]), forced, f.force)
+		slices.Sort(f.force)
+		f.force = slices.Compact(f.force)
 		a.repository = firstOf(a.repository, old.Options["repository"])
 		a.passwordFile = firstOf(a.passwordFile, old.Options["password-file"])
 	} else if unfinished, _ := runbook.Unfinished(a.state(conf), system, recovery.Kind); len(unfinished) > 0 && !f.dry {
