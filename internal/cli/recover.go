@@ -84,6 +84,9 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 		a.passwordFile = firstOf(a.passwordFile, old.Options["password-file"])
 	} else if unfinished, _ := runbook.Unfinished(a.state(conf), system, recovery.Kind); len(unfinished) > 0 && !f.dry {
 		last := unfinished[len(unfinished)-1]
+		if last.State == runbook.StateRunning {
+			return activeError(last)
+		}
 		return runbook.Refuse("", "run %s of %s is %s; go on with it (lifeboat recover %s --resume) or take it back (lifeboat recover %s --rollback)", last.ID, system, last.State, system, system)
 	}
 	v, closeVault, err := a.open(ctx, conf, system)
@@ -209,6 +212,10 @@ func (a *app) beginRecovery(ctx context.Context, engine *runbook.Engine, book ru
 	return confirm(ctx, "Begin the recovery?", a.yes)
 }
 
+func activeError(r *runbook.Run) error {
+	return runbook.Refuse("", "run %s of %s is active; wait for it to end", r.ID, r.System)
+}
+
 func (a *app) lastRun(conf *config.Config, system string, f recoverFlags) (*runbook.Run, error) {
 	runs, err := runbook.List(a.state(conf))
 	var last *runbook.Run
@@ -217,6 +224,8 @@ func (a *app) lastRun(conf *config.Config, system string, f recoverFlags) (*runb
 			continue
 		}
 		switch {
+		case r.State == runbook.StateRunning:
+			return nil, activeError(r)
 		case f.resume && r.Resumable() && !r.RollingBack,
 			f.rollback && r.State != runbook.StateRolledBack,
 			f.discardOld && (r.State == runbook.StateDone || r.State == runbook.StateWarnings):
