@@ -145,9 +145,10 @@ func TestRealGoTest(t *testing.T) {
 func TestReason(t *testing.T) {
 	for output, want := range map[string]string{
 		"": "(no reason given)",
-		"=== RUN   TestX\n    x_test.go:9: needs root\n--- SKIP: TestX (0.00s)\n":      "needs root",
-		"    a_test.go:1: one thing\n    a_test.go:2: needs restic\n        in PATH\n": "needs restic in PATH",
-		"    a_test.go:1: \n        needs restic\n":                                    "needs restic",
+		"=== RUN   TestX\n    x_test.go:9: needs root\n--- SKIP: TestX (0.00s)\n":         "needs root",
+		"    a_test.go:1: one thing\n    a_test.go:2: needs restic\n        in PATH\n":    "needs restic in PATH",
+		"    a_test.go:1: \n        needs restic\n":                                       "needs restic",
+		"    cmd.go:380: needs root\n    testscript.go:609: WORK=$WORK\n        > skip\n": "needs root",
 		"plain words\n": "(no reason given)",
 	} {
 		if got := reason(output); got != want {

@@ -40,6 +40,9 @@ func reason(output string) string {
 	var text []string
 	for line := range strings.Lines(said(output)) {
 		if at := logged.FindString(line); at != "" {
+			if len(text) > 0 && strings.Contains(at, "testscript.go:") {
+				break // after the reason testscript logs the whole story
+			}
 			text = []string{line[len(at):]}
 		} else if len(text) > 0 {
 			text = append(text, line)
