@@ -6,8 +6,9 @@ ifeq ($(GO),)
 $(error no Go tool chain)
 endif
 
-VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS  := -s -w -X lifeboat/internal/cli.version=$(VERSION)
+VERSION  ?= $(shell git describe --tags --dirty 2>/dev/null || \
+                    echo "0.1.0-dev+$$(git rev-parse --short HEAD 2>/dev/null || echo unknown)")
+LDFLAGS  := -s -w -X lifeboat/internal/cli.Version=$(VERSION)
 BUILD    := $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 FUZZTIME ?= 3s
 
@@ -40,9 +41,9 @@ lint: ## vet, staticcheck, gofumpt and the rules of internal/architecture
 	$(GO) vet ./...
 	GOARCH=arm64 $(GO) build -o /dev/null ./cmd/lifeboat
 	$(GO) tool staticcheck ./...
-	@unformatted=$$($(GO) tool gofumpt -l cmd internal profiles scripts test); \
+	@unformatted=$$($(GO) tool gofumpt -l .); \
 	if [ -n "$$unformatted" ]; then \
-		printf 'not formatted with gofumpt:\n%s\nRun: %s tool gofumpt -w cmd internal profiles scripts test\n' "$$unformatted" "$(GO)" >&2; \
+		printf 'not formatted with gofumpt:\n%s\nRun: %s tool gofumpt -w .\n' "$$unformatted" "$(GO)" >&2; \
 		exit 1; \
 	fi
 	$(GO) test -count=1 ./internal/architecture

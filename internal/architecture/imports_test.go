@@ -1,7 +1,6 @@
 package architecture
 
 import (
-	"path"
 	"strings"
 	"testing"
 )
@@ -27,20 +26,22 @@ var strangers = map[string][]string{
 	"runbook":    {"profile", "config", "repository", "storage", "vault", "component", "product", "guard"},
 	"repository": {"profile", "config", "sandbox", "mysqld"},
 	"profile":    {"repository", "sandbox", "mysqld", "config"},
-	"component":  {"vault", "product", "guard"},
+	"component":  {"vault", "guard"},
 	"vault":      {"product", "guard"},
 	"guard":      {"vault", "product", "component"},
-	"backup":     {"recovery"},
+	"recovery":   {"backup"},
 	"storage":    {"host", "strict"},
 	"host":       {"storage", "strict"},
 	"strict":     {"host", "storage"},
 }
 
-// shared are the parts of internal/component that its kinds may use; a kind
-// never uses another kind.
+// shared are the parts of internal/component that its kinds may use. Several
+// kinds are files with something more; otherwise a kind never uses another kind.
 var shared = map[string]bool{
-	"internal/component":       true,
-	"internal/component/aside": true,
+	"internal/component":          true,
+	"internal/component/aside":    true,
+	"internal/component/boundary": true,
+	"internal/component/files":    true,
 }
 
 // withoutPrograms must reach the machine through package host alone.
@@ -114,7 +115,7 @@ func TestImportsPointDown(t *testing.T) {
 func TestKindsAreStrangersToEachOther(t *testing.T) {
 	const kinds = "internal/component/"
 	for _, f := range load(t) {
-		if f.isTest() || !strings.HasPrefix(f.name, kinds) || shared[f.dir()] {
+		if f.isTest() || !strings.HasPrefix(f.name, kinds) {
 			continue
 		}
 		kind, _, _ := strings.Cut(strings.TrimPrefix(f.dir(), kinds), "/")
@@ -125,6 +126,19 @@ func TestKindsAreStrangersToEachOther(t *testing.T) {
 			}
 			if dir != kinds+kind && !strings.HasPrefix(dir, kinds+kind+"/") {
 				t.Errorf("%s imports %s: kinds do not use each other", f.name, p)
+			}
+		}
+	}
+}
+
+// What one product needs stays out of everything but the program itself.
+func TestProductsAreKnownToTheFaceOnly(t *testing.T) {
+	for _, f := range load(t) {
+		for _, p := range f.imports {
+			if dir, ok := own(p); ok && strings.HasPrefix(dir, "internal/product/") && !f.isTest() {
+				if from := room(f.dir()); from != "cli" && from != "product" && !tools[from] {
+					t.Errorf("%s imports %s: products come by registry", f.name, p)
+				}
 			}
 		}
 	}
@@ -155,7 +169,7 @@ func TestWhatIsLinked(t *testing.T) {
 		if tools[room(dir)] {
 			t.Errorf("lifeboat links %s, which belongs to the workshop", dir)
 		}
-		if base := path.Base(dir); strings.HasSuffix(base, "test") {
+		if isTestDir(dir) {
 			t.Errorf("lifeboat links %s, which is for tests", dir)
 		}
 	}

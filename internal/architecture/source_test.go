@@ -25,8 +25,14 @@ type file struct {
 	imports []string
 }
 
-func (f file) isTest() bool { return strings.HasSuffix(f.name, "_test.go") }
-func (f file) dir() string  { return path.Dir(f.name) }
+func (f file) dir() string { return path.Dir(f.name) }
+
+// isTest tells tests, and the packages made for tests such as storagetest.
+func (f file) isTest() bool {
+	return strings.HasSuffix(f.name, "_test.go") || isTestDir(f.dir())
+}
+
+func isTestDir(dir string) bool { return strings.HasSuffix(path.Base(dir), "test") }
 
 // room is the first path element below internal/, or "" outside of it.
 func room(dir string) string {

@@ -41,9 +41,9 @@ type Options struct {
 	// Still is set when nothing runs that would have to be stopped: the source
 	// is a directory of files saved by hand.
 	Still bool
-	// Adjust, when set, changes how a component is made: an import reads its
-	// database elsewhere.
-	Adjust func(env *component.Env, spec *profile.Component)
+	// Substitute stands for components by name: an import has its database in
+	// a private server.
+	Substitute map[string]component.Component
 }
 
 // Backup is one backup in the making. Its functions belong to the one run that
@@ -65,6 +65,7 @@ type Backup struct {
 	tools    map[string]string
 	warnings []string
 	point    *vault.Point
+	closed   bool
 }
 
 // part is one component of the backup.
@@ -143,15 +144,15 @@ func (b *Backup) look(ctx context.Context) error {
 }
 
 func (b *Backup) make(spec profile.Component, exclude []string) (component.Component, error) {
+	if c, ok := b.Substitute[spec.Name]; ok {
+		return c, nil
+	}
 	env := component.Env{
 		Host:     b.Host,
 		Settings: b.scope.Settings,
 		Run:      b.runID,
 		State:    filepath.Join(b.state(), spec.Name),
 		Exclude:  exclude,
-	}
-	if b.Adjust != nil {
-		b.Adjust(&env, &spec)
 	}
 	return component.Make(b.Catalog.Kinds, env, spec)
 }

@@ -153,14 +153,14 @@ func (b *Backup) manifest(run string) *vault.Manifest {
 // stopped. It may be called in any case.
 func (b *Backup) Close(ctx context.Context) error {
 	b.mu.Lock()
-	draft, g, point := b.draft, b.guard, b.point
-	b.draft, b.guard = nil, nil
+	draft, g, open := b.draft, b.guard, b.point == nil && !b.closed
+	b.guard, b.closed = nil, true
 	b.mu.Unlock()
 	var errs []error
 	if g != nil {
 		errs = append(errs, g.Release(ctx))
 	}
-	if draft != nil && point == nil {
+	if draft != nil && open {
 		errs = append(errs, draft.Abort(ctx))
 	}
 	errs = append(errs, os.RemoveAll(b.state()))

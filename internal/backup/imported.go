@@ -1,21 +1,19 @@
 package backup
 
 import (
-	"compress/bzip2"
-	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 
 	"lifeboat/internal/component"
 	"lifeboat/internal/component/mysql"
 	"lifeboat/internal/host"
 	"lifeboat/internal/product"
-	"lifeboat/internal/profile"
 	"lifeboat/internal/vault"
 )
 
@@ -62,20 +60,19 @@ func (i *Import) stage(ctx context.Context, opts Options, from string) error {
 	if err := i.layOut(ctx, from, root); err != nil {
 		return err
 	}
-	databases := map[string]*mysql.Staged{}
+	opts.Substitute = map[string]component.Component{}
 	for _, d := range i.Found.Dumps {
-		s, err := i.load(ctx, from, d)
+		s, err := i.load(ctx, opts, from, d)
 		if err != nil {
 			return fmt.Errorf("load the dump %s: %w", d.From, err)
 		}
 		i.staged = append(i.staged, s)
-		databases[d.Component] = s
+		opts.Substitute[d.Component] = stagedDump{s}
 	}
 	target, err := host.At(root)
 	if err != nil {
 		return err
 	}
-	local := opts.Host
 	opts.Host, opts.Still, opts.Trigger = target, true, vault.Imported
 	settings := maps.Clone(i.Found.Settings)
 	if settings == nil {
@@ -84,16 +81,6 @@ func (i *Import) stage(ctx context.Context, opts Options, from string) error {
 	maps.Copy(settings, opts.Settings)
 	opts.Settings = settings
 	opts.Choose = i.choose(opts)
-	opts.Adjust = func(env *component.Env, spec *profile.Component) {
-		if s, ok := databases[spec.Name]; ok {
-			if o, ok := spec.Options.(*mysql.Options); ok {
-				staged := *o
-				staged.Access = s.Access()
-				spec.Options = &staged
-				env.Host = local
-			}
-		}
-	}
 	i.Backup, err = New(ctx, opts)
 	if err != nil {
 		return err
@@ -145,23 +132,36 @@ func (i *Import) layOut(ctx context.Context, from, root string) error {
 	return nil
 }
 
-func (i *Import) load(ctx context.Context, from string, d product.ImportDump) (*mysql.Staged, error) {
+func (i *Import) load(ctx context.Context, opts Options, from string, d product.ImportDump) (*mysql.Staged, error) {
 	f, err := os.Open(filepath.Join(from, filepath.Clean("/"+d.From)))
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	var r io.Reader = f
-	switch d.Compression {
-	case "gzip":
-		if r, err = gzip.NewReader(f); err != nil {
-			return nil, err
-		}
-	case "bzip2":
-		r = bzip2.NewReader(f)
-	}
-	return mysql.Stage(ctx, r, mysql.StageOptions{Dir: filepath.Join(i.dir, "mysql-"+d.Component), Database: d.Database})
+	return mysql.Stage(ctx, f, mysql.StageOptions{
+		Database: d.Database, Product: opts.Catalog.Products[opts.Profile.Name], State: i.dir,
+	})
 }
+
+// stagedDump is a foreign dump in its private server, as a component that can
+// only be captured.
+type stagedDump struct{ *mysql.Staged }
+
+var errOnlyCaptured = errors.New("an imported dump can only be captured")
+
+func (s stagedDump) Inspect(context.Context) (component.Inspection, error) {
+	return component.Inspection{Present: true, Items: int64(s.Tables), Detail: map[string]string{"rows": strconv.FormatInt(s.Rows, 10)}, Warnings: s.Warnings}, nil
+}
+
+func (stagedDump) Restore(context.Context, component.Source, component.RestoreOptions) error {
+	return errOnlyCaptured
+}
+
+func (stagedDump) Check(context.Context, component.Record) ([]component.Check, error) {
+	return nil, errOnlyCaptured
+}
+func (stagedDump) Rollback(context.Context) error { return nil }
+func (stagedDump) Discard(context.Context) error  { return nil }
 
 // Components lists the components that were found, in the profile's order.
 func (i *Import) Components() []string {

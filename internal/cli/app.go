@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/term"
 
@@ -16,10 +17,6 @@ import (
 	"lifeboat/internal/vault"
 	"lifeboat/profiles"
 )
-
-// siteProfiles holds profiles of this site; one of the same name wins over the
-// shipped one.
-const siteProfiles = "/etc/lifeboat/profiles"
 
 // load reads the configuration. A missing file is an error with the way out.
 func (a *app) load() (*config.Config, error) {
@@ -45,8 +42,12 @@ func (a *app) state(c *config.Config) string {
 	return firstOf(a.stateDir, c.StateDir, config.DefaultStateDir)
 }
 
+// catalogue is the shipped profiles and those of this site, which stand in
+// profiles/ beside the configuration file; one of the same name wins over the
+// shipped one.
 func (a *app) catalogue() profile.Catalogue {
-	return profile.Catalogue{Registry: catalog().Profile, Shipped: profiles.FS, SiteDir: siteProfiles}
+	site := filepath.Join(filepath.Dir(a.configFile), "profiles")
+	return profile.Catalogue{Registry: catalog().Profile, Shipped: profiles.FS, SiteDir: site}
 }
 
 // system finds the configured system that a verb acts on; without a name the

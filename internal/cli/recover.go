@@ -92,6 +92,11 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 	if err != nil {
 		return err
 	}
+	if f.dry {
+		if err := r.LookAhead(ctx); err != nil {
+			return err
+		}
+	}
 	book, err := r.Runbook()
 	if err != nil {
 		return err
@@ -278,7 +283,12 @@ func point(r *recovery.Report) time.Time { return r.Moment }
 
 func (a *app) printChecks(checks []runbook.Check) {
 	paint := painterFor(a.out)
+	seen := map[runbook.Check]bool{}
 	for _, c := range checks {
+		if seen[c] {
+			continue
+		}
+		seen[c] = true
 		word := paint.green("ok     ")
 		switch {
 		case c.OK:

@@ -23,6 +23,9 @@ func (a *app) engine(stateDir string, accept bool) (*runbook.Engine, func()) {
 	return runbook.New(opts), done
 }
 
+// maxEffects bounds what a plan shows of one step without -v.
+const maxEffects = 6
+
 // dryRun shows a runbook without running anything of it.
 func (a *app) dryRun(ctx context.Context, engine *runbook.Engine, book runbook.Runbook) error {
 	plan, err := engine.DryRun(ctx, book)
@@ -45,10 +48,15 @@ func (a *app) printPlan(plan *runbook.Plan) error {
 				line += "  " + paint.faint("("+firstLine(s.Text)+")")
 			}
 			a.printf("%s\n", line)
-			if a.verbose {
-				for _, e := range s.Effects {
-					a.printf("            %s\n", paint.faint(e))
-				}
+			shown := s.Effects
+			if !a.verbose && len(shown) > maxEffects {
+				shown = shown[:maxEffects]
+			}
+			for _, e := range shown {
+				a.printf("            %s\n", paint.faint(clean(e)))
+			}
+			if more := len(s.Effects) - len(shown); more > 0 {
+				a.printf("            %s\n", paint.faint(fmt.Sprintf("and %d more (-v shows them)", more)))
 			}
 		}
 	}

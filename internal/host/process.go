@@ -7,10 +7,14 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"syscall"
 )
+
+// ErrNoProgram says that a program to run is not installed.
+var ErrNoProgram = exec.ErrNotFound
 
 // Holder returns the pid of the live process that a pid file names, or 0: when
 // there is no such file, no number in it, or its process is gone. With program

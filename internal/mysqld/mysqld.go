@@ -156,6 +156,7 @@ func (s *Server) args(opts Options) []string {
 		args = append(args,
 			"--secure-file-priv="+filepath.Join(s.dir, "files"),
 			"--local-infile=0", "--skip-symbolic-links", "--event-scheduler=OFF",
+			"--loose-innodb-file-per-table=0", // DATA DIRECTORY would put files elsewhere
 			"--plugin-dir="+filepath.Join(s.dir, "files"))
 	}
 	return append(args, opts.Args...)

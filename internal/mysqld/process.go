@@ -6,7 +6,6 @@ import (
 	"os/exec"
 	"runtime"
 	"syscall"
-
 )
 
 // runAs is the account a server runs under; nil credential is the present one.
@@ -97,4 +96,3 @@ func whom(run *runAs) string {
 func environment() []string {
 	return []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "HOME=/nonexistent"}
 }
-

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"strings"
 
 	"lifeboat/internal/host"
@@ -143,7 +142,7 @@ func commandHolds(ctx context.Context, scope Scope, o *commandOptions) (bool, st
 	switch {
 	case errors.As(err, &exit):
 		return false, fmt.Sprintf("%s ended with exit code %d", line, exit.Code), nil
-	case errors.Is(err, exec.ErrNotFound):
+	case errors.Is(err, host.ErrNoProgram):
 		return false, o.Run[0] + " is not installed", nil
 	case err != nil:
 		return false, "", err

@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"regexp"
 	"strings"
 
@@ -160,7 +159,7 @@ func (o *commandLine) Validate() error {
 func readCommand(ctx context.Context, scope Scope, o *commandLine) (string, bool, error) {
 	out, err := output(ctx, scope, o.Run, o.User)
 	var exit *host.ExitError
-	if errors.As(err, &exit) || errors.Is(err, exec.ErrNotFound) {
+	if errors.As(err, &exit) || errors.Is(err, host.ErrNoProgram) {
 		return "", false, nil
 	}
 	out = strings.TrimSpace(out)

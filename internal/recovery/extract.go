@@ -36,6 +36,38 @@ func (r *Recovery) Extract(ctx context.Context, name, dir string) error {
 	return e.Extract(ctx, r.Point, dir)
 }
 
+// LookAhead asks every component that can tell what its restore would change.
+// Runbook shows the answers as effects of the steps.
+func (r *Recovery) LookAhead(ctx context.Context) error {
+	state, err := os.MkdirTemp("", "lifeboat-plan-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(state)
+	r.planned = map[string][]string{}
+	for _, spec := range r.Profile.Components {
+		record, err := r.record(spec.Name)
+		if err != nil || !r.wanted(spec.Name) {
+			continue
+		}
+		c, err := component.Make(r.Catalog.Kinds, component.Env{Host: r.Host, Settings: r.settings, Run: "plan", State: filepath.Join(state, spec.Name)}, spec)
+		if err != nil {
+			return err
+		}
+		p, ok := c.(component.Planner)
+		if !ok {
+			continue
+		}
+		lines, err := p.Plan(ctx, r.Point, record)
+		if err != nil {
+			// What the product's installation brings may not be there yet.
+			lines = []string{"cannot be told yet: " + err.Error()}
+		}
+		r.planned[spec.Name] = lines
+	}
+	return ctx.Err()
+}
+
 // Discard removes what an earlier run of this recovery has set aside.
 func (r *Recovery) Discard(ctx context.Context, run *runbook.Run) error {
 	for _, spec := range r.Profile.Components {

@@ -81,12 +81,14 @@ func (j Job) write(file string) error {
 
 // background starts a command under a supervisor of its own session, which
 // outlives this run and records how the command ended.
-func (r *Recovery) background(_ context.Context, task runbook.Task, title string, args []string, opts *RunOptions) error {
+func (r *Recovery) background(_ context.Context, task runbook.Task, args []string, opts *RunOptions) error {
 	dir := filepath.Join(task.Dir(), "jobs")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("make job directory: %w", err)
 	}
-	file := filepath.Join(dir, slug(title)+".json")
+	title := opts.title
+	name := slug(title)
+	file := filepath.Join(dir, name+".json")
 	if old, err := readJob(file); err == nil && (old.Pending(r.Host) || old.Finished != nil && old.Failure == "") {
 		task.Logf("already started at %s", old.Started.Format(time.RFC3339))
 		return nil
@@ -95,7 +97,7 @@ func (r *Recovery) background(_ context.Context, task runbook.Task, title string
 	}
 	log := opts.Log
 	if log == "" {
-		log = filepath.Join(dir, slug(title)+".log")
+		log = filepath.Join(dir, name+".log")
 	}
 	job := Job{Title: title, Args: args, User: opts.User, Log: log, Boot: r.Host.BootID(), Started: time.Now()}
 	if err := job.write(file); err != nil {

@@ -54,7 +54,7 @@ type Recovery struct {
 
 	mu         sync.Mutex
 	components map[string]component.Component
-	owned      map[string]map[string]bool // component → restored paths
+	planned    map[string][]string // component → what a restore would change, from LookAhead
 }
 
 // New prepares a recovery. Settings recorded at backup are used, not those of a
@@ -106,6 +106,9 @@ func (r *Recovery) Runbook() (runbook.Runbook, error) {
 		{name: "finish", title: "Remove what was set aside", after: r.finish()},
 	}
 	for _, s := range stages {
+		if len(r.Only) > 0 {
+			s.steps = r.onlyWanted(s.steps)
+		}
 		stage := runbook.Stage{Name: s.name, Title: s.title}
 		stage.Steps = append(stage.Steps, s.before...)
 		steps, err := r.compile(s.name, s.steps, stage.Steps)
@@ -118,6 +121,19 @@ func (r *Recovery) Runbook() (runbook.Runbook, error) {
 		}
 	}
 	return book, nil
+}
+
+// onlyWanted leaves the steps that put the chosen components back: restoring a
+// part neither prepares the machine nor starts the system.
+func (r *Recovery) onlyWanted(steps []profile.Step) []profile.Step {
+	var out []profile.Step
+	for _, s := range steps {
+		if o, ok := s.Options.(*RestoreOptions); ok && r.wanted(o.Component) {
+			s.Needs, s.Done = []string{}, nil
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // Scope is what conditions of the profile look at: the machine as it is now,

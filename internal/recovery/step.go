@@ -3,6 +3,7 @@ package recovery
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"lifeboat/internal/profile"
 	"lifeboat/internal/runbook"
@@ -75,6 +76,11 @@ func (r *Recovery) step(stage string, s profile.Step, used map[string]int) (runb
 	options, err := profile.ExpandOptions(s.Options, r.settings)
 	if err != nil {
 		return runbook.Step{}, err
+	}
+	if run, ok := options.(*RunOptions); ok {
+		if run.title = s.Title; run.title == "" {
+			run.title = strings.Join(run.lists()[0], " ")
+		}
 	}
 	step, err := t.Compile(r, options)
 	if err != nil {

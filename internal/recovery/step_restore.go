@@ -102,6 +102,9 @@ func (r *Recovery) restore(name, verb string) (runbook.Step, error) {
 			step.Effects = []string{spec.Kind + " " + name}
 		}
 	}
+	if planned, ok := r.planned[name]; ok {
+		step.Effects = planned
+	}
 	return step, nil
 }
 

@@ -24,6 +24,8 @@ type RunOptions struct {
 	Background bool   `yaml:"background,omitempty" json:"background,omitempty"`
 	Log        string `yaml:"log,omitempty" json:"log,omitempty"` // where a background command writes
 	ExpectExit int    `yaml:"expect_exit,omitempty" json:"expect_exit,omitempty"`
+
+	title string // of the step, by which a background job is known
 }
 
 // Validate refuses a step without a command.
@@ -87,7 +89,7 @@ func runStep() StepType {
 					return err
 				}
 				if opts.Background {
-					return r.background(ctx, task, step.Title, args, opts)
+					return r.background(ctx, task, args, opts)
 				}
 				return r.run(ctx, task, args, opts.User, opts.ExpectExit)
 			}

@@ -317,4 +317,3 @@ func readAll(t testing.TB, r *Repository, snap *Snapshot, name string) []byte {
 	}
 	return b.Bytes()
 }
-

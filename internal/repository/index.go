@@ -56,6 +56,31 @@ func (x *index) add(pack ID, blobs []packedBlob) {
 	}
 }
 
+// knows tells whether an index file was read, or could not be.
+func (x *index) knows(file ID) bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.files[file]
+}
+
+// read remembers an index file, and what is wrong with it.
+func (x *index) read(file ID, damage error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.files[file] = true
+	if damage != nil {
+		x.damage = append(x.damage, damage)
+	}
+}
+
+// replace makes x hold what other holds.
+func (x *index) replace(other *index) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.blobs, x.more, x.packs, x.numbers = other.blobs, other.more, other.packs, other.numbers
+	x.files, x.damage = other.files, other.damage
+}
+
 // has tells whether the blob is in a pack that was saved.
 func (x *index) has(kind BlobType, id ID) bool {
 	x.mu.RLock()

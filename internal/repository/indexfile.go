@@ -81,12 +81,17 @@ func parseIndex(text []byte) (map[ID][]packedBlob, error) {
 	return packs, nil
 }
 
-// loadIndex reads the index files that were not read yet. Damaged ones are
-// remembered and left out: what they list counts as missing until the index is
-// repaired.
+// loadIndex reads the index files that were not read yet.
 func (r *Repository) loadIndex(ctx context.Context) error {
 	r.refresh.Lock()
 	defer r.refresh.Unlock()
+	return r.readIndex(ctx, r.index)
+}
+
+// readIndex adds the index files that x does not know to it. Damaged ones are
+// remembered and left out: what they list counts as missing until the index is
+// repaired.
+func (r *Repository) readIndex(ctx context.Context, x *index) error {
 	ids, err := r.listIDs(ctx, storage.Index)
 	if err != nil {
 		return err
@@ -94,10 +99,7 @@ func (r *Repository) loadIndex(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(4)
 	for _, id := range ids {
-		r.index.mu.RLock()
-		known := r.index.files[id]
-		r.index.mu.RUnlock()
-		if known {
+		if x.knows(id) {
 			continue
 		}
 		g.Go(func() error {
@@ -109,14 +111,9 @@ func (r *Repository) loadIndex(ctx context.Context) error {
 				return err
 			}
 			for pack, blobs := range packs {
-				r.index.add(pack, blobs)
+				x.add(pack, blobs)
 			}
-			r.index.mu.Lock()
-			defer r.index.mu.Unlock()
-			r.index.files[id] = true
-			if err != nil {
-				r.index.damage = append(r.index.damage, err)
-			}
+			x.read(id, err)
 			return nil
 		})
 	}
@@ -148,9 +145,7 @@ func (r *Repository) saveIndex(ctx context.Context, packs []indexPack, supersede
 		if err != nil {
 			return written, fmt.Errorf("save index: %w", err)
 		}
-		r.index.mu.Lock()
-		r.index.files[id] = true
-		r.index.mu.Unlock()
+		r.index.read(id, nil)
 		written = append(written, id)
 		packs = packs[n:]
 	}

@@ -23,6 +23,7 @@ type Verification struct {
 	Type      string         `json:"type"`
 	Points    []PointVerdict `json:"points"`
 	Problems  []string       `json:"problems,omitempty"` // of the repository, beyond single points
+	Remarks   []string       `json:"remarks,omitempty"`  // what is odd and no damage
 	BytesRead int64          `json:"bytes_read"`
 }
 
@@ -48,7 +49,7 @@ func (v *Vault) Verify(ctx context.Context, opts VerifyOptions) (*Verification, 
 	if err != nil {
 		return nil, fmt.Errorf("check repository: %w", err)
 	}
-	result.BytesRead = report.Bytes
+	result.BytesRead = report.BytesRead
 	points, err := v.Points(ctx, opts.Filter)
 	if err != nil {
 		return nil, err
@@ -62,6 +63,10 @@ func (v *Vault) Verify(ctx context.Context, opts VerifyOptions) (*Verification, 
 	}
 	byPoint := map[string][]string{}
 	for _, f := range report.Findings {
+		if f.Harmless() {
+			result.Remarks = append(result.Remarks, describe(f))
+			continue
+		}
 		if len(f.Snapshots) == 0 {
 			result.Problems = append(result.Problems, describe(f))
 		}
@@ -108,18 +113,12 @@ func (p *Point) promises(ctx context.Context) []string {
 }
 
 // describe tells a finding of the repository in one line.
-func describe(f repository.Finding) string {
-	text := f.Kind
-	if f.File != "" {
-		text += ": " + f.File
-	}
-	if f.Err != nil {
-		text += fmt.Sprintf(": %v", f.Err)
-	}
+func describe(f *repository.Finding) string {
+	text := f.String()
 	if len(f.Paths) > 0 {
 		text += ", needed by " + strings.Join(f.Paths[:min(3, len(f.Paths))], ", ")
-		if len(f.Paths) > 3 {
-			text += fmt.Sprintf(" and %d more", len(f.Paths)-3)
+		if more := len(f.Paths) - 3 + f.More; more > 0 {
+			text += fmt.Sprintf(" and %d more", more)
 		}
 	}
 	return text

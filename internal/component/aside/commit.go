@@ -168,22 +168,32 @@ func move(from, to string) error {
 
 // flush writes every mount that the session works in to disk.
 func (s *Session) flush() error {
+	done := map[uint64]bool{}
 	for _, r := range s.log.all(doStage) {
 		dir := filepath.Dir(s.outer(r.Path))
-		d, err := os.Open(dir)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("write %s to disk: %w", dir, err)
-		}
-		err = unix.Syncfs(int(d.Fd()))
-		d.Close()
-		if err != nil {
+		if err := syncMount(dir, done); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("write %s to disk: %w", dir, err)
 		}
 	}
 	return nil
+}
+
+// syncMount writes the file system of a directory to disk, unless it is done.
+func syncMount(dir string, done map[uint64]bool) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(d.Fd()), &st); err != nil {
+		return err
+	}
+	if done[st.Dev] {
+		return nil
+	}
+	done[st.Dev] = true
+	return unix.Syncfs(int(d.Fd()))
 }
 
 // dropStaging removes the staging directories and what is left in them.

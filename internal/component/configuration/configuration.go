@@ -35,13 +35,13 @@ const maxText = 1 << 20
 // Options are the kind's keys in a profile.
 type Options struct {
 	// Paths are files and directories, with patterns as in kind files.
-	Paths []string `yaml:"paths" json:"paths"`
+	Paths []string `yaml:"paths" json:"paths" jsonschema:"required"`
 	// Exclude leaves entries out, as in kind files.
 	Exclude []string `yaml:"exclude,omitempty" json:"exclude,omitempty"`
 	// MissingOK makes a path that is not on the machine no error.
 	MissingOK bool `yaml:"missing_ok,omitempty" json:"missing_ok,omitempty"`
 	// Shipped names, for a path, the file with the package's own default.
-	Shipped map[string]string `yaml:"shipped,omitempty" json:"shipped,omitempty"`
+	Shipped map[string]string `yaml:"shipped,omitempty" json:"shipped,omitempty" path:"true"`
 	// PreferFresh lists keys, as KEY or SECTION.KEY, whose value on the target
 	// is kept instead of the saved one.
 	PreferFresh []string `yaml:"prefer_fresh,omitempty" json:"prefer_fresh,omitempty"`

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -22,7 +23,7 @@ import (
 type Options struct {
 	// Paths are absolute; the patterns of doublestar (*, **, ?, [a-z], {a,b})
 	// may be used. A backslash takes a pattern character's meaning away.
-	Paths []string `yaml:"paths" json:"paths"`
+	Paths []string `yaml:"paths" json:"paths" jsonschema:"required"`
 	// Exclude leaves entries out of capture and restore. A pattern that begins
 	// with a slash is matched against the whole path, another one against its
 	// end; what matches a directory holds for everything below it.
@@ -93,6 +94,8 @@ func New(env component.Env, spec profile.Component, options Options) (*Component
 	if env.Host == nil {
 		return nil, fmt.Errorf("component %s: no host given", spec.Name)
 	}
+	// A setting that is empty leaves an empty path.
+	options.Paths = slices.DeleteFunc(slices.Clone(options.Paths), func(p string) bool { return p == "" })
 	for i, p := range options.Paths {
 		if !filepath.IsAbs(p) || filepath.Clean(p) == "/" || strings.Contains(p+"/", "/../") {
 			return nil, fmt.Errorf("component %s: path %q is not an absolute path below /", spec.Name, p)

@@ -36,8 +36,11 @@ func (a *accountant) apply(ctx context.Context, text string) error {
 	}
 	if s.kind == "CREATE" {
 		known, err := a.known(ctx, s.account)
-		if err != nil || known {
+		if err != nil {
 			return err
+		}
+		if known {
+			return a.revokeAll(ctx, s.account)
 		}
 		if a.create {
 			if err := a.r.j.add(ctx, record{Do: doAccount, Account: name}); err != nil {
@@ -56,8 +59,23 @@ func (a *accountant) apply(ctx context.Context, text string) error {
 			return ctx.Err()
 		}
 		a.failed = append(a.failed, name)
-		a.r.failed = append(a.r.failed, name)
+		a.r.failed = append(a.r.failed, "account "+name)
 		a.r.warn(fmt.Sprintf("account %s could not be restored: %s", name, withoutText(err)))
+	}
+	return nil
+}
+
+// revokeAll takes from an account that exists what it may do on the database;
+// the grants of the script follow.
+func (a *accountant) revokeAll(ctx context.Context, x account) error {
+	x, _, err := readAccount(ctx, a.conn, a.r.c.opts.Database, x.user, x.host)
+	if err != nil {
+		return err
+	}
+	for _, g := range x.grants {
+		if err := a.r.change(ctx, revoke(g)); err != nil && !isError(err, errNoSuchGrant, errNoTableGrant, errNoRoutineGrant, errNoSuchTable) {
+			return err
+		}
 	}
 	return nil
 }

@@ -17,19 +17,19 @@ import (
 // What a record of a restore's journal announces or states. A record is durable
 // before its effect begins.
 const (
-	doBegin     = "begin"     // names are chosen
-	doPacket    = "packet"    // the server's limit of a statement will be raised
-	doLoad      = "load"      // the staging database will be made anew
-	doLoaded    = "loaded"    // it holds the point's tables, all checked
-	doSaved     = "saved"     // what hangs on the present tables is in the saved file
-	doClear     = "clear"     // it will be removed
-	doSwap      = "swap"      // tables will change places
-	doSwapped   = "swapped"   // they have
-	doObjects   = "objects"   // the second section will be applied
-	doAccount   = "account"   // an account that does not exist will be made
-	doRestored  = "restored"  // everything is in place
-	doRun       = "run"       // a statement will be executed
-	doRollback  = "rollback"  // everything will be put back
+	doBegin     = "begin"    // names are chosen
+	doPacket    = "packet"   // the server's limit of a statement will be raised
+	doLoad      = "load"     // the staging database will be made anew
+	doLoaded    = "loaded"   // it holds the point's tables, all checked
+	doSaved     = "saved"    // what hangs on the present tables is in the saved file
+	doClear     = "clear"    // it will be removed
+	doSwap      = "swap"     // tables will change places
+	doSwapped   = "swapped"  // they have
+	doObjects   = "objects"  // the second section will be applied
+	doAccount   = "account"  // an account that does not exist will be made
+	doRestored  = "restored" // everything is in place
+	doRun       = "run"      // a statement will be executed
+	doRollback  = "rollback" // everything will be put back
 	doRolled    = "rolled-back"
 	doDiscard   = "discard"
 	doDiscarded = "discarded"

@@ -3,6 +3,7 @@ package mysql
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -50,7 +51,7 @@ func (l *loader) load(ctx context.Context, r io.Reader) error {
 		return fmt.Errorf("the dump is cut off: %w", err)
 	}
 	if len(l.check.tables) == 0 {
-		return fmt.Errorf("the dump is empty: no table stands in it")
+		return errors.New("the dump is empty: no table stands in it")
 	}
 	for _, statement := range []string{"UNLOCK TABLES", "COMMIT", "SET SESSION autocommit = 1"} {
 		if _, err := l.conn.ExecContext(ctx, statement); err != nil {
@@ -78,6 +79,9 @@ func (l *loader) statement(ctx context.Context, s statement) error {
 		if k.database != "" && (!l.foreign || !strings.EqualFold(k.database, l.database)) {
 			return fmt.Errorf("%q reaches into another database; no dump of one database does", brief(string(s.text)))
 		}
+		if l.foreign && placesFiles(k, s) {
+			return fmt.Errorf("%q puts files outside the server's directory; it is refused", brief(string(s.text)))
+		}
 	case verbSet, verbTransaction:
 	case verbCreateObject, verbDropObject, verbAlterEvent, verbAccounts, verbSetGlobal, verbCreateDatabase:
 		if l.foreign {
@@ -91,6 +95,21 @@ func (l *loader) statement(ctx context.Context, s statement) error {
 		return describe(err, string(s.text))
 	}
 	return l.check.statement(s)
+}
+
+// placesFiles finds DATA DIRECTORY and INDEX DIRECTORY in a table's definition.
+func placesFiles(k class, s statement) bool {
+	if k.verb != verbCreateTable && k.verb != verbAlterTable {
+		return false
+	}
+	r := &reader{tokens(s.text, 1<<20)}
+	for len(r.left) > 0 {
+		if r.accept("DATA", "DIRECTORY") || r.accept("INDEX", "DIRECTORY") {
+			return true
+		}
+		r.next()
+	}
+	return false
 }
 
 // use follows a dump of several databases and takes the wanted one.

@@ -89,6 +89,9 @@ func (o *objects) readViews(ctx context.Context, conn *sql.Conn) error {
 		if err != nil {
 			return err
 		}
+		if len(x.columns) == 0 {
+			o.warnings = append(o.warnings, fmt.Sprintf("view %s is broken: what it selects from is not there; it cannot be made again", oneLine(x.name)))
+		}
 		o.views = append(o.views, x)
 	}
 	return nil
@@ -188,6 +191,9 @@ func (o *objects) script() []byte {
 		x.write(&b, "DROP "+x.kind+" IF EXISTS "+ident(x.name), x.create)
 	}
 	for _, x := range o.views {
+		if len(x.columns) == 0 { // broken: the server knows no column of it
+			continue
+		}
 		fmt.Fprintf(&b, "\n-- placeholder of view %s\nCREATE OR REPLACE VIEW %s AS SELECT ", oneLine(x.name), ident(x.name))
 		for i, c := range x.columns {
 			if i > 0 {
@@ -274,20 +280,5 @@ func (o *objects) definers() []string {
 		}
 	}
 	slices.Sort(all)
-	return all
-}
-
-// clear returns the statements that remove every object, events first: they act
-// by themselves.
-func (o *objects) clear() []string {
-	var all []string
-	for _, list := range [][]object{o.events, o.triggers, o.views, o.routines} {
-		for _, x := range list {
-			if x.kind == "PACKAGE BODY" {
-				continue // goes with its package
-			}
-			all = append(all, "DROP "+x.kind+" IF EXISTS "+table(o.database, x.name))
-		}
-	}
 	return all
 }

@@ -21,7 +21,7 @@ type restore struct {
 	j      *journal
 	detail *Detail
 	warn   func(string)
-	failed []string // accounts that could not be changed
+	failed []string // accounts and views that could not be put back
 }
 
 // Restore loads the tables beside, checks them, sets the present ones aside and

@@ -1,12 +1,12 @@
 package mysql
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 )
 
 // Rollback brings back the database as it was before Restore.
@@ -56,7 +56,7 @@ func (c *Component) rollback(ctx context.Context) error {
 		return err
 	}
 	if len(r.failed) > 0 {
-		return fmt.Errorf("the data is as it was; these accounts could not be put back, set their password and rights by hand: %v", r.failed)
+		return fmt.Errorf("the tables are as they were; what could not be put back has to be by hand: %s", strings.Join(r.failed, ", "))
 	}
 	return nil
 }
@@ -72,7 +72,12 @@ func (c *Component) existingJournal() (*journal, error) {
 // putBack reverses what happened from the removal of the first object on.
 func (r *restore) putBack(ctx context.Context) error {
 	b := r.j.begun
-	if err := r.takeBackRights(ctx); err != nil {
+	if !b.Existed { // it goes at the end; until then it is worked in
+		if err := r.createDatabase(ctx, r.c.opts.Database, "utf8", "utf8_general_ci"); err != nil {
+			return err
+		}
+	}
+	if err := r.dropMade(ctx); err != nil {
 		return err
 	}
 	if err := r.clear(ctx); err != nil {
@@ -84,6 +89,9 @@ func (r *restore) putBack(ctx context.Context) error {
 		}
 	}
 	if !b.Existed {
+		if err := r.applySaved(ctx); err != nil {
+			return err
+		}
 		return r.dropEmpty(ctx, r.c.opts.Database)
 	}
 	if err := r.change(ctx, "ALTER DATABASE "+ident(r.c.opts.Database)+" CHARACTER SET "+b.Charset+" COLLATE "+b.Collation); err != nil {
@@ -145,77 +153,14 @@ func (r *record) collationOr(other string) string {
 	return r.Collation
 }
 
-// takeBackRights drops the accounts that the restore made and revokes what
-// others have on the database now; what they had is granted again with the
-// saved objects.
-func (r *restore) takeBackRights(ctx context.Context) error {
-	database := r.c.opts.Database
-	if exists, err := r.s.exists(ctx, database); err != nil || !exists {
-		return err
-	}
-	conn, err := r.s.session(ctx, database)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
+// dropMade drops the accounts that the restore made.
+func (r *restore) dropMade(ctx context.Context) error {
 	for _, name := range r.j.accounts {
 		if err := r.change(ctx, "DROP USER "+name); err != nil && !isError(err, errCannotUser) {
 			return err
 		}
 	}
-	found, err := grantees(ctx, conn, database)
-	if err != nil {
-		return err
-	}
-	saved, err := r.savedAccounts()
-	if err != nil {
-		return err
-	}
-	for _, u := range found {
-		x := account{user: u[0], host: u[1]}
-		if u[0] == "" || u[1] == "" || slices.Contains(administrators, u[0]) || !slices.Contains(saved.touched, x.name()) {
-			continue
-		}
-		x, _, err := readAccount(ctx, conn, database, u[0], u[1])
-		if err != nil {
-			return err
-		}
-		for _, g := range missing(x.grants, saved.grants) {
-			if err := r.change(ctx, revoke(g)); err != nil && !isError(err, errNoSuchGrant, errNoTableGrant, errNoRoutineGrant, errNoSuchTable, errNoUser) {
-				return err
-			}
-		}
-	}
 	return nil
-}
-
-// savedRights is what the saved file says about accounts.
-type savedRights struct{ grants, touched []string }
-
-func (r *restore) savedAccounts() (savedRights, error) {
-	var got savedRights
-	script, err := os.ReadFile(r.j.savedPath())
-	if err != nil {
-		return got, fmt.Errorf("rights as they were: %w", err)
-	}
-	split := newSplitter(func(s statement) error {
-		if classify(s.text).verb != verbAccounts {
-			return nil
-		}
-		a, err := parseAccount(string(s.text), r.c.opts.Database)
-		if err != nil {
-			return err
-		}
-		got.touched = append(got.touched, a.name())
-		if a.kind == "GRANT" {
-			got.grants = append(got.grants, string(s.text))
-		}
-		return nil
-	})
-	if _, err := split.Write(bytes.TrimSpace(script)); err != nil {
-		return got, err
-	}
-	return got, split.Close()
 }
 
 // Discard drops what Restore set aside.

@@ -25,7 +25,6 @@ const (
 	errNoTableGrant     = 1147
 	errNeedsPrivilege   = 1227
 	errUnknownCollation = 1273
-	errNoUser           = 1269
 	errCannotUser       = 1396
 	errNoRoutineGrant   = 1403
 )

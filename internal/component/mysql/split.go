@@ -44,9 +44,9 @@ type state int
 
 const (
 	plain        state = iota
-	single             // '…'
-	double             // "…"
-	back               // `…`
+	singleQuoted       // '…'
+	doubleQuoted       // "…"
+	backQuoted         // `…`
 	lineComment        // -- … or # …
 	blockComment       // /* … */
 )
@@ -86,7 +86,7 @@ func (s *splitter) Close() error {
 	}
 	switch {
 	case s.err != nil:
-	case s.state == single || s.state == double || s.state == back:
+	case s.state == singleQuoted || s.state == doubleQuoted || s.state == backQuoted:
 		s.fail(s.start, "the script ends inside a quoted text")
 	case s.state == blockComment || s.exec:
 		s.fail(s.line, "the script ends inside a comment")
@@ -175,13 +175,13 @@ func (s *splitter) inComment(p []byte, final bool) int {
 }
 
 func (s *splitter) inQuotes(p []byte, final bool) int {
-	end := map[state]byte{single: '\'', double: '"', back: '`'}[s.state]
+	end := map[state]byte{singleQuoted: '\'', doubleQuoted: '"', backQuoted: '`'}[s.state]
 	for i := 0; i < len(p); i++ {
 		if p[i] == end {
 			s.state = plain
 			return s.take(p, i+1)
 		}
-		if p[i] != '\\' || s.state == back {
+		if p[i] != '\\' || s.state == backQuoted {
 			continue
 		}
 		if i++; i == len(p) && !final { // the escaped byte is still to come
@@ -209,11 +209,11 @@ func (s *splitter) outside(p []byte, final bool) int {
 	}
 	switch {
 	case p[0] == '\'':
-		s.state = single
+		s.state = singleQuoted
 	case p[0] == '"':
-		s.state = double
+		s.state = doubleQuoted
 	case p[0] == '`':
-		s.state = back
+		s.state = backQuoted
 	case p[0] == '(':
 		if s.depth == 0 {
 			s.groups++

@@ -194,6 +194,9 @@ func (st *Staged) judge(ctx context.Context, root *server, l *loader, database s
 			st.Warnings = append(st.Warnings, fmt.Sprintf("table %s: %d rows stand in the dump, %d are loaded", name, rows, found[name]))
 		}
 	}
+	if err := root.exec(ctx, "DROP USER "+stageUser+"@localhost"); err != nil { // it is no account of the dump
+		return err
+	}
 	st.Skipped = l.skipped
 	if !l.complete() {
 		if l.check.split.comments {

@@ -3,6 +3,7 @@ package mysql
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -128,11 +129,11 @@ func (c *dumpCheck) statement(s statement) error {
 
 // finish compares with what the server counted at the same moment.
 func (c *dumpCheck) finish(tables []Table) error {
-	if len(c.tables) == 0 {
-		return fmt.Errorf("the dump is empty: no table stands in it")
-	}
 	if err := c.split.Close(); err != nil {
 		return fmt.Errorf("the dump is cut off: %w", err)
+	}
+	if len(c.tables) == 0 {
+		return errors.New("the dump is empty: no table stands in it")
 	}
 	if !strings.HasPrefix(c.split.lastComment(), trailer) {
 		return fmt.Errorf("the dump is cut off: its last line is not %q", trailer)

@@ -1,0 +1,117 @@
+// Package certificates is the component kind for a certificate authority and
+// the certificates made with it. They are captured and restored as files, by
+// kind files; what is added here is looking at them: chain, keys, expiry, names
+// and revocation. Making certificates does not belong here.
+package certificates
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"lifeboat/internal/component"
+	"lifeboat/internal/component/files"
+	"lifeboat/internal/profile"
+)
+
+// Options are the kind's keys in a profile.
+type Options struct {
+	// Paths are captured as files, say the directory of an authority. The
+	// certificates, keys and revocation lists right in them are looked at.
+	Paths []string `yaml:"paths" json:"paths" jsonschema:"required"`
+	// Exclude leaves entries out, as in kind files.
+	Exclude []string `yaml:"exclude,omitempty" json:"exclude,omitempty"`
+	// MissingOK makes a path that is not on the machine no error.
+	MissingOK bool `yaml:"missing_ok,omitempty" json:"missing_ok,omitempty"`
+	// Authority names the authority's certificates. What is found beside them is
+	// looked at, and certificates found must have been issued by one of them.
+	// They are captured only when they are below a path.
+	Authority []string `yaml:"authority,omitempty" json:"authority,omitempty" path:"true"`
+}
+
+// Validate checks what a profile says.
+func (o *Options) Validate() error {
+	plain := files.Options{Paths: o.Paths, Exclude: o.Exclude}
+	return errors.Join(plain.Validate(), files.ValidatePatterns("authority", o.Authority, true))
+}
+
+// Kind describes the kind to the registry.
+func Kind() component.Kind {
+	return component.Kind{
+		Name: "certificates",
+		Definition: profile.Definition{
+			Summary: "a certificate authority and server certificates, with their keys",
+			Options: func() any { return new(Options) },
+		},
+		New: func(env component.Env, spec profile.Component) (component.Component, error) {
+			options, ok := spec.Options.(*Options)
+			if !ok {
+				return nil, fmt.Errorf("component %s: options of kind certificates are missing", spec.Name)
+			}
+			plain, err := files.New(env, spec, files.Options{Paths: options.Paths, Exclude: options.Exclude, MissingOK: options.MissingOK})
+			if err != nil {
+				return nil, err
+			}
+			return &Component{Component: plain, env: env, spec: spec, options: *options}, nil
+		},
+	}
+}
+
+// Component is the certificates of one system. Capturing, restoring, rolling
+// back and extracting are those of kind files.
+type Component struct {
+	*files.Component
+	env     component.Env
+	spec    profile.Component
+	options Options
+}
+
+// Inspect adds what the certificates say to what kind files finds.
+func (c *Component) Inspect(ctx context.Context) (component.Inspection, error) {
+	in, err := c.Component.Inspect(ctx)
+	if err != nil || !in.Present {
+		return in, err
+	}
+	in.Detail = map[string]string{}
+	seen := c.look(ctx)
+	for _, f := range seen.findings {
+		if !f.OK {
+			in.Warnings = append(in.Warnings, f.sentence())
+		}
+	}
+	for key, value := range seen.detail {
+		in.Detail[key] = value
+	}
+	return in, ctx.Err()
+}
+
+// Capture stores the files and warns of what is wrong with them.
+func (c *Component) Capture(ctx context.Context, sink component.Sink) (component.Captured, error) {
+	got, err := c.Component.Capture(ctx, sink)
+	if err != nil {
+		return got, err
+	}
+	for _, f := range c.look(ctx).findings {
+		if !f.OK && !f.Note {
+			got.Warnings = append(got.Warnings, f.sentence())
+		}
+	}
+	return got, nil
+}
+
+// Check compares the files with the record and then the certificates with each
+// other and with this machine.
+func (c *Component) Check(ctx context.Context, record component.Record) ([]component.Check, error) {
+	checks, err := c.Component.Check(ctx, record)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range c.look(ctx).findings {
+		f.Name = c.spec.Name + ": " + f.Name
+		if f.Note {
+			f.OK, f.Warning = true, false
+		}
+		checks = append(checks, f.Check)
+	}
+	return checks, ctx.Err()
+}

@@ -1,0 +1,405 @@
+package repository
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"lifeboat/internal/repository/crypto"
+	"lifeboat/internal/storage"
+)
+
+// CheckOptions says how much is checked.
+type CheckOptions struct {
+	// ReadData reads every pack and checks every blob in it.
+	ReadData bool
+	// Subset reads only some packs: "n/t" is the n-th of t parts, which
+	// together are all, "x%" is a random part.
+	Subset string
+	// Progress is told bytes of packs where data is read, snapshots otherwise;
+	// from several goroutines at once.
+	Progress func(done, total int64)
+}
+
+// FindingKind says what sort of damage a finding is.
+type FindingKind string
+
+// The kinds of findings.
+const (
+	DamagedKey      FindingKind = "damaged-key"
+	DamagedIndex    FindingKind = "damaged-index"
+	DamagedSnapshot FindingKind = "damaged-snapshot"
+	DamagedPack     FindingKind = "damaged-pack" // or parts of it
+	MissingPack     FindingKind = "missing-pack"
+	MissingBlobs    FindingKind = "missing-blobs" // no index lists them
+	DamagedTree     FindingKind = "damaged-tree"  // reads back, but is no tree
+	// OrphanPack is a pack that no index lists: an interrupted backup leaves
+	// such. It is no damage.
+	OrphanPack FindingKind = "orphan-pack"
+)
+
+// Finding is one thing that is wrong, and what it means for the snapshots.
+type Finding struct {
+	Kind      FindingKind
+	File      string // the file of the repository, as a path in it
+	Err       error
+	Snapshots []ID     // that are affected, or that were lost
+	Paths     []string // of files and directories in them that are affected, at most 1000
+	More      int      // affected paths beyond those
+}
+
+const maxFindingPaths = 1000
+
+// Harmless tells whether no data is affected.
+func (f *Finding) Harmless() bool { return f.Kind == OrphanPack }
+
+func (f *Finding) String() string {
+	s := string(f.Kind)
+	if f.File != "" {
+		s += " " + f.File
+	}
+	if f.Err != nil {
+		s += ": " + f.Err.Error()
+	}
+	return s
+}
+
+func (f *Finding) affects(snapshot ID, path string) {
+	if n := len(f.Snapshots); n == 0 || f.Snapshots[n-1] != snapshot {
+		f.Snapshots = append(f.Snapshots, snapshot)
+	}
+	switch {
+	case slices.Contains(f.Paths, path):
+	case len(f.Paths) < maxFindingPaths:
+		f.Paths = append(f.Paths, path)
+	default:
+		f.More++
+	}
+}
+
+// Report is the result of a check.
+type Report struct {
+	Findings  []*Finding
+	Snapshots int
+	Packs     int
+	Blobs     int
+	Bytes     int64 // of all packs
+	PacksRead int
+	BytesRead int64
+}
+
+// Err is nil when no data is affected, else it carries ErrDamaged and the first
+// findings.
+func (r *Report) Err() error {
+	var texts []string
+	for _, f := range r.Findings {
+		if !f.Harmless() {
+			texts = append(texts, f.String())
+		}
+	}
+	if len(texts) == 0 {
+		return nil
+	}
+	if n := len(texts); n > 3 {
+		texts = append(texts[:3], fmt.Sprintf("and %d more", n-3))
+	}
+	return fmt.Errorf("%w: %s", ErrDamaged, strings.Join(texts, "; "))
+}
+
+// Check examines the repository: whether the index matches the packs, whether
+// every tree and blob of every snapshot is there, and with ReadData or Subset
+// whether it reads back as it was written. Damage is in the report; the error
+// says why the check could not be carried out.
+func (r *Repository) Check(ctx context.Context, opts CheckOptions) (report *Report, err error) {
+	choose, err := opts.packs()
+	if err != nil {
+		return nil, err
+	}
+	lock, err := r.readLock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, lock.Release()) }()
+	c := &checker{
+		r:      r,
+		opts:   opts,
+		report: new(Report),
+		index:  newIndex(),
+		packs:  make(map[ID]*Finding),
+		bad:    make(map[ID]bool),
+		clean:  make(map[ID]bool),
+	}
+	if err := c.files(ctx); err != nil {
+		return nil, err
+	}
+	if choose != nil {
+		if err := c.readPacks(ctx, choose); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.snapshots(ctx); err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(c.report.Findings, func(a, b *Finding) int {
+		return cmp.Or(strings.Compare(string(a.Kind), string(b.Kind)), strings.Compare(a.File, b.File))
+	})
+	return c.report, nil
+}
+
+// packs returns how packs are chosen to be read, nil for none.
+func (o CheckOptions) packs() (func(ID) bool, error) {
+	wrong := fmt.Errorf("subset %q: it must be like 1/5 or 10%%", o.Subset)
+	if o.Subset == "" {
+		if o.ReadData {
+			return func(ID) bool { return true }, nil
+		}
+		return nil, nil
+	}
+	if percent, ok := strings.CutSuffix(o.Subset, "%"); ok {
+		p, err := strconv.ParseFloat(percent, 64)
+		if err != nil || !(p > 0 && p <= 100) {
+			return nil, wrong
+		}
+		return func(ID) bool { return rand.Float64()*100 < p }, nil
+	}
+	a, b, _ := strings.Cut(o.Subset, "/")
+	n, err1 := strconv.ParseUint(a, 10, 8)
+	t, err2 := strconv.ParseUint(b, 10, 9)
+	if err1 != nil || err2 != nil || n < 1 || n > t || t > 256 {
+		return nil, wrong
+	}
+	return func(id ID) bool { return uint64(id[0])%t == n-1 }, nil
+}
+
+// checker is one check.
+type checker struct {
+	r      *Repository
+	opts   CheckOptions
+	report *Report
+	index  *index // read afresh
+	sizes  map[ID]int64
+
+	mu      sync.Mutex
+	packs   map[ID]*Finding // by pack
+	bad     map[ID]bool     // blobs that cannot be read where the index says
+	missing *Finding
+	clean   map[ID]bool // trees without damage in or below them
+}
+
+func (c *checker) add(f *Finding) *Finding {
+	c.report.Findings = append(c.report.Findings, f)
+	return f
+}
+
+// files checks keys, index and the list of packs against each other.
+func (c *checker) files(ctx context.Context) error {
+	if _, err := c.r.Keys(ctx); errors.Is(err, ErrDamaged) {
+		c.add(&Finding{Kind: DamagedKey, File: damagedFile(storage.Key, err), Err: err})
+	} else if err != nil {
+		return err
+	}
+	if err := c.r.readIndex(ctx, c.index); err != nil {
+		return err
+	}
+	for _, err := range c.index.damage {
+		c.add(&Finding{Kind: DamagedIndex, File: damagedFile(storage.Index, err), Err: hint(err, "repair the index")})
+	}
+	var err error
+	if c.sizes, err = c.r.listPacks(ctx); err != nil {
+		return err
+	}
+	listed := c.index.byPack()
+	for pack, blobs := range listed {
+		c.report.Blobs += len(blobs)
+		size, found := c.sizes[pack]
+		if !found {
+			c.pack(MissingPack, pack, hint(&DamageError{What: "pack", ID: pack, Err: storage.ErrNotFound}, "copy it back from a copy of the repository, or repair the index and back up again"), blobs)
+			continue
+		}
+		if want := packSize(blobs); size != want {
+			c.pack(DamagedPack, pack, &DamageError{What: "pack", ID: pack, Err: fmt.Errorf("it has %d bytes, the index lists %d", size, want)}, beyond(blobs, size))
+		}
+	}
+	for pack, size := range c.sizes {
+		c.report.Packs++
+		c.report.Bytes += size
+		if listed[pack] == nil {
+			c.add(&Finding{Kind: OrphanPack, File: handle(storage.Data, pack).Path(), Err: errors.New("no index lists it")})
+		}
+	}
+	return ctx.Err()
+}
+
+// packSize is how long a pack of these blobs is.
+func packSize(blobs []packedBlob) int64 {
+	n := trailerSize(blobs)
+	for _, b := range blobs {
+		n += int64(b.length)
+	}
+	return n
+}
+
+// beyond are the blobs that do not fit into a pack of this size.
+func beyond(blobs []packedBlob, size int64) (lost []packedBlob) {
+	for _, b := range blobs {
+		if int64(b.offset)+int64(b.length) > size {
+			lost = append(lost, b)
+		}
+	}
+	return lost
+}
+
+func damagedFile(t storage.Type, err error) string {
+	var d *DamageError
+	if errors.As(err, &d) {
+		return handle(t, d.ID).Path()
+	}
+	return t.Dir()
+}
+
+// pack notes damage of a pack, and which of its blobs it makes unreadable.
+func (c *checker) pack(kind FindingKind, id ID, err error, lost []packedBlob) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.packs[id] == nil {
+		c.packs[id] = c.add(&Finding{Kind: kind, File: handle(storage.Data, id).Path(), Err: err})
+	}
+	for _, b := range lost {
+		c.bad[b.id] = true
+	}
+}
+
+// listPacks returns all packs with their sizes.
+func (r *Repository) listPacks(ctx context.Context) (map[ID]int64, error) {
+	sizes := make(map[ID]int64)
+	err := r.store.List(ctx, storage.Data, func(info storage.Info) error {
+		id, err := ParseID(info.Name)
+		sizes[id] = info.Size
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list packs: %w", err)
+	}
+	return sizes, nil
+}
+
+// readPacks reads the chosen packs and checks all that is in them.
+func (c *checker) readPacks(ctx context.Context, choose func(ID) bool) error {
+	var chosen []ID
+	var total int64
+	for id, size := range c.sizes {
+		if choose(id) {
+			chosen = append(chosen, id)
+			total += size
+		}
+	}
+	slices.SortFunc(chosen, func(a, b ID) int { return slices.Compare(a[:], b[:]) })
+	listed := c.index.byPack()
+	var done atomic.Int64
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for _, id := range chosen {
+		g.Go(func() error {
+			if err := c.readPack(ctx, id, listed[id]); err != nil {
+				return err
+			}
+			n := done.Add(c.sizes[id])
+			if c.opts.Progress != nil {
+				c.opts.Progress(n, total)
+			}
+			return nil
+		})
+	}
+	err := g.Wait()
+	c.report.PacksRead, c.report.BytesRead = len(chosen), done.Load()
+	return err
+}
+
+var packBuffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// readPack checks one pack: its name, its header, and every blob.
+func (c *checker) readPack(ctx context.Context, id ID, listed []packedBlob) error {
+	size := c.sizes[id]
+	if size > maxStored {
+		c.pack(DamagedPack, id, &DamageError{What: "pack", ID: id, Err: errTooLarge}, nil)
+		return nil
+	}
+	buf := packBuffers.Get().(*[]byte)
+	defer packBuffers.Put(buf)
+	if int64(cap(*buf)) < size {
+		*buf = make([]byte, size)
+	}
+	data := (*buf)[:size]
+	err := storage.ReadRange(ctx, c.r.store, handle(storage.Data, id), data, 0)
+	if errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrShort) {
+		c.pack(DamagedPack, id, &DamageError{What: "pack", ID: id, Err: err}, listed)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var problems []error
+	if Hash(data) != id {
+		problems = append(problems, errors.New("its content does not match its name"))
+	}
+	header, err := c.r.packHeader(ctx, id, size)
+	if err != nil && ctx.Err() != nil {
+		return err
+	}
+	if err != nil {
+		problems = append(problems, err)
+	}
+	blobs := listed
+	if err == nil {
+		if lost := notIn(listed, header); len(lost) > 0 {
+			problems = append(problems, fmt.Errorf("the index lists %d blobs that the header does not", len(lost)))
+		}
+		if len(listed) == 0 {
+			blobs = header
+		}
+	}
+	var lost []packedBlob
+	scratch := blobBuffers.Get().(*blobBuffer)
+	defer blobBuffers.Put(scratch)
+	for _, b := range blobs {
+		end := int64(b.offset) + int64(b.length)
+		if end > size || b.length < crypto.Overhead || b.size() > maxTreeBlob {
+			lost = append(lost, b)
+			continue
+		}
+		if _, err := c.r.decodeBlob(place{pack: id, blob: b}, data[b.offset:end], scratch); err != nil {
+			lost = append(lost, b)
+		}
+	}
+	if len(lost) > 0 {
+		problems = append(problems, fmt.Errorf("%d of %d blobs cannot be read", len(lost), len(blobs)))
+	}
+	if len(problems) > 0 {
+		c.pack(DamagedPack, id, &DamageError{What: "pack", ID: id, Err: errors.Join(problems...)}, lost)
+	}
+	return nil
+}
+
+// notIn returns the entries of a that b does not have.
+func notIn(a, b []packedBlob) (lost []packedBlob) {
+	have := make(map[packedBlob]bool, len(b))
+	for _, e := range b {
+		have[e] = true
+	}
+	for _, e := range a {
+		if !have[e] {
+			lost = append(lost, e)
+		}
+	}
+	return lost
+}

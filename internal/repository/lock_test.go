@@ -1,0 +1,166 @@
+package repository
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"lifeboat/internal/storage"
+)
+
+func TestLocksExcludeEachOther(t *testing.T) {
+	a, dir := newRepo(t)
+	b := openRepo(t, dir)
+	shared, err := a.Lock(t.Context(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Lock(t.Context(), true); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "testhost") {
+		t.Errorf("exclusive beside shared: %v", err)
+	}
+	other, err := b.Lock(t.Context(), false)
+	if err != nil {
+		t.Fatalf("shared beside shared: %v", err)
+	}
+	again, err := a.Lock(t.Context(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range []*HeldLock{shared, other, again} {
+		if err := l.Verify(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if err := errors.Join(l.Release(), l.Release()); err != nil {
+			t.Error(err)
+		}
+	}
+	exclusive, err := b.Lock(t.Context(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var locked *LockedError
+	if _, err := a.Begin(t.Context(), SessionOptions{}); !errors.As(err, &locked) || locked.Lock.PID != os.Getpid() {
+		t.Errorf("a session beside an exclusive lock: %v", err)
+	}
+	if err := exclusive.Release(); err != nil {
+		t.Error(err)
+	}
+	if locks, err := a.Locks(t.Context()); err != nil || len(locks) != 0 {
+		t.Errorf("left over: %v, %v", locks, err)
+	}
+}
+
+func TestStaleLocks(t *testing.T) {
+	child := exec.Command("true")
+	if err := child.Run(); err != nil {
+		t.Skip("needs true")
+	}
+	dead := child.Process.Pid
+	now := time.Now()
+	tests := []struct {
+		name  string
+		lock  Lock
+		stale bool
+	}{
+		{"dead here", Lock{Time: now, Hostname: "testhost", PID: dead, Exclusive: true}, true},
+		{"alive here", Lock{Time: now, Hostname: "testhost", PID: os.Getppid(), Exclusive: true}, false},
+		{"elsewhere", Lock{Time: now, Hostname: "other", PID: dead, Exclusive: true}, false},
+		{"old elsewhere", Lock{Time: now.Add(-31 * time.Minute), Hostname: "other", PID: 1, Exclusive: true}, true},
+		{"not quite old", Lock{Time: now.Add(-29 * time.Minute), Hostname: "other", PID: 1, Exclusive: true}, false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			r, _ := newRepo(t)
+			if got := test.lock.Stale("testhost"); got != test.stale {
+				t.Errorf("stale is %v", got)
+			}
+			if _, err := r.saveJSON(t.Context(), storage.Lock, test.lock); err != nil {
+				t.Fatal(err)
+			}
+			l, err := r.Lock(t.Context(), false)
+			if test.stale != (err == nil) {
+				t.Errorf("%v", err)
+			}
+			if err == nil {
+				l.Release()
+				return
+			}
+			if removed, err := r.Unlock(t.Context(), false); err != nil || len(removed) != 0 {
+				t.Errorf("unlock removed %v, %v", removed, err)
+			}
+			if removed, err := r.Unlock(t.Context(), true); err != nil || len(removed) != 1 {
+				t.Errorf("unlock of all removed %v, %v", removed, err)
+			}
+		})
+	}
+}
+
+// A lock whose file was removed by others is noticed before a snapshot is made.
+func TestLostLock(t *testing.T) {
+	r, dir := newRepo(t)
+	s := begin(t, r, nil)
+	if _, err := s.AddBytes(t.Context(), "/x", Stream{}, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openRepo(t, dir).Unlock(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Commit(t.Context(), SnapshotInfo{}); !errors.Is(err, ErrLocked) {
+		t.Errorf("%v", err)
+	}
+	if snaps, _ := r.Snapshots(t.Context()); len(snaps) != 0 {
+		t.Error("a snapshot was made")
+	}
+}
+
+func TestRenewal(t *testing.T) {
+	r, _ := newRepo(t)
+	l, err := r.Lock(t.Context(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, _ := r.Locks(t.Context())
+	if err := l.lock.renew(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	after, _ := r.Locks(t.Context())
+	if len(after) != 1 || !after[0].Time.After(before[0].Time) || after[0].ID == before[0].ID {
+		t.Errorf("%v became %v", before, after)
+	}
+	if err := errors.Join(l.Verify(t.Context()), l.Release()); err != nil {
+		t.Error(err)
+	}
+}
+
+// Restic's locks count here and ours count there; restic's probing signal does
+// not end us.
+func TestResticSeesLocks(t *testing.T) {
+	dir := t.TempDir() + "/repo"
+	store, err := storage.Open(t.Context(), dir, storage.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Create(t.Context(), store, testPassword, Options{Scrypt: cheap.Scrypt}) // under the real host name
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	l, err := r.Lock(t.Context(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := resticErr(t, dir, "check"); err == nil || !strings.Contains(out, "locked") {
+		t.Errorf("restic took an exclusive lock: %s", out)
+	}
+	restic(t, dir, "unlock") // looks whether we are alive
+	if err := l.Verify(t.Context()); err != nil {
+		t.Errorf("restic removed a live lock: %v", err)
+	}
+	if err := l.Release(); err != nil {
+		t.Error(err)
+	}
+	restic(t, dir, "check")
+}

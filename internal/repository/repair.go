@@ -1,0 +1,146 @@
+package repository
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"lifeboat/internal/storage"
+)
+
+// RepairIndex makes the index match the packs again, under an exclusive lock.
+// Packs that no index lists rightly are read; those that are gone are dropped;
+// of those that are damaged, the blobs that still read back are stored again.
+// The new index is written before the old one goes, so that it may be killed at
+// any time. The report lists what was wrong; without findings nothing changed.
+func (r *Repository) RepairIndex(ctx context.Context) (report *Report, err error) {
+	if r.config.Version != formatVersion {
+		return nil, hint(fmt.Errorf("repair the index: %w: %d", ErrVersion, r.config.Version), "use restic rebuild-index")
+	}
+	lock, err := r.Lock(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, lock.Release()) }()
+	old, err := r.listIDs(ctx, storage.Index)
+	if err != nil {
+		return nil, err
+	}
+	known := newIndex()
+	if err := r.readIndex(ctx, known); err != nil {
+		return nil, err
+	}
+	sizes, err := r.listPacks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	report = &Report{Packs: len(sizes)}
+	for _, err := range known.damage {
+		report.Findings = append(report.Findings, &Finding{Kind: DamagedIndex, File: damagedFile(storage.Index, err), Err: err})
+	}
+	packs, salvage, err := r.survey(ctx, known.byPack(), sizes, report)
+	if err != nil {
+		return nil, err
+	}
+	if len(report.Findings) == 0 {
+		return report, nil
+	}
+	fresh := newIndex()
+	for _, p := range packs {
+		blobs, err := p.entries()
+		if err != nil {
+			return nil, err
+		}
+		fresh.add(p.ID, blobs)
+		report.Blobs += len(blobs)
+	}
+	written, err := r.saveIndex(ctx, packs, old)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range written {
+		fresh.read(id, nil)
+	}
+	r.refresh.Lock()
+	r.index.replace(fresh)
+	r.refresh.Unlock()
+	if err := r.salvage(ctx, salvage); err != nil {
+		return nil, err
+	}
+	for _, id := range old {
+		if slices.Contains(written, id) {
+			continue
+		}
+		if err := r.removeFile(ctx, storage.Index, id); err != nil && !errors.Is(err, storage.ErrNotFound) {
+			return nil, fmt.Errorf("remove an index file that was replaced: %w", err)
+		}
+	}
+	return report, nil
+}
+
+// survey compares the packs with what the index knows of them. It returns the
+// packs for the new index, and what may be saved from damaged ones.
+func (r *Repository) survey(ctx context.Context, listed map[ID][]packedBlob, sizes map[ID]int64, report *Report) (packs []indexPack, salvage []place, err error) {
+	for id := range listed {
+		if _, there := sizes[id]; !there {
+			report.Findings = append(report.Findings, &Finding{Kind: MissingPack, File: handle(storage.Data, id).Path(), Err: storage.ErrNotFound})
+		}
+	}
+	for id, size := range sizes {
+		blobs := listed[id]
+		if len(blobs) > 0 && packSize(blobs) == size {
+			packs = append(packs, newIndexPack(id, blobs))
+			continue
+		}
+		header, err := r.packHeader(ctx, id, size)
+		if err != nil {
+			if !errors.Is(err, ErrDamaged) && !errors.Is(err, storage.ErrNotFound) && !errors.Is(err, storage.ErrShort) {
+				return nil, nil, err
+			}
+			report.Findings = append(report.Findings, &Finding{Kind: DamagedPack, File: handle(storage.Data, id).Path(), Err: err})
+			for _, b := range blobs {
+				if int64(b.offset)+int64(b.length) <= size {
+					salvage = append(salvage, place{pack: id, blob: b})
+				}
+			}
+			continue
+		}
+		kind, text := OrphanPack, "no index listed it"
+		if len(blobs) > 0 {
+			kind, text = DamagedIndex, "the index did not list its blobs rightly"
+		}
+		report.Findings = append(report.Findings, &Finding{Kind: kind, File: handle(storage.Data, id).Path(), Err: errors.New(text)})
+		packs = append(packs, newIndexPack(id, header))
+	}
+	slices.SortFunc(packs, func(a, b indexPack) int { return slices.Compare(a.ID[:], b.ID[:]) })
+	return packs, salvage, nil
+}
+
+// salvage stores the blobs again that can still be read from damaged packs.
+func (r *Repository) salvage(ctx context.Context, places []place) error {
+	if len(places) == 0 {
+		return nil
+	}
+	w, err := newWriter(ctx, r, CompressionFast, 1)
+	if err != nil {
+		return err
+	}
+	defer w.fail(ErrClosed)
+	for _, p := range places {
+		data, err := r.readBlob(ctx, p, nil)
+		if errors.Is(err, ErrDamaged) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := w.save(p.blob.kind, data); err != nil {
+			return err
+		}
+	}
+	if err := w.flush(); err != nil {
+		return err
+	}
+	return r.flushIndex(ctx)
+}

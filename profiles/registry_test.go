@@ -1,0 +1,36 @@
+package profiles_test
+
+import (
+	"lifeboat/internal/component/certificates"
+	"lifeboat/internal/component/configuration"
+	"lifeboat/internal/component/files"
+	"lifeboat/internal/component/mysql"
+	"lifeboat/internal/component/network"
+	"lifeboat/internal/product/smt"
+	"lifeboat/internal/profile"
+	"lifeboat/internal/recovery"
+)
+
+// registry holds everything that shipped profiles may name.
+func registry() *profile.Registry {
+	r := profile.NewRegistry()
+	r.Kinds["files"] = files.Kind().Definition
+	r.Kinds["configuration"] = configuration.Kind().Definition
+	r.Kinds["mysql"] = mysql.Kind(nil).Definition
+	r.Kinds["network"] = network.Kind().Definition
+	r.Kinds["certificates"] = certificates.Kind().Definition
+	for name, step := range recovery.Steps() {
+		r.Steps[name] = step.Definition
+	}
+	for name, predicate := range mysql.Predicates() {
+		r.Predicates[name] = predicate
+	}
+	r.Predicates["certificate"] = certificates.Predicate()
+	for name, source := range smt.Product().Sources {
+		r.Sources[name] = source
+	}
+	for name, comparison := range smt.Product().Comparisons {
+		r.Compares[name] = comparison.Summary
+	}
+	return r
+}
