@@ -2,6 +2,8 @@ package storage
 
 import (
 	"errors"
+	"fmt"
+	"math"
 	"net/url"
 	"strings"
 )
@@ -35,4 +37,23 @@ func Redact(address string) string {
 		u.User = url.User(u.User.Username())
 	}
 	return scheme + u.String()
+}
+
+// ValidRange refuses handles and ranges that no store takes.
+func ValidRange(h Handle, offset, length int64) error {
+	if err := h.Validate(); err != nil {
+		return err
+	}
+	if offset < 0 || length < 0 || offset > math.MaxInt64-length {
+		return fmt.Errorf("load %s: no file has %d bytes at %d", h, length, offset)
+	}
+	return nil
+}
+
+// ValidList refuses sorts of files that no store lists.
+func ValidList(t Type) error {
+	if t.Dir() == "" {
+		return fmt.Errorf("a %s file cannot be listed", t)
+	}
+	return nil
 }
