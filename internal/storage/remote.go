@@ -1,8 +1,10 @@
 package storage
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net/url"
 	"strings"
@@ -56,4 +58,18 @@ func ValidList(t Type) error {
 		return fmt.Errorf("a %s file cannot be listed", t)
 	}
 	return nil
+}
+
+// BeyondEnd is what Load of a store answers when its server says that a range
+// begins behind the end of the file: ErrShort, unless it begins just there and
+// goes to the end.
+func BeyondEnd(ctx context.Context, s Store, h Handle, offset, length int64) (io.ReadCloser, error) {
+	info, err := s.Stat(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	if length == 0 && offset == info.Size {
+		return io.NopCloser(strings.NewReader("")), nil
+	}
+	return nil, fmt.Errorf("load %s: %w: %d bytes, wanted %d at %d", h, ErrShort, info.Size, length, offset)
 }

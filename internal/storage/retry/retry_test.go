@@ -1,4 +1,4 @@
-package retry
+package retry_test
 
 import (
 	"bytes"
@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"lifeboat/internal/storage"
+	"lifeboat/internal/storage/retry"
 	"lifeboat/internal/storage/storagetest"
 )
 
@@ -106,14 +107,14 @@ func TestConformance(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return New(s, Policy{})
+		return retry.New(s, retry.Policy{})
 	}, func(t *testing.T) string { return filepath.Join(t.TempDir(), "store") })
 }
 
 func TestLostAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &flaky{Store: local(t), after: 1, err: errBroken}
-		s := New(f, Policy{})
+		s := retry.New(f, retry.Policy{})
 		data := []byte("content")
 		h := handle(data)
 		if err := s.Save(t.Context(), h, data); err != nil || f.calls < 2 {
@@ -145,7 +146,7 @@ func TestStorms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &flaky{Store: local(t), err: errBroken}
 		var pauses []time.Duration
-		s := New(f, Policy{Attempts: 5, Notify: func(_ error, pause time.Duration) { pauses = append(pauses, pause) }})
+		s := retry.New(f, retry.Policy{Attempts: 5, Notify: func(_ error, pause time.Duration) { pauses = append(pauses, pause) }})
 		data := []byte("content")
 		h := handle(data)
 		for _, op := range []func() error{
@@ -165,7 +166,7 @@ func TestStorms(t *testing.T) {
 				t.Errorf("a storm: %v", err)
 			}
 			for i := 1; i < 4; i++ {
-				if first := Default.First << i; pauses[i] < first/2 || pauses[i] > first {
+				if first := retry.Default.First << i; pauses[i] < first/2 || pauses[i] > first {
 					t.Errorf("pauses %v", pauses)
 				}
 			}
@@ -181,7 +182,7 @@ func TestReadGoesOn(t *testing.T) {
 		if err := f.Store.Save(t.Context(), h, data); err != nil {
 			t.Fatal(err)
 		}
-		s := New(f, Policy{Attempts: 3})
+		s := retry.New(f, retry.Policy{Attempts: 3})
 		got, err := storage.ReadAll(t.Context(), s, h, 100<<20)
 		if err != nil || !bytes.Equal(got, data) {
 			t.Errorf("%d bytes, %v", len(got), err)
@@ -201,7 +202,7 @@ func TestReadGoesOn(t *testing.T) {
 func TestListOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &flaky{Store: local(t), err: errBroken}
-		s := New(f, Policy{})
+		s := retry.New(f, retry.Policy{})
 		for i := range 10 {
 			data := []byte{byte(i)}
 			if err := s.Save(t.Context(), handle(data), data); err != nil {
@@ -228,7 +229,7 @@ func TestRetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &flaky{Store: local(t), before: 1, err: asking{errBroken}}
 		var got time.Duration
-		s := New(f, Policy{Notify: func(_ error, pause time.Duration) { got = pause }})
+		s := retry.New(f, retry.Policy{Notify: func(_ error, pause time.Duration) { got = pause }})
 		if _, err := s.Stat(t.Context(), handle(nil)); !errors.Is(err, storage.ErrNotFound) || got != 20*time.Second {
 			t.Errorf("%v after %v", err, got)
 		}
@@ -240,7 +241,7 @@ func TestCancelWhileWaiting(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		f := &flaky{Store: local(t), before: 1 << 20, err: errBroken}
-		_, err := New(f, Policy{}).Stat(ctx, handle(nil))
+		_, err := retry.New(f, retry.Policy{}).Stat(ctx, handle(nil))
 		if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, errBroken) {
 			t.Errorf("%v", err)
 		}
@@ -259,11 +260,11 @@ func TestTransient(t *testing.T) {
 		{storage.ErrShort, false},
 		{fs.ErrPermission, false},
 		{context.Canceled, false},
-		{Permanent(errBroken), false},
+		{retry.Permanent(errBroken), false},
 		{&net.DNSError{IsNotFound: true}, false},
 		{&net.DNSError{IsTimeout: true}, true},
 	} {
-		if got := Transient(tt.err); got != tt.want {
+		if got := retry.Transient(tt.err); got != tt.want {
 			t.Errorf("%v: %v", tt.err, got)
 		}
 	}
