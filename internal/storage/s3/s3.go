@@ -161,11 +161,6 @@ func (s *Store) put(ctx context.Context, h storage.Handle, data []byte, conditio
 		opts.SetMatchETagExcept("*")
 	}
 	_, err := s.core.Client.PutObject(ctx, s.place.Bucket, s.key(h), bytes.NewReader(data), int64(len(data)), opts)
-	if minio.ToErrorResponse(err).StatusCode == http.StatusPreconditionFailed {
-		// Servers that answer before they have read the object close the
-		// connection without a word; the next put must not run into that.
-		s.transport.Close()
-	}
 	return err
 }
 

@@ -65,7 +65,9 @@ func New(opts Options) (*Transport, error) {
 			TLSHandshakeTimeout: handshakeTimeout,
 			IdleConnTimeout:     idleTimeout,
 			MaxIdleConnsPerHost: 32,
-			DisableCompression:  true,
+			// Then the body is sent to those that do not know Expect.
+			ExpectContinueTimeout: time.Second,
+			DisableCompression:    true,
 			// One connection for all would share one congestion window.
 			TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{},
 		},
@@ -100,6 +102,9 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	meter := stall.Watch(t.limit, cancel)
 	out := req.Clone(ctx)
 	if req.Body != nil && req.Body != http.NoBody {
+		// A server that will not take the body says so before it is sent.
+		// Otherwise its answer may be lost with a connection it closes.
+		out.Header.Set("Expect", "100-continue")
 		out.Body = &upload{ReadCloser: req.Body, meter: meter}
 		if req.GetBody != nil {
 			out.GetBody = func() (io.ReadCloser, error) {
