@@ -78,7 +78,7 @@ func testTruncated(t *testing.T, r Remote, s storage.Store) {
 	for i := range 12 {
 		save(t, s, storage.Index, []byte{byte(i)})
 	}
-	for _, after := range []int64{0, 1, 100_000, 1 << 20} {
+	for _, after := range []int64{0, 100_000, 1 << 20} {
 		r.Proxy.Fail(Cut, 2, after)
 		if got := load(t, s, h); !bytes.Equal(got, data) {
 			t.Errorf("%d bytes came back as %d", len(data), len(got))
@@ -91,7 +91,7 @@ func testTruncated(t *testing.T, r Remote, s storage.Store) {
 		}
 		r.wantHits(t, 1)
 	}
-	for _, after := range []int64{0, 1, 80, 300, 700} {
+	for _, after := range []int64{1, 80, 700} {
 		r.Proxy.Fail(Cut, 2, after)
 		if got := list(t, s, storage.Index); len(got) != 12 {
 			t.Errorf("a list of 12 cut after %d bytes has %d files", after, len(got))
@@ -101,7 +101,7 @@ func testTruncated(t *testing.T, r Remote, s storage.Store) {
 }
 
 func testLost(t *testing.T, r Remote, s storage.Store) {
-	for i := range 5 {
+	for i := range 3 {
 		data := noise(1000 + i)
 		h := storage.Handle{Type: storage.Snapshot, Name: name(data)}
 		r.Proxy.Fail(Lost, 1+i%2, 0)
