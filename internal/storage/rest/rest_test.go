@@ -63,6 +63,7 @@ func fresh(addr string) func(*testing.T) string {
 }
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	addr := serve(t, handler(t))
 	storagetest.Run(t, func(t *testing.T, location string) storage.Store {
 		return open(t, location, options)
@@ -81,6 +82,7 @@ func TestConformance(t *testing.T) {
 // Servers of the protocol's first version list names without sizes, refuse
 // taken names with 403, and want to be told of a new repository.
 func TestFirstVersionConformance(t *testing.T) {
+	t.Parallel()
 	inner := handler(t)
 	addr := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Header.Del("Accept")

@@ -53,6 +53,7 @@ func fresh(addr string, opts s3.Options) func(t *testing.T) string {
 }
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	server := storagetest.NewS3Server(t)
 	opts := options(server)
 	t.Run("bare", func(t *testing.T) {

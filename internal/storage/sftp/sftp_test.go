@@ -31,6 +31,7 @@ func fresh(server storagetest.SSHServer, addr string) func(t *testing.T) string 
 }
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	server := storagetest.NewSSHServer(t)
 	proxy := storagetest.NewTCPProxy(t, server.Addr)
 	opts := sftp.Options{
