@@ -240,19 +240,28 @@ func (p *pool) dial(ctx context.Context) (*connection, error) {
 	defer cancel()
 	c, err := p.login(ctx)
 	if err != nil && ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+		err = context.Cause(ctx)
 	}
-	return c, err
+	if err != nil {
+		return nil, loginError{err}
+	}
+	return c, nil
 }
+
+// loginError keeps what is missing here from being taken for a file that is
+// missing there.
+type loginError struct{ error }
+
+func (e loginError) Unwrap() error { return e.error }
 
 func (p *pool) login(ctx context.Context) (*connection, error) {
 	keys, err := p.opts.hostKeys()
 	if err != nil {
-		return nil, err
+		return nil, retry.Permanent(err)
 	}
 	login, err := p.opts.login(ctx, p.place.User)
 	if err != nil {
-		return nil, err
+		return nil, retry.Permanent(err)
 	}
 	defer login.close()
 	addr := net.JoinHostPort(p.place.Host, p.place.Port)

@@ -257,9 +257,12 @@ func (s *source) end() {
 // classify wraps an error so that those of package storage can be tested for.
 func classify(verb string, h storage.Handle, err error) error {
 	var status *sftp.StatusError
+	var login loginError
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &login):
+		return fmt.Errorf("%s %s: %w", verb, h, err)
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%s %s: %w", verb, h, storage.ErrNotFound)
 	case errors.Is(err, fs.ErrExist):
