@@ -148,10 +148,10 @@ signingKeyID=
 func TestSMTReadsTheSystem(t *testing.T) {
 	r, p := load(t, "smt")
 	h := machine(t, map[string]string{
-		"/etc/smt.conf":              smtConf,
-		"/etc/smt.d/vhost-ssl.conf":  "<VirtualHost *:443>\n\tSSLCertificateFile /etc/ssl/own/cert.pem\n\tSSLCertificateKeyFile /etc/ssl/own/key.pem\n",
-		"/srv/www/perl-lib/SMT.pm":   "package SMT;\n$SCHEMA_VERSION = 3.09;\n$SMT_VERSION = '3.0.49';\n",
-		"/usr/sbin/smt-db-backup.sh": "rcsmt stop\nmysqldump -uroot -psecret smt > /b/smt.sql\nrcsmt start\n",
+		"/etc/smt.conf":                            smtConf,
+		"/etc/smt.d/vhost-ssl.conf":                "<VirtualHost *:443>\n\tSSLCertificateFile /etc/ssl/own/cert.pem\n\tSSLCertificateKeyFile /etc/ssl/own/key.pem\n",
+		"/usr/lib/perl5/vendor_perl/5.18.2/SMT.pm": "package SMT;\n$SCHEMA_VERSION = 3.09;\n",
+		"/usr/sbin/smt-db-backup.sh":               "rcsmt stop\nmysqldump -uroot -psecret smt > /b/smt.sql\nrcsmt start\n",
 	})
 	scope := resolve(t, r, p, h)
 	for name, want := range map[string]string{
@@ -163,7 +163,7 @@ func TestSMTReadsTheSystem(t *testing.T) {
 			t.Errorf("%s is %q, want %q", name, scope.Settings[name], want)
 		}
 	}
-	for name, want := range map[string]string{"version": "3.0.49", "line": "12", "schema": "3.09"} {
+	for name, want := range map[string]string{"line": "12", "schema": "3.09"} {
 		if scope.Facts[name] != want {
 			t.Errorf("fact %s is %q, want %q", name, scope.Facts[name], want)
 		}
@@ -173,7 +173,7 @@ func TestSMTReadsTheSystem(t *testing.T) {
 			t.Errorf("the public setting %s holds a secret", name)
 		}
 	}
-	notices, err := r.Notices(context.Background(), p, scope)
+	notices, err := r.Notices(context.Background(), p, scope, false)
 	if err != nil || len(notices) != 2 {
 		t.Fatalf("notices: %q, %v", notices, err)
 	}
@@ -214,8 +214,8 @@ func TestSMTFollowsTheArticle(t *testing.T) {
 	}
 	at := -1
 	for _, want := range []string{
-		"prepare restore credentials", "prepare confirm registered", "prepare confirm updated", "prepare reboot",
-		"prepare confirm installed", "prepare confirm wizard", "prepare confirm smt-updated",
+		"prepare restore credentials", "prepare confirm registered", "prepare run updated", "prepare reboot",
+		"prepare run installed", "prepare confirm wizard", "prepare run smt-updated",
 		"restore restore certificate-authority", "restore confirm exported", "restore restore package-tree",
 		"restore acl", "restore owner", "restore restore database", "restore merge configuration",
 		"start system", "synchronize run", "verify run mirror", "verify confirm client",
@@ -262,7 +262,7 @@ func TestRMTReadsTheSystem(t *testing.T) {
 			t.Errorf("%s is %q, want %q", name, scope.Settings[name], want)
 		}
 	}
-	notices, err := r.Notices(context.Background(), p, scope)
+	notices, err := r.Notices(context.Background(), p, scope, false)
 	if err != nil || len(notices) != 1 || !strings.Contains(notices[0], "db.example") {
 		t.Errorf("notices: %q, %v", notices, err)
 	}

@@ -120,7 +120,7 @@ func (b *Backup) look(ctx context.Context) error {
 				return fmt.Errorf("component %s: %w", spec.Name, err)
 			}
 			if !holds {
-				p.chosen, p.reason = false, "does not apply: not "+spec.When
+				p.chosen, p.reason = false, spec.When+" does not hold"
 			}
 		}
 		b.parts = append(b.parts, p)
@@ -158,14 +158,20 @@ func (b *Backup) make(spec profile.Component, exclude []string) (component.Compo
 }
 
 // others lists the paths of other components, which are not captured twice.
+// What another one only reaches through a symbolic link stays with the component
+// that has it in its own tree: the link may be gone once the system has stopped.
 func (b *Backup) others(own *part) []string {
+	mine := func(path string) bool {
+		return slices.ContainsFunc(own.inspection.Paths, func(p string) bool { return strings.HasPrefix(path, strings.TrimRight(p, "/")+"/") })
+	}
 	var paths []string
 	for _, p := range b.parts {
 		if p == own {
 			continue
 		}
 		for _, path := range p.inspection.Paths {
-			if !slices.Contains(own.inspection.Paths, path) {
+			followed := slices.Contains(p.inspection.Followed, path)
+			if !slices.Contains(own.inspection.Paths, path) && !(followed && mine(path)) {
 				paths = append(paths, path)
 			}
 		}
@@ -198,12 +204,16 @@ func (b *Backup) Parts() []Part {
 	return out
 }
 
+// Secrets are values that must not be told.
+func (b *Backup) Secrets() []string { return b.Profile.Secrets(b.scope.Settings) }
+
 // Identity is what makes this machine this machine.
 func (b *Backup) Identity() map[string]string { return b.identity }
 
-// Notices lists what is worth knowing about the system.
-func (b *Backup) Notices(ctx context.Context) ([]string, error) {
-	return b.Catalog.Profile.Notices(ctx, b.Profile, b.scope)
+// Notices lists what is worth knowing about the system; with warnings set only
+// what each backup warns of.
+func (b *Backup) Notices(ctx context.Context, warnings bool) ([]string, error) {
+	return b.Catalog.Profile.Notices(ctx, b.Profile, b.scope, warnings)
 }
 
 // Point is the sealed point once the run has ended well.
@@ -275,7 +285,7 @@ func (b *Backup) preflight() []runbook.Step {
 		{
 			ID: "preflight/notices", Title: "What is worth knowing about this system", EachTime: true,
 			Run: func(ctx context.Context, task runbook.Task) error {
-				notices, err := b.Notices(ctx)
+				notices, err := b.Notices(ctx, true)
 				if err != nil {
 					return err
 				}

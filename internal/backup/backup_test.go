@@ -124,3 +124,21 @@ func TestFailingStop(t *testing.T) {
 		t.Errorf("%d points", len(points))
 	}
 }
+
+// A component that reaches a file through a link does not take it away from the
+// one in whose tree it lies. SMT's cron table is such a file, and stopping SMT
+// removes the link.
+func TestFileBehindAnotherComponentsLink(t *testing.T) {
+	s := backuptest.New(t, "")
+	s.Write(t, "etc/table", "5 4 * * *")
+	if err := os.Symlink("etc/table", filepath.Join(s.Dir, "extra")); err != nil {
+		t.Fatal(err)
+	}
+	b, _, err := s.Backup(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := b.Point().Text(t.Context(), filepath.Join(s.Dir, "etc/table")); err != nil || string(text) != "5 4 * * *" {
+		t.Errorf("%q, %v", text, err)
+	}
+}

@@ -66,9 +66,10 @@ func (b *Backup) capture(ctx context.Context, task runbook.Task, p *part) error 
 	b.note(p, component.StatusFailed, "interrupted")
 	var done atomic.Int64
 	task.Progress(0, p.inspection.Bytes)
-	captured, err := p.component.Capture(ctx, b.draft.Sink(func(n int64) {
+	sink := b.draft.Sink(func(n int64) {
 		task.Progress(done.Add(n), max(p.inspection.Bytes, done.Load()))
-	}))
+	})
+	captured, err := p.component.Capture(ctx, sink)
 	if err != nil {
 		b.note(p, component.StatusFailed, err.Error())
 		return err
@@ -87,6 +88,7 @@ func (b *Backup) capture(ctx context.Context, task runbook.Task, p *part) error 
 	defer b.mu.Unlock()
 	r := &p.record
 	r.Bytes, r.Items, r.Paths, r.Streams = captured.Bytes, captured.Items, captured.Paths, captured.Streams
+	r.UIDs, r.GIDs = sink.IDs()
 	r.Warnings, r.Detail, r.Started, r.Finished = captured.Warnings, detail, started, time.Now()
 	for tool, version := range captured.Tools {
 		if b.tools == nil {
@@ -108,7 +110,7 @@ func (b *Backup) seal() []runbook.Step {
 			if err != nil {
 				return err
 			}
-			text, err := book.Handbook()
+			text, err := book.Handbook(ctx)
 			if err != nil {
 				return fmt.Errorf("write the runbook out: %w", err)
 			}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"lifeboat/internal/guard"
-	"lifeboat/internal/host"
 	"lifeboat/internal/profile"
 	"lifeboat/internal/runbook"
 )
@@ -63,6 +62,11 @@ func (b *Backup) stop(ctx context.Context, task runbook.Task) error {
 			return nil
 		}
 	}
+	for _, p := range b.parts {
+		if p.chosen && p.inspection.Unsettled != "" {
+			return fmt.Errorf("%s, and the system might not start again: nothing was stopped. Let it end, then back up again; or stop the system yourself, and the backup warns instead", p.inspection.Unsettled)
+		}
+	}
 	start, err := profile.Commands(q.Start, b.scope)
 	if err != nil {
 		return err
@@ -79,8 +83,9 @@ func (b *Backup) stop(ctx context.Context, task runbook.Task) error {
 	b.guard = g
 	b.mu.Unlock()
 	for _, args := range stop {
-		if err := b.run(ctx, task, args); err != nil {
-			return fmt.Errorf("stop the system: %w", err)
+		task.Logf("run %s", strings.Join(args, " "))
+		if err := g.Stop(ctx, args); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -102,7 +107,7 @@ func (b *Backup) resume() []runbook.Step {
 				return nil
 			}
 			if err := g.Release(ctx); err != nil {
-				return fmt.Errorf("start the system again: %w", err)
+				return fmt.Errorf("start the system again: %w; it is still stopped: correct that, then run lifeboat %s", err, guard.BootCommand)
 			}
 			b.mu.Lock()
 			b.guard = nil
@@ -110,15 +115,6 @@ func (b *Backup) resume() []runbook.Step {
 			return nil
 		},
 	}}
-}
-
-func (b *Backup) run(ctx context.Context, task runbook.Task, args []string) error {
-	command := host.Command{Args: args}
-	if lock := runbook.LockFile(ctx); lock != nil {
-		command.Files = []*os.File{lock}
-	}
-	task.Logf("run %s", strings.Join(args, " "))
-	return b.Host.Run(ctx, command)
 }
 
 // waitForJobs returns when none of the profile's lock files names a live process.

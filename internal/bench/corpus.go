@@ -1,7 +1,7 @@
 // Package bench measures backup programs side by side: it builds a corpus that
 // is the same on every machine, runs each program with cold caches, and prints
-// medians and ratios. It starts programs as a user would and knows nothing of how
-// they work inside; no product package may import it.
+// medians and ratios. It starts programs as a user would; of how they work inside
+// it knows only how an empty repository is made. No product package may import it.
 package bench
 
 import (

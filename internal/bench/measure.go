@@ -9,7 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -20,6 +22,9 @@ type Sample struct {
 	Wall   time.Duration
 	CPU    time.Duration // user and system, children that were waited for included
 	PeakMB float64       // largest resident set of one process, in 10⁶ bytes
+	// FloorMB is this process's own size when it started the program: no peak
+	// below it can be seen.
+	FloorMB float64
 }
 
 // Command is a program with its arguments, run as it stands, without a shell.
@@ -31,15 +36,19 @@ type Command struct {
 
 // Measure runs a command and returns what it took.
 //
-// The peak comes from wait4(2). Linux hands a new process the peak of the
-// one that started it, so that nothing below this process's own size can be
-// seen; Floor tells where that is.
+// The peak comes from wait4(2). Linux hands a new process the peak of the one
+// that started it, so this process makes itself small first (see clear_refs in
+// proc(5)).
 func Measure(ctx context.Context, c Command) (Sample, error) {
 	cmd := exec.CommandContext(ctx, c.Args[0], c.Args[1:]...)
 	cmd.Env = append(os.Environ(), c.Env...)
 	cmd.Dir = c.Dir
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
+	debug.FreeOSMemory()
+	// Where this is not allowed the floor is higher, and is told.
+	_ = os.WriteFile("/proc/self/clear_refs", []byte("5\n"), 0)
+	floor := ownPeak()
 	began := time.Now()
 	err := cmd.Run()
 	wall := time.Since(began)
@@ -54,16 +63,28 @@ func Measure(ctx context.Context, c Command) (Sample, error) {
 		Wall:   wall,
 		CPU:    cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(),
 		PeakMB: float64(usage.Maxrss) * 1024 / 1e6, // Linux counts in KiB
+
+		FloorMB: floor,
 	}, nil
 }
 
-// Floor is the resident set of this process at its peak, in 10⁶ bytes.
-func Floor() float64 {
-	var usage syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &usage) != nil {
+// ownPeak is the largest resident set of this process since it was last
+// cleared, in 10⁶ bytes; 0 where the system does not tell.
+func ownPeak() float64 {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
 		return 0
 	}
-	return float64(usage.Maxrss) * 1024 / 1e6
+	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	fields := strings.Fields(rest)
+	if len(fields) == 0 {
+		return 0
+	}
+	kib, err := strconv.ParseFloat(fields[0], 64)
+	if err != nil {
+		return 0
+	}
+	return kib * 1024 / 1e6
 }
 
 // Cool writes everything out and drops the page cache. Without root it only
@@ -91,6 +112,8 @@ func Median(samples []Sample) Sample {
 		Wall:   time.Duration(middle(func(s Sample) float64 { return float64(s.Wall) })),
 		CPU:    time.Duration(middle(func(s Sample) float64 { return float64(s.CPU) })),
 		PeakMB: middle(func(s Sample) float64 { return s.PeakMB }),
+
+		FloorMB: middle(func(s Sample) float64 { return s.FloorMB }),
 	}
 }
 

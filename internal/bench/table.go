@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 )
@@ -45,6 +46,13 @@ func Table(w io.Writer, results []Result) {
 			break
 		}
 	}
+	floor := 0.0
+	for _, r := range results {
+		for _, s := range slices.Concat(r.Backup, r.Again, r.Restore) {
+			floor = max(floor, s.FloorMB)
+		}
+	}
+	fmt.Fprintf(w, "\nPeaks below %.0f MB cannot be seen.\n", floor)
 }
 
 func mark(r Result) string {

@@ -86,7 +86,12 @@ func (a *app) open(ctx context.Context, c *config.Config, system string) (*vault
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("open repository %s: %w", url, err), store.Close())
 	}
-	return vault.New(repo), func() { _ = repo.Close() }, nil
+	// One lock for all that this call does: nothing is pruned meanwhile.
+	lock, err := repo.ReadLock(ctx)
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("repository %s: %w", url, err), repo.Close())
+	}
+	return vault.New(repo), func() { _ = errors.Join(lock.Release(), repo.Close()) }, nil
 }
 
 func (a *app) repositoryOf(ctx context.Context, c *config.Config, system string) (url string, password []byte, err error) {

@@ -54,7 +54,7 @@ recovery point. What did not change since the last point is not stored again.`,
 				return err
 			}
 			b.Trigger = vault.Trigger(trigger)
-			return a.runBackup(ctx, conf, b, dry)
+			return a.runBackup(ctx, conf, b, dry, "lifeboat backup "+s.Name)
 		},
 	}
 	c.Flags().BoolVarP(&dry, "dry-run", "n", false, "show what would be done")
@@ -76,14 +76,16 @@ func (a *app) newBackup(ctx context.Context, conf *config.Config, s config.Syste
 	})
 }
 
-func (a *app) runBackup(ctx context.Context, conf *config.Config, b *backup.Backup, dry bool) (err error) {
+// runBackup makes the point. again is the command that a person repeats when it fails.
+func (a *app) runBackup(ctx context.Context, conf *config.Config, b *backup.Backup, dry bool, again string) (err error) {
 	engine, done := a.engine(a.state(conf), false)
 	defer done()
 	if dry {
 		return a.dryRun(ctx, engine, b.Runbook())
 	}
+	engine.Conceal(b.Secrets()...)
 	started := time.Now()
-	run, err := engine.Start(ctx, b.Runbook(), runbook.Meta{ID: b.RunID(), Resume: "lifeboat backup " + b.System})
+	run, err := engine.Start(ctx, b.Runbook(), runbook.Meta{ID: b.RunID(), Resume: again})
 	closeErr := b.Close(context.WithoutCancel(ctx))
 	done()
 	a.ran = run

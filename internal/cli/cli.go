@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -45,8 +46,17 @@ func (a *app) fail(command *cobra.Command, err error) int {
 		_ = json.NewEncoder(a.err).Encode(map[string]any{"type": "error", "error": err.Error(), "exit": code})
 		return code
 	}
+	var waiting *runbook.WaitingError
+	if errors.As(err, &waiting) {
+		// What to do was printed when the step began to wait.
+		fmt.Fprintf(a.err, "%s the run waits: %s\nThen: %s\n", painterFor(a.err).yellow("lifeboat:"), firstOf(waiting.Title, waiting.Step), waiting.Resume)
+		return code
+	}
 	if !errors.Is(err, errSilent) {
 		fmt.Fprintf(a.err, "%s %v\n", painterFor(a.err).red("lifeboat:"), err)
+	}
+	if a.ran != nil && a.ran.State == runbook.StateFailed && a.ran.Hint != "" {
+		fmt.Fprintf(a.err, "Correct that, then: %s\n", a.ran.Hint)
 	}
 	if code == runbook.ExitUsage && command != nil {
 		fmt.Fprintf(a.err, "See '%s --help'.\n", command.CommandPath())
@@ -100,7 +110,10 @@ func (a *app) root() *cobra.Command {
 		Short: "Bring a management server back",
 		Long: `Lifeboat brings a management server back. It backs up everything that a vendor's
 disaster-recovery article names into encrypted recovery points, and on the day
-carries the recovery out step by step, resumable and verified.`,
+carries the recovery out step by step, resumable and verified.
+
+Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 done with warnings,
+4 refused (identity, safety), 5 waiting for a person or a restart, 130 interrupted.`,
 		Example: `  lifeboat init --repository /backup/lifeboat
   lifeboat review
   lifeboat backup smt
@@ -109,6 +122,10 @@ carries the recovery out step by step, resumable and verified.`,
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
 		Version:           Version,
+		Args:              knownVerb,
+
+		SuggestionsMinimumDistance: 2,
+		RunE:                       func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.configFile, "config", "/etc/lifeboat/lifeboat.yaml", "configuration `FILE`")
@@ -129,6 +146,18 @@ carries the recovery out step by step, resumable and verified.`,
 func (a *app) repositoryFlags(c *cobra.Command) {
 	c.Flags().StringVarP(&a.repository, "repository", "r", "", "`URL` of the repository (default from the configuration)")
 	c.Flags().StringVar(&a.passwordFile, "password-file", "", "`FILE` with the repository's password")
+}
+
+// knownVerb refuses a verb that there is none of, and names those alike.
+func knownVerb(c *cobra.Command, given []string) error {
+	if len(given) == 0 {
+		return nil
+	}
+	hint := ""
+	if alike := c.SuggestionsFor(given[0]); len(alike) > 0 {
+		hint = "; did you mean " + strings.Join(alike, " or ") + "?"
+	}
+	return usagef("unknown verb %q%s", given[0], hint)
 }
 
 // args wraps a cobra check so that its error is one of usage.

@@ -81,7 +81,7 @@ func (a *app) importSaved(ctx context.Context, name, dir string) error {
 	if err := confirm(ctx, "Make a recovery point of this?", a.yes); err != nil {
 		return err
 	}
-	if err := a.runBackup(ctx, conf, i.Backup, false); err != nil {
+	if err := a.runBackup(ctx, conf, i.Backup, false, "lifeboat import "+name+" "+dir); err != nil {
 		return fmt.Errorf("import %s: %w", dir, err)
 	}
 	return nil

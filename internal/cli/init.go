@@ -76,7 +76,7 @@ func (a *app) init(ctx context.Context, wanted []string) error {
 		return err
 	}
 	conf := config.Config{
-		StateDir:     a.stateDir,
+		StateDir:     firstOf(a.stateDir, config.DefaultStateDir),
 		Repositories: []config.Repository{{Name: "main", URL: url, Password: config.Password{File: keyFile}}},
 	}
 	for _, p := range found {

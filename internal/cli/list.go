@@ -54,9 +54,9 @@ func (a *app) listCommand() *cobra.Command {
 				return err
 			}
 			defer closeVault()
-			points, err := v.Points(ctx, vault.Filter{System: system})
-			if err != nil {
-				return err
+			points, unread := v.Points(ctx, vault.Filter{System: system})
+			if len(points) == 0 && unread != nil {
+				return unread
 			}
 			var rows [][]string
 			for _, p := range points {
@@ -77,14 +77,14 @@ func (a *app) listCommand() *cobra.Command {
 				rows = append(rows, []string{p.Short(), p.System(), when(p.Time()), string(p.Trigger()), view.Hostname, size(view.Bytes), remark})
 			}
 			if a.json {
-				return nil
+				return unread
 			}
 			if len(rows) == 0 {
 				a.printf("No recovery points yet. Next: lifeboat backup %s\n", system)
 				return nil
 			}
 			a.table([]string{"point", "system", "time", "trigger", "host", "size", ""}, rows, "size")
-			return nil
+			return unread
 		},
 	}
 	a.repositoryFlags(c)

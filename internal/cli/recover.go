@@ -103,6 +103,7 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 	}
 	engine, done := a.engine(a.state(conf), f.resume && len(f.force) > 0)
 	defer done()
+	engine.Conceal(r.Secrets(ctx)...)
 	switch {
 	case f.dry:
 		return a.dryRun(ctx, engine, book)
@@ -176,20 +177,24 @@ func (a *app) compareProfiles(p *profile.Profile, point *vault.Point, force []st
 	return runbook.Refuse("profile", "the installed profile %s differs from the recovery point's; commands are always taken from the installed one", p.Name)
 }
 
-// beginRecovery shows the plan and asks whether to begin.
+// beginRecovery shows the plan and asks whether to begin. What is refused before
+// anything is changed leaves no run behind that would have to be ended first.
 func (a *app) beginRecovery(ctx context.Context, engine *runbook.Engine, book runbook.Runbook, r *recovery.Recovery, point *vault.Point) error {
+	checks, refused, err := r.CheckIdentity(ctx, false)
+	if err != nil {
+		return err
+	}
+	if err := recovery.Refusal(checks, refused); err != nil {
+		if !a.json {
+			a.printChecks(checks)
+		}
+		return err
+	}
 	if a.json {
 		return confirm(ctx, "Begin the recovery?", a.yes)
 	}
 	a.printf("%s %s of %s, as it was at %s (%s)\n", painterFor(a.out).bold("Recovery point"), point.Short(), point.System(), when(point.Time()), ago(point.Time()))
-	checks, _, err := r.CheckIdentity(ctx, false)
-	if err != nil {
-		return err
-	}
 	a.printChecks(checks)
-	if a.yes {
-		return nil
-	}
 	if err := a.dryRun(ctx, engine, book); err != nil {
 		return err
 	}
@@ -253,6 +258,9 @@ func (a *app) printReport(r *recovery.Report) {
 	a.printf("  state   %s\n", r.State)
 	var rows [][]string
 	for _, s := range r.Steps {
+		if s.State == runbook.StepStateSkipped && !a.verbose {
+			continue
+		}
 		rows = append(rows, []string{"  " + s.Title, string(s.State), time.Duration(s.Seconds * float64(time.Second)).Round(10 * time.Millisecond).String()})
 	}
 	a.table([]string{"  step", "state", "took"}, rows, "took")
@@ -265,7 +273,7 @@ func (a *app) printReport(r *recovery.Report) {
 		a.printf("\n  RPO  %s of data were lost (since %s)\n", r.RPO.Round(time.Second), when(point(r)))
 	}
 	if r.RTO > 0 {
-		a.printf("  RTO  %s of work, %s from the beginning to the end\n", r.RTO.Round(time.Second), r.Elapsed.Round(time.Second))
+		a.printf("  RTO  %s from the beginning to now, %s of it this program ran\n", r.RTO.Round(time.Second), r.Active.Round(time.Second))
 	}
 	for _, j := range r.Jobs {
 		switch {

@@ -32,7 +32,7 @@ func (a *app) reviewCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			notices, err := b.Notices(c.Context())
+			notices, err := b.Notices(c.Context(), false)
 			if err != nil {
 				return err
 			}
@@ -127,7 +127,8 @@ func (a *app) reviewPart(p backup.Part, mbit float64) {
 	}
 	if p.Spec.Importance == profile.Optional && p.Spec.Regain != "" && p.Inspection.Present {
 		again := time.Duration(float64(p.Inspection.Bytes) * 8 / (mbit * 1e6) * float64(time.Second))
-		a.printf("      the trade: %s to store, or %s to fetch again at %g Mbit/s. %s\n", size(p.Inspection.Bytes), again.Round(time.Second), mbit, indentBy(wrap(p.Spec.Regain, 86), 6))
+		a.printf("      the trade: %s to store, or %s to fetch again at %g Mbit/s (--bandwidth).\n", size(p.Inspection.Bytes), again.Round(time.Second), mbit)
+		a.printf("      otherwise: %s\n", indentBy(wrap(p.Spec.Regain, 86), 6))
 		if !p.Chosen {
 			a.printf("      to include it, write under the system in %s:  components: {%s: true}\n", a.configFile, p.Spec.Name)
 		}

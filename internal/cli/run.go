@@ -18,6 +18,7 @@ func (a *app) engine(stateDir string, accept bool) (*runbook.Engine, func()) {
 		t := newTerminal(a.out, a.verbose)
 		opts.Observers = []runbook.Observer{t}
 		opts.Prompter = runPrompter()
+		t.asks = opts.Prompter != nil
 		done = t.Close
 	}
 	return runbook.New(opts), done

@@ -44,7 +44,13 @@ func (a *app) table(header []string, rows [][]string, right ...string) {
 }
 
 // wrap breaks text into lines of at most width columns.
-func wrap(s string, width int) string { return text.WrapSoft(strings.TrimSpace(s), width) }
+func wrap(s string, width int) string {
+	lines := strings.Split(text.WrapSoft(strings.Join(strings.Fields(s), " "), width), "\n")
+	for i, line := range lines {
+		lines[i] = strings.TrimRight(line, " ")
+	}
+	return strings.Join(lines, "\n")
+}
 
 func when(t time.Time) string {
 	if t.IsZero() {

@@ -22,13 +22,13 @@ import (
 type terminal struct {
 	out     io.Writer
 	verbose bool
+	asks    bool // a prompter puts what is waited for as a question
 	paint   painter
 
-	mu       sync.Mutex
-	bars     *mpb.Progress
-	running  map[string]*mpb.Bar
-	started  map[string]time.Time
-	warnings []string
+	mu      sync.Mutex
+	bars    *mpb.Progress
+	running map[string]*mpb.Bar
+	started map[string]time.Time
 }
 
 func newTerminal(out io.Writer, verbose bool) *terminal {
@@ -78,6 +78,9 @@ func (t *terminal) Observe(e runbook.Event) {
 		t.check(e)
 	case runbook.StepWaiting:
 		t.drop(e.Step)
+		if t.asks {
+			return // the question says it
+		}
 		t.line("  %s %s", t.paint.yellow("waiting"), indent(firstOf(e.Text, e.Title)))
 	case runbook.StepSkipped:
 		t.drop(e.Step)

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"fmt"
+
 	"github.com/spf13/cobra"
 
 	"lifeboat/internal/repository"
@@ -23,6 +25,10 @@ func (a *app) verifyCommand() *cobra.Command {
 		Args: args(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
 			ctx := c.Context()
+			check := repository.CheckOptions{ReadData: readData, Subset: subset}
+			if err := check.Validate(); err != nil {
+				return usageError{fmt.Errorf("--read-data-subset: %w", err)}
+			}
 			conf, err := a.loadOrEmpty()
 			if err != nil {
 				return err
@@ -38,7 +44,7 @@ func (a *app) verifyCommand() *cobra.Command {
 			defer closeVault()
 			report, err := v.Verify(ctx, vault.VerifyOptions{
 				Filter: vault.Filter{System: system}, Point: point,
-				Check: repository.CheckOptions{ReadData: readData, Subset: subset},
+				Check: check,
 			})
 			if err != nil {
 				return err

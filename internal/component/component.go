@@ -59,6 +59,12 @@ type Querier interface {
 	Login(ctx context.Context) error
 }
 
+// Lasting is implemented by kinds whose Rollback may leave something.
+type Lasting interface {
+	// Lasts tells a person what stays after Rollback; "" when nothing does.
+	Lasts() string
+}
+
 // Planner is implemented by kinds that can tell what Restore would change.
 type Planner interface {
 	Plan(ctx context.Context, source Source, record Record) ([]string, error)
@@ -110,8 +116,12 @@ type Inspection struct {
 	Bytes    int64 // size of the content, in bytes, hard links counted once
 	Items    int64 // files, tables …
 	Paths    []string
+	Followed []string // those of Paths that only a declared symbolic link leads to
 	Warnings []string
-	Detail   map[string]string // short facts for people: schema version, certificate expiry
+	// Unsettled says why the system must not be stopped now, say an upgrade that
+	// is under way: it might not start again.
+	Unsettled string
+	Detail    map[string]string // short facts for people: schema version, certificate expiry
 }
 
 // Captured is what Capture returns for the manifest.
@@ -140,6 +150,8 @@ type Record struct {
 	Items      int64              `json:"items"`
 	Paths      []string           `json:"paths,omitempty"`
 	Streams    []string           `json:"streams,omitempty"`
+	UIDs       []uint32           `json:"uids,omitempty"` // owners and ACL entries of its files
+	GIDs       []uint32           `json:"gids,omitempty"`
 	Warnings   []string           `json:"warnings,omitempty"`
 	Started    time.Time          `json:"started"`
 	Finished   time.Time          `json:"finished"`

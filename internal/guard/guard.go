@@ -56,9 +56,11 @@ type Guard struct {
 
 // request and reply are the messages between a process and its guard, as JSON
 // on a socket pair. The end of the stream is a request to start the services.
+// All but cancel, which ends a stop that is under way, are answered.
 type request struct {
-	Do     string  `json:"do"` // protect, recover, start
-	Record *Record `json:"record,omitempty"`
+	Do     string   `json:"do"` // protect, recover, stop, cancel, start
+	Record *Record  `json:"record,omitempty"`
+	Args   []string `json:"args,omitempty"` // of stop
 }
 
 type reply struct {
@@ -106,6 +108,37 @@ func Protect(ctx context.Context, o Options) (*Guard, error) {
 	}
 	g.conn = conn
 	return g, nil
+}
+
+// Stop has the guard run a command that stops services, with the time limit of
+// start commands. The guard runs it because it must not start anything while such
+// a command is still at work: it would be stopped again. When ctx ends, or this
+// process, the command and its children get SIGTERM. An error quotes the
+// command's last words.
+func (g *Guard) Stop(ctx context.Context, args []string) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if g.conn == nil {
+		return fmt.Errorf("stop the services of %s: there is no guard any more", g.system)
+	}
+	conn := g.conn
+	cancel := context.AfterFunc(ctx, func() { _ = json.NewEncoder(conn).Encode(request{Do: "cancel"}) })
+	defer cancel()
+	// Not ended by ctx: the answer to this request must not be taken for a later one's.
+	answer, err := exchange(context.WithoutCancel(ctx), conn, request{Do: "stop", Args: args})
+	if err == nil {
+		err = answer.err()
+	}
+	if err != nil && ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return fmt.Errorf("stop the services of %s: %w", g.system, err)
+	}
+	return nil
 }
 
 // Release has the guard start the services again and waits for the result.

@@ -36,7 +36,7 @@ func victim(dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := note(dir, "stop"); err != nil {
+	if err := g.Stop(context.Background(), []string{"sh", "-c", stopped(dir)}); err != nil {
 		return err
 	}
 	fmt.Println("stopped")
@@ -63,13 +63,10 @@ func options(dir string, lines ...string) Options {
 // started is a shell line that notes a start.
 func started(dir string) string { return "echo start >>" + dir + "/notes" }
 
-func note(dir, what string) error {
-	f, err := os.OpenFile(filepath.Join(dir, "notes"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(f, what)
-	return errors.Join(err, f.Close())
+// stopped is a shell line that notes a stop. It takes its time when there is a
+// file slow, and says so.
+func stopped(dir string) string {
+	return "cd " + dir + "; if [ -e slow ]; then echo stopping >>notes; sleep 60; fi; echo stop >>notes"
 }
 
 func notes(dir string) string {

@@ -90,16 +90,58 @@ func (p *process) serve() int {
 		return code(err)
 	}
 	p.answer(nil)
+	requests := make(chan request)
+	go func() {
+		defer close(requests) // the caller is gone
+		for {
+			var next request
+			if in.Decode(&next) != nil {
+				return
+			}
+			requests <- next
+		}
+	}()
+	return p.guard(requests)
+}
+
+// guard does what the caller asks for, and starts the services when the caller
+// is gone.
+func (p *process) guard(requests <-chan request) int {
 	for {
-		var next request
-		gone := in.Decode(&next)
+		next, there := <-requests
+		switch {
+		case there && next.Do == "stop":
+			p.answer(p.stop(next.Args, requests))
+			continue
+		case there && next.Do == "cancel": // it came too late
+			continue
+		}
 		err := p.start()
-		if gone == nil {
+		if there {
 			p.answer(err)
 		}
-		if err == nil || gone != nil {
+		if err == nil || !there {
 			return code(err)
 		}
+	}
+}
+
+// stop runs a command that stops services, until it ends, or the caller cancels
+// it or dies.
+func (p *process) stop(args []string, requests <-chan request) error {
+	if len(args) == 0 {
+		return errors.New("an empty stop command")
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- p.run(ctx, "stop", args, p.record.Timeout) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-requests:
+		cancel()
+		return <-ended
 	}
 }
 
@@ -161,7 +203,7 @@ func (p *process) start() error {
 			if r.Started[i] {
 				continue
 			}
-			err := p.run(args, r.Timeout)
+			err := p.run(context.Background(), "start", args, r.Timeout)
 			if err != nil {
 				failed = append(failed, err)
 				continue
@@ -198,10 +240,10 @@ func (p *process) save() {
 
 // run runs one command. Its output goes to the log file directly: a daemon that
 // keeps it open does not keep us waiting.
-func (p *process) run(args []string, timeout time.Duration) error {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+func (p *process) run(ctx context.Context, verb string, args []string, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	p.logf("start: %s", strings.Join(args, " "))
+	p.logf("%s: %s", verb, strings.Join(args, " "))
 	from, _ := p.log.Stat()
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", p.log, p.log
@@ -210,10 +252,10 @@ func (p *process) run(args []string, timeout time.Duration) error {
 	cmd.WaitDelay = 10 * time.Second
 	err := cmd.Run()
 	if err == nil {
-		p.logf("started: %s", args[0])
+		p.logf("done: %s", args[0])
 		return nil
 	}
-	if ctx.Err() != nil {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		err = fmt.Errorf("not done after %s: %w", timeout, err)
 	}
 	if from != nil {

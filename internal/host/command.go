@@ -102,6 +102,14 @@ func commandPath() string {
 	return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 }
 
+// Commands of the system make files for the system: they get the usual umask and
+// not this program's, which is for secrets. The constant line takes the command
+// as arguments and replaces itself by it; nothing is interpreted.
+const (
+	shell      = "/bin/sh"
+	plainUmask = `umask 022; exec "$@"`
+)
+
 func (h *Host) prepare(ctx context.Context, c Command) (*exec.Cmd, *tailWriter, error) {
 	if len(c.Args) == 0 {
 		return nil, nil, errors.New("empty command")
@@ -110,7 +118,7 @@ func (h *Host) prepare(ctx context.Context, c Command) (*exec.Cmd, *tailWriter, 
 	if err != nil {
 		return nil, nil, err
 	}
-	cmd := exec.CommandContext(ctx, program, c.Args[1:]...)
+	cmd := exec.CommandContext(ctx, shell, append([]string{"-c", plainUmask, program, program}, c.Args[1:]...)...)
 	cmd.Dir = "/"
 	if c.Dir != "" {
 		cmd.Dir = c.Dir

@@ -260,14 +260,20 @@ func install(ctx context.Context, h *host.Host, server, dir string, run *runAs) 
 	}
 	args := []string{server, "--no-defaults", "--initialize-insecure", "--datadir=" + fresh}
 	if tool, err := h.Look("mariadb-install-db", "mysql_install_db"); err == nil {
-		args = []string{tool, "--no-defaults", "--datadir=" + fresh, "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"}
+		args = []string{
+			tool, "--no-defaults", "--datadir=" + fresh, "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve",
+			"--force",
+		} // or it gives up on a machine whose own name does not resolve
 	}
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir = dir
-	cmd.Env = environment()
+	// A server clears its temporary directory of tables when it starts, also of
+	// those of another server that shares it.
+	cmd.Env = append(environment(), "TMPDIR="+filepath.Join(dir, "tmp"))
 	cmd.SysProcAttr = run.attributes()
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("make database directory: %s: %w: %s", filepath.Base(args[0]), err, strings.TrimSpace(string(out)))
+		said := strings.TrimSpace(string(out))
+		return fmt.Errorf("make database directory: %s: %w: %s", filepath.Base(args[0]), err, said[:min(len(said), 1000)])
 	}
 	if err := os.Rename(fresh, filepath.Join(dir, "data")); err != nil {
 		return fmt.Errorf("make database directory: %w", err)

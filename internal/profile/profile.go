@@ -57,6 +57,18 @@ func (p *Profile) Public(settings map[string]string) map[string]string {
 	return out
 }
 
+// Secrets returns the values of the secret settings, so that they can be kept
+// out of journals and messages.
+func (p *Profile) Secrets(settings map[string]string) []string {
+	var out []string
+	for name, value := range settings {
+		if p.Settings[name].Secret && value != "" {
+			out = append(out, value)
+		}
+	}
+	return out
+}
+
 // Importance says whether a system can be recovered without a component.
 type Importance string
 
@@ -138,6 +150,9 @@ type Notice struct {
 	When *Condition `yaml:"when" jsonschema:"required"`
 	Say  string     `yaml:"say" jsonschema:"required"`
 	Hint string     `yaml:"hint,omitempty"`
+	// Warn makes it a warning of each backup, and part of the recovery point.
+	// Otherwise only a review tells it.
+	Warn bool `yaml:"warn,omitempty"`
 }
 
 // Identity names what must agree between a recovery point and the machine it

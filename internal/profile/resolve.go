@@ -188,10 +188,14 @@ func (r *Registry) Detect(ctx context.Context, p *Profile, scope Scope) (found b
 }
 
 // Notices returns what is worth telling about the system as it is, each with its
-// hint. The scope must hold the profile's settings and facts.
-func (r *Registry) Notices(ctx context.Context, p *Profile, scope Scope) ([]string, error) {
+// hint; with warnings set only those that are warnings. The scope must hold the
+// profile's settings and facts.
+func (r *Registry) Notices(ctx context.Context, p *Profile, scope Scope, warnings bool) ([]string, error) {
 	var out []string
 	for _, n := range p.Notices {
+		if warnings && !n.Warn {
+			continue
+		}
 		holds, _, err := r.Holds(ctx, *n.When, scope)
 		if err != nil {
 			return nil, fmt.Errorf("%s:%d: notice: %w", p.Source, n.When.Line, err)

@@ -142,12 +142,12 @@ func TestResolve(t *testing.T) {
 	if err != nil || !found || why != "/etc/app.conf is there" {
 		t.Errorf("detect: %v %q %v", found, why, err)
 	}
-	notices, err := r.Notices(ctx, p, Scope{Host: h, Settings: got})
+	notices, err := r.Notices(ctx, p, Scope{Host: h, Settings: got}, false)
 	if err != nil || len(notices) != 0 {
 		t.Errorf("notices: %v, %v", notices, err)
 	}
 	old := machine(t, map[string]string{"/etc/app.conf": "old\n"})
-	notices, err = r.Notices(ctx, p, Scope{Host: old, Settings: got})
+	notices, err = r.Notices(ctx, p, Scope{Host: old, Settings: got}, false)
 	if err != nil || len(notices) != 1 || notices[0] != "The configuration under /other is old. Renew it." {
 		t.Errorf("notices: %v, %v", notices, err)
 	}

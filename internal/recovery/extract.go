@@ -25,7 +25,7 @@ func (r *Recovery) Extract(ctx context.Context, name, dir string) error {
 		return err
 	}
 	defer os.RemoveAll(state)
-	c, err := component.Make(r.Catalog.Kinds, component.Env{Host: r.Host, Settings: r.settings, Run: "extract", State: state}, spec)
+	c, err := component.Make(r.Catalog.Kinds, component.Env{Host: r.Host, Settings: r.Scope(ctx).Settings, Run: "extract", State: state}, spec)
 	if err != nil {
 		return err
 	}
@@ -45,14 +45,16 @@ func (r *Recovery) LookAhead(ctx context.Context) error {
 	}
 	defer os.RemoveAll(state)
 	r.planned = map[string][]string{}
+	settings := r.Scope(ctx).Settings
 	for _, spec := range r.Profile.Components {
 		record, err := r.record(spec.Name)
 		if err != nil || !r.wanted(spec.Name) {
 			continue
 		}
-		c, err := component.Make(r.Catalog.Kinds, component.Env{Host: r.Host, Settings: r.settings, Run: "plan", State: filepath.Join(state, spec.Name)}, spec)
+		c, err := component.Make(r.Catalog.Kinds, component.Env{Host: r.Host, Settings: settings, Run: "plan", State: filepath.Join(state, spec.Name)}, spec)
 		if err != nil {
-			return err
+			r.planned[spec.Name] = []string{"cannot be told yet: " + err.Error()}
+			continue
 		}
 		p, ok := c.(component.Planner)
 		if !ok {

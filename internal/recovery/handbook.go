@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -11,7 +12,10 @@ import (
 
 // Handbook writes the recovery out for a person who has stock restic, the
 // database's own client and this page, and no Lifeboat.
-func (r *Recovery) Handbook() ([]byte, error) {
+//
+// Steps whose condition does not hold on the machine that is backed up are left
+// out: they would not apply to a machine like it either.
+func (r *Recovery) Handbook(ctx context.Context) ([]byte, error) {
 	book, err := r.Runbook()
 	if err != nil {
 		return nil, err
@@ -27,7 +31,11 @@ func (r *Recovery) Handbook() ([]byte, error) {
     export RESTIC_PASSWORD_FILE=…   # a file that holds its password
     restic -r "$REPOSITORY" snapshots --tag %s
     export POINT=…           # the id of the line with the time above
-    set -o pipefail          # a pipe counts only if each part of it worked
+
+Then fetch what is no file of the system, say dumps of databases. It holds
+secrets and is readable by root only; remove it at the end:
+
+`+"```sh\nrestic -r \"$REPOSITORY\" restore \"$POINT\" --target / --include /.lifeboat\n```"+`
 
 `, quote("system:"+m.System))
 	r.contents(&b)
@@ -37,6 +45,11 @@ func (r *Recovery) Handbook() ([]byte, error) {
 		for _, s := range stage.Steps {
 			if s.Hand == "" {
 				continue
+			}
+			if s.When != nil {
+				if applies, _, err := s.When(ctx); err == nil && !applies {
+					continue
+				}
 			}
 			n++
 			fmt.Fprintf(&steps, "### %d.%d %s\n\n", i+1, n, s.Title)

@@ -169,7 +169,7 @@ func (r *Recovery) finish() []runbook.Step {
 				if _, err := r.record(spec.Name); err != nil {
 					continue
 				}
-				c, err := r.component(task, spec.Name)
+				c, err := r.component(ctx, task, spec.Name)
 				if err != nil {
 					return err
 				}

@@ -43,12 +43,18 @@ func (r *Recovery) identityStep(id string, strict bool) runbook.Step {
 					task.Check(c)
 				}
 			}
-			if len(refused) > 0 {
-				return runbook.Refuse(strings.Join(failedNames(checks), ","), "%s", strings.Join(refused, "; "))
-			}
-			return nil
+			return Refusal(checks, refused)
 		},
 	}
+}
+
+// Refusal is the error of an identity that does not agree, naming the checks
+// that can be forced; nil when nothing was refused.
+func Refusal(checks []runbook.Check, refused []string) error {
+	if len(refused) == 0 {
+		return nil
+	}
+	return runbook.Refuse(strings.Join(failedNames(checks), ","), "%s", strings.Join(refused, "; "))
 }
 
 // CheckIdentity compares every identity fact of the point with this machine and

@@ -111,7 +111,7 @@ func (r *Recovery) commandCheck(ctx context.Context, o *CheckOptions) ([]runbook
 }
 
 func (r *Recovery) sqlCheck(ctx context.Context, task runbook.Task, o *CheckOptions) ([]runbook.Check, error) {
-	db, err := r.database(task, o.SQL.Component)
+	db, err := r.database(ctx, task, o.SQL.Component)
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +200,7 @@ func sqlStep() StepType {
 				Title: "Run in " + opts.Component + ": " + opts.Statement,
 				Hand:  "```sql\n" + opts.Statement + ";\n```\n",
 				Run: func(ctx context.Context, task runbook.Task) error {
-					db, err := r.database(task, opts.Component)
+					db, err := r.database(ctx, task, opts.Component)
 					if err != nil {
 						return err
 					}

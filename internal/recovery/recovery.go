@@ -11,7 +11,6 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
-	"sync"
 
 	"lifeboat/internal/component"
 	"lifeboat/internal/host"
@@ -51,16 +50,13 @@ type Recovery struct {
 	Options
 	settings map[string]string
 	owners   *vault.Owners
-
-	mu         sync.Mutex
-	components map[string]component.Component
-	planned    map[string][]string // component → what a restore would change, from LookAhead
+	planned  map[string][]string // component → what a restore would change, from LookAhead
 }
 
 // New prepares a recovery. Settings recorded at backup are used, not those of a
 // freshly installed system.
 func New(opts Options) (*Recovery, error) {
-	r := &Recovery{Options: opts, settings: maps.Clone(opts.Settings), components: map[string]component.Component{}}
+	r := &Recovery{Options: opts, settings: maps.Clone(opts.Settings)}
 	if r.settings == nil {
 		r.settings = map[string]string{}
 	}
@@ -152,6 +148,11 @@ func (r *Recovery) Scope(ctx context.Context) profile.Scope {
 	return scope
 }
 
+// Secrets are values that must not be told, as the machine holds them now.
+func (r *Recovery) Secrets(ctx context.Context) []string {
+	return r.Profile.Secrets(r.Scope(ctx).Settings)
+}
+
 // pointView is what expr conditions see as "point".
 func pointView(m *vault.Manifest) map[string]any {
 	captured := map[string]any{}
@@ -177,29 +178,20 @@ func (r *Recovery) spec(name string) (profile.Component, error) {
 	return r.Profile.Components[i], nil
 }
 
-// component makes a component of this run, once.
-func (r *Recovery) component(task runbook.Task, name string) (component.Component, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if c, ok := r.components[name]; ok {
-		return c, nil
-	}
+// component makes a component of this run. What it has to remember is in its
+// state directory; it is made anew each time, because settings that only the
+// machine holds, a password say, change when its configuration is restored.
+func (r *Recovery) component(ctx context.Context, task runbook.Task, name string) (component.Component, error) {
 	spec, err := r.spec(name)
 	if err != nil {
 		return nil, err
 	}
-	env := component.Env{
+	return component.Make(r.Catalog.Kinds, component.Env{
 		Host:     r.Host,
-		Settings: r.Scope(context.Background()).Settings,
+		Settings: r.Scope(ctx).Settings,
 		Run:      task.RunID(),
 		State:    filepath.Join(task.Dir(), "components", name),
-	}
-	c, err := component.Make(r.Catalog.Kinds, env, spec)
-	if err != nil {
-		return nil, err
-	}
-	r.components[name] = c
-	return c, nil
+	}, spec)
 }
 
 // record returns the point's entry of a component.

@@ -24,10 +24,10 @@ type Report struct {
 	Jobs     []Job                 `json:"jobs,omitempty"`
 	// RPO is the age of the restored data when the recovery began.
 	RPO time.Duration `json:"rpo_ns"`
-	// RTO is the time that the recovery worked, without waiting for persons and
-	// restarts; Elapsed is from the beginning to the end.
+	// RTO is from the beginning to the end, waiting for persons and restarts
+	// included; Active is the part of it in which this program ran.
 	RTO         time.Duration `json:"rto_ns"`
-	Elapsed     time.Duration `json:"elapsed_ns"`
+	Active      time.Duration `json:"active_ns"`
 	RTOWithJobs time.Duration `json:"rto_with_jobs_ns,omitempty"` // 0 while a job is pending
 	dir         string
 	run         *runbook.Run
@@ -37,7 +37,7 @@ type Report struct {
 func NewReport(run *runbook.Run, point *vault.Point) (*Report, error) {
 	r := &Report{
 		Type: "report", Run: run.ID, System: run.System, Point: run.Point, State: string(run.State),
-		Checks: run.Checks(), RTO: time.Duration(run.Seconds * float64(time.Second)), dir: run.Dir, run: run,
+		Checks: run.Checks(), Active: time.Duration(run.Seconds * float64(time.Second)), dir: run.Dir, run: run,
 	}
 	if point != nil {
 		r.Moment = point.Time()
@@ -55,7 +55,7 @@ func NewReport(run *runbook.Run, point *vault.Point) (*Report, error) {
 	if end.IsZero() {
 		end = time.Now()
 	}
-	r.Elapsed = end.Sub(run.Started)
+	r.RTO = end.Sub(run.Started)
 	return r, r.jobs()
 }
 
@@ -85,9 +85,7 @@ func (r *Report) jobs() error {
 		case j.Failure != "":
 			r.State += fmt.Sprintf(", %s failed", j.Title)
 		default:
-			if after := j.Finished.Sub(r.run.Finished); after > 0 {
-				r.RTOWithJobs = max(r.RTOWithJobs, r.RTO+after)
-			}
+			r.RTOWithJobs = max(r.RTOWithJobs, j.Finished.Sub(r.run.Started))
 		}
 	}
 	return nil

@@ -101,7 +101,28 @@ func (r *Recovery) step(stage string, s profile.Step, used map[string]int) (runb
 			return r.Catalog.Profile.Holds(ctx, done, r.Scope(ctx))
 		}
 	}
+	if run, ok := options.(*RunOptions); ok && run.Attempts > 1 && step.Done != nil {
+		step.Run = attempts(step, run.Attempts)
+	}
 	return step, nil
+}
+
+// attempts runs a step again until it is seen done: some commands, say a package
+// manager that has updated itself, want to be called several times.
+func attempts(step runbook.Step, most int) func(context.Context, runbook.Task) error {
+	return func(ctx context.Context, task runbook.Task) error {
+		for i := range most {
+			if err := step.Run(ctx, task); err != nil {
+				return err
+			}
+			done, seen, err := step.Done(ctx)
+			if err != nil || done {
+				return err
+			}
+			task.Logf("not done after attempt %d: %s", i+1, seen)
+		}
+		return nil // the engine asks Done once more and says what is missing
+	}
 }
 
 // condition joins the step type's own applicability with the profile's when.
@@ -116,7 +137,7 @@ func (r *Recovery) condition(step *runbook.Step, s profile.Step) {
 			return false, "", err
 		}
 		if !holds {
-			return false, "not " + s.When, nil
+			return false, s.When + " does not hold", nil
 		}
 		if inner == nil {
 			return true, "", nil

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"lifeboat/internal/component"
+	"lifeboat/internal/host"
 	"lifeboat/internal/profile"
 	"lifeboat/internal/runbook"
 )
@@ -114,7 +115,7 @@ func checkStep() StepType {
 		Target: func(o any) string { return o.(*CheckOptions).title() },
 		Compile: func(r *Recovery, o any) (runbook.Step, error) {
 			opts := o.(*CheckOptions)
-			step := runbook.Step{Title: "Check: " + opts.title(), Repeat: runbook.RepeatSafe, Hand: opts.byHand()}
+			step := runbook.Step{Title: "Check: " + opts.title(), Repeat: runbook.RepeatSafe, Hand: opts.byHand(r.Host)}
 			if names := opts.components(); len(names) > 0 {
 				step.When = func(context.Context) (bool, string, error) {
 					_, err := r.record(names[0])
@@ -161,18 +162,14 @@ func (o *CheckOptions) title() string {
 	return "condition"
 }
 
-func (o *CheckOptions) byHand() string {
+func (o *CheckOptions) byHand(h *host.Host) string {
 	switch {
 	case len(o.FilesEqual) == 2:
 		return "```sh\ncmp " + quoteAll(o.FilesEqual) + "\n```\n"
 	case o.Readable != nil:
 		return "```sh\nrunuser -u " + quote(o.Readable.User) + " -- test -r " + quote(o.Readable.Path) + " && echo readable\n```\n"
 	case o.Command != nil:
-		var lines []string
-		for _, c := range o.Command.call().lists() {
-			lines = append(lines, commandLine(c, o.Command.User))
-		}
-		return "```sh\n" + strings.Join(lines, "\n# or, where that is not installed:\n") + "\n```\n"
+		return byHand(o.Command.call().here(h), o.Command.User)
 	case o.SQL != nil:
 		return "```sql\n" + o.SQL.Query + ";\n```\n"
 	}
@@ -187,7 +184,7 @@ func (r *Recovery) check(ctx context.Context, task runbook.Task, o *CheckOptions
 	case len(o.FilesEqual) == 2:
 		return r.filesEqual(o)
 	case o.Component != "":
-		c, err := r.component(task, o.Component)
+		c, err := r.component(ctx, task, o.Component)
 		if err != nil {
 			return nil, err
 		}
@@ -197,7 +194,7 @@ func (r *Recovery) check(ctx context.Context, task runbook.Task, o *CheckOptions
 		}
 		return c.Check(ctx, record)
 	case o.Login != nil:
-		db, err := r.database(task, o.Login.Component)
+		db, err := r.database(ctx, task, o.Login.Component)
 		if err != nil {
 			return nil, err
 		}
@@ -244,8 +241,8 @@ func (r *Recovery) filesEqual(o *CheckOptions) ([]runbook.Check, error) {
 }
 
 // database returns a component that is one.
-func (r *Recovery) database(task runbook.Task, name string) (component.Querier, error) {
-	c, err := r.component(task, name)
+func (r *Recovery) database(ctx context.Context, task runbook.Task, name string) (component.Querier, error) {
+	c, err := r.component(ctx, task, name)
 	if err != nil {
 		return nil, err
 	}

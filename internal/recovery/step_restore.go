@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"lifeboat/internal/component"
@@ -17,6 +15,9 @@ import (
 // RestoreOptions names the component that a restore or merge step puts back.
 type RestoreOptions struct {
 	Component string `yaml:"component" json:"component" short:"true" jsonschema:"required"`
+	// Accounts "later" says that owners may not be known yet, and that a later
+	// step sets them.
+	Accounts string `yaml:"accounts,omitempty" json:"accounts,omitempty" jsonschema:"enum=later"`
 }
 
 // restores is the definition of a step type that puts a component back.
@@ -34,22 +35,26 @@ func restoreStep() StepType {
 		Definition: restores("puts a component back, what was there being set aside"),
 		Target:     func(o any) string { return o.(*RestoreOptions).Component },
 		Compile: func(r *Recovery, o any) (runbook.Step, error) {
-			return r.restore(o.(*RestoreOptions).Component, "Restore ")
+			return r.restore(o.(*RestoreOptions), "Restore ")
 		},
 	}
 }
+
+// adapt is the verb of a merge step.
+const adapt = "Adapt "
 
 func mergeStep() StepType {
 	return StepType{
 		Definition: restores("adapts the machine's configuration to the saved one, conflicts being shown"),
 		Target:     func(o any) string { return o.(*RestoreOptions).Component },
 		Compile: func(r *Recovery, o any) (runbook.Step, error) {
-			return r.restore(o.(*RestoreOptions).Component, "Adapt ")
+			return r.restore(o.(*RestoreOptions), adapt)
 		},
 	}
 }
 
-func (r *Recovery) restore(name, verb string) (runbook.Step, error) {
+func (r *Recovery) restore(opts *RestoreOptions, verb string) (runbook.Step, error) {
+	name := opts.Component
 	spec, err := r.spec(name)
 	if err != nil {
 		return runbook.Step{}, err
@@ -62,7 +67,7 @@ func (r *Recovery) restore(name, verb string) (runbook.Step, error) {
 		Title:  verb + title,
 		Repeat: runbook.RepeatSafe,
 		Warn:   spec.Importance != profile.Critical,
-		Hand:   r.restoreByHand(name),
+		Hand:   r.restoreByHand(opts, verb == adapt),
 		When: func(context.Context) (bool, string, error) {
 			switch {
 			case !r.wanted(name):
@@ -75,7 +80,7 @@ func (r *Recovery) restore(name, verb string) (runbook.Step, error) {
 			return err == nil, "", err
 		},
 		Run: func(ctx context.Context, task runbook.Task) error {
-			c, err := r.component(task, name)
+			c, err := r.component(ctx, task, name)
 			if err != nil {
 				return err
 			}
@@ -83,15 +88,21 @@ func (r *Recovery) restore(name, verb string) (runbook.Step, error) {
 			if err != nil {
 				return err
 			}
+			if opts.Accounts == "later" {
+				task = patient{task}
+			}
 			if err := c.Restore(ctx, r.Point, r.restoreOptions(task, record)); err != nil {
 				return err
 			}
 			return r.checkComponent(ctx, task, c, record)
 		},
 		Undo: func(ctx context.Context, task runbook.Task) error {
-			c, err := r.component(task, name)
+			c, err := r.component(ctx, task, name)
 			if err != nil {
 				return err
+			}
+			if l, ok := c.(component.Lasting); ok && l.Lasts() != "" {
+				task.Warnf("component %s: %s", name, l.Lasts())
 			}
 			return c.Rollback(ctx)
 		},
@@ -106,6 +117,19 @@ func (r *Recovery) restore(name, verb string) (runbook.Step, error) {
 		step.Effects = planned
 	}
 	return step, nil
+}
+
+// patient only logs what a later step will put right.
+type patient struct{ runbook.Task }
+
+func (p patient) Warnf(format string, args ...any) { p.Logf(format, args...) }
+
+func (p patient) Check(check runbook.Check) {
+	if check.Warning && !check.OK {
+		p.Logf("%s: expected %s, found %s", check.Name, check.Expected, check.Found)
+		return
+	}
+	p.Task.Check(check)
 }
 
 func (r *Recovery) restoreOptions(task runbook.Task, record component.Record) component.RestoreOptions {
@@ -143,19 +167,28 @@ func report(task runbook.Task, what string, checks []runbook.Check) error {
 }
 
 // restoreByHand tells how stock tools put a component back.
-func (r *Recovery) restoreByHand(name string) string {
-	record, err := r.record(name)
+func (r *Recovery) restoreByHand(opts *RestoreOptions, adapted bool) string {
+	record, err := r.record(opts.Component)
 	if err != nil {
 		return "This component is not in this recovery point (" + string(record.Status) + ")."
 	}
 	var b strings.Builder
+	if adapted && len(record.Paths) > 0 {
+		b.WriteString("Keep the fresh files, so that you can compare them with yours afterwards:\n\n```sh\n")
+		for _, p := range record.Paths {
+			fmt.Fprintf(&b, "test ! -e %[1]s || cp -a %[1]s %[2]s\n", quote(p), quote(p+".fresh"))
+		}
+		b.WriteString("```\n\n")
+	}
 	if len(record.Paths) > 0 {
 		b.WriteString("```sh\nrestic -r \"$REPOSITORY\" restore \"$POINT\" --target /")
 		for _, p := range record.Paths {
 			b.WriteString(" --include " + quote(p))
 		}
 		b.WriteString("\n```\n")
-		b.WriteString(r.ownersByHand(record.Paths))
+		if opts.Accounts != "later" {
+			b.WriteString(r.ownersByHand(record))
+		}
 	}
 	if by, ok := r.Catalog.Kinds[record.Kind]; ok && by.ByHand != nil {
 		b.WriteString(by.ByHand(record))
@@ -169,19 +202,21 @@ const aboveIDs = 4_000_000
 
 // ownersByHand writes out how owners are given back by name: stock tools
 // restore them by number.
-func (r *Recovery) ownersByHand(paths []string) string {
+func (r *Recovery) ownersByHand(record component.Record) string {
 	var away, home []string
-	add := func(test, prefix string, names map[uint32]string) {
-		for _, id := range slices.Sorted(maps.Keys(names)) {
-			if id == 0 {
+	paths := quoteAll(record.Paths)
+	add := func(test, prefix string, ids []uint32, names map[uint32]string) {
+		for _, id := range ids {
+			name, ok := names[id]
+			if id == 0 || !ok {
 				continue
 			}
-			away = append(away, fmt.Sprintf("find %s -%s %d -exec chown -h %s%d {} +", quoteAll(paths), test, id, prefix, aboveIDs+id))
-			home = append(home, fmt.Sprintf("find %s -%s %d -exec chown -h %s%s {} +", quoteAll(paths), test, aboveIDs+id, prefix, quote(names[id])))
+			away = append(away, fmt.Sprintf("find %s -%s %d -exec chown -h %s%d {} +", paths, test, id, prefix, aboveIDs+id))
+			home = append(home, fmt.Sprintf("find %s -%s %d -exec chown -h %s%s {} +", paths, test, aboveIDs+id, prefix, quote(name)))
 		}
 	}
-	add("uid", "", r.Manifest.Owners.Users)
-	add("gid", ":", r.Manifest.Owners.Groups)
+	add("uid", "", record.UIDs, r.Manifest.Owners.Users)
+	add("gid", ":", record.GIDs, r.Manifest.Owners.Groups)
 	if len(away) == 0 {
 		return ""
 	}

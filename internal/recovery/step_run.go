@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,9 @@ type RunOptions struct {
 	Background bool   `yaml:"background,omitempty" json:"background,omitempty"`
 	Log        string `yaml:"log,omitempty" json:"log,omitempty"` // where a background command writes
 	ExpectExit int    `yaml:"expect_exit,omitempty" json:"expect_exit,omitempty"`
+	Accept     []int  `yaml:"accept,omitempty" json:"accept,omitempty"` // further exit codes that are no failure
+	// Attempts is how often the command is run until the step's done: holds.
+	Attempts int `yaml:"attempts,omitempty" json:"attempts,omitempty"`
 
 	title string // of the step, by which a background job is known
 }
@@ -61,6 +65,33 @@ func (o *RunOptions) lists() [][]string {
 	return o.Any
 }
 
+// here puts the alternative that is installed on the machine first.
+func (o *RunOptions) here(h *host.Host) [][]string {
+	lists := slices.Clone(o.lists())
+	if first, err := o.choose(h); err == nil {
+		slices.SortStableFunc(lists, func(a, b []string) int {
+			return cmp.Compare(bit(!slices.Equal(a, first)), bit(!slices.Equal(b, first)))
+		})
+	}
+	return lists
+}
+
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// byHand writes a command out, and alternatives to it as comments.
+func byHand(lists [][]string, user string) string {
+	text := "```sh\n" + commandLine(lists[0], user) + "\n"
+	for _, c := range lists[1:] {
+		text += "# where that is not installed: " + commandLine(c, user) + "\n"
+	}
+	return text + "```\n"
+}
+
 func runStep() StepType {
 	return StepType{
 		Definition: profile.Definition{
@@ -75,11 +106,7 @@ func runStep() StepType {
 			opts := o.(*RunOptions)
 			lists := opts.lists()
 			step := runbook.Step{Title: "Run " + strings.Join(lists[0], " ")}
-			var hand []string
-			for _, c := range lists {
-				hand = append(hand, commandLine(c, opts.User))
-			}
-			step.Hand = "```sh\n" + strings.Join(hand, "\n# or, where that is not installed:\n") + "\n```\n"
+			step.Hand = byHand(opts.here(r.Host), opts.User)
 			for _, c := range lists {
 				step.Effects = append(step.Effects, strings.Join(c, " "))
 			}
@@ -91,7 +118,13 @@ func runStep() StepType {
 				if opts.Background {
 					return r.background(ctx, task, args, opts)
 				}
-				return r.run(ctx, task, args, opts.User, opts.ExpectExit)
+				err = r.run(ctx, task, args, opts.User, opts.ExpectExit)
+				var exit *host.ExitError
+				if errors.As(err, &exit) && slices.Contains(opts.Accept, exit.Code) {
+					task.Logf("exit code %d", exit.Code)
+					return nil
+				}
+				return err
 			}
 			if opts.Background {
 				step.Repeat = runbook.RepeatSafe // a running job is seen and not started twice

@@ -51,9 +51,14 @@ func ACLIDs(value []byte) (uids, gids []uint32) {
 	return uids, gids
 }
 
+// NoID is no uid and no gid: an owner that is translated to it becomes root,
+// without set-user-id bits, and an ACL entry is left out.
+const NoID = ^uint32(0)
+
 // TranslateACL returns an ACL attribute's value with every uid and gid of its
-// entries replaced; a nil function keeps them. The kernel wants entries of one
-// tag in order of their IDs, so they are sorted again.
+// entries replaced; a nil function keeps them, and entries that become NoID are
+// left out. The kernel wants entries of one tag in order of their IDs, so they
+// are sorted again.
 func TranslateACL(value []byte, uid, gid func(uint32) uint32) ([]byte, error) {
 	if err := checkACL(value); err != nil {
 		return nil, err
@@ -70,6 +75,9 @@ func TranslateACL(value []byte, uid, gid func(uint32) uint32) ([]byte, error) {
 			e.id = uid(e.id)
 		case e.tag == aclTagGroup && gid != nil:
 			e.id = gid(e.id)
+		}
+		if (e.tag == aclTagUser || e.tag == aclTagGroup) && e.id == NoID {
+			continue
 		}
 		entries = append(entries, e)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/bits"
 	"sync"
 
 	"lifeboat/internal/storage"
@@ -17,15 +18,21 @@ var (
 // blobBuffer is the room that reading a blob needs.
 type blobBuffer struct {
 	sealed, plain []byte
+	shared        bool // it will hold other blobs
 }
 
-var blobBuffers = sync.Pool{New: func() any { return new(blobBuffer) }}
+var blobBuffers = sync.Pool{New: func() any { return &blobBuffer{shared: true} }}
 
-func (b *blobBuffer) sized(n int) []byte {
-	if cap(b.sealed) < n {
-		b.sealed = make([]byte, n)
+// room returns b with a capacity of n or more. What is used again is made large
+// enough for most blobs at once, instead of growing with each larger one.
+func (b *blobBuffer) room(buf []byte, n int) []byte {
+	if cap(buf) >= n {
+		return buf[:0]
 	}
-	return b.sealed[:n]
+	if b.shared {
+		n = 1 << bits.Len(uint(max(n, usualBuffer)-1))
+	}
+	return make([]byte, 0, n)
 }
 
 // loadBlob returns the content of a blob, checked against its ID. Where a blob
@@ -76,7 +83,8 @@ func (r *Repository) readBlob(ctx context.Context, p place, buf *blobBuffer) ([]
 	if p.blob.size() > limit || p.blob.length > limit {
 		return nil, p.damage(errTooLarge)
 	}
-	sealed := buf.sized(int(p.blob.length))
+	buf.sealed = buf.room(buf.sealed, int(p.blob.length))
+	sealed := buf.sealed[:p.blob.length]
 	err := storage.ReadRange(ctx, r.store, handle(storage.Data, p.pack), sealed, int64(p.blob.offset))
 	if errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrShort) {
 		return nil, p.damage(fmt.Errorf("its pack is missing or cut short: %w", err))
@@ -94,10 +102,10 @@ func (r *Repository) decodeBlob(p place, sealed []byte, buf *blobBuffer) ([]byte
 		return nil, p.damage(err)
 	}
 	if p.blob.plain != 0 {
+		buf.plain = buf.room(buf.plain, int(p.blob.plain))
 		if plain, err = decompress(buf.plain, plain, int(p.blob.plain)); err != nil {
 			return nil, p.damage(err)
 		}
-		buf.plain = plain[:0]
 	}
 	if Hash(plain) != p.blob.id {
 		return nil, p.damage(errWrongHash)

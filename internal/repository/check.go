@@ -125,7 +125,7 @@ func (r *Repository) Check(ctx context.Context, opts CheckOptions) (report *Repo
 	if err != nil {
 		return nil, err
 	}
-	lock, err := r.readLock(ctx)
+	lock, err := r.ReadLock(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -154,6 +154,12 @@ func (r *Repository) Check(ctx context.Context, opts CheckOptions) (report *Repo
 		return cmp.Or(strings.Compare(string(a.Kind), string(b.Kind)), strings.Compare(a.File, b.File))
 	})
 	return c.report, nil
+}
+
+// Validate tells whether the options mean something.
+func (o CheckOptions) Validate() error {
+	_, err := o.packs()
+	return err
 }
 
 // packs returns how packs are chosen to be read, nil for none.

@@ -49,16 +49,22 @@ func (s *Session) Commit(ctx context.Context, info SnapshotInfo) (id ID, err err
 	return id, nil
 }
 
-// Abort gives the session up. What it stored is listed in the index, so that
-// the next session need not store it again; nothing refers to it.
+// Abort gives the session up. What it stored so far is completed and listed in
+// the index, so that the next session need not store it again; nothing refers
+// to it. Calls that still run end with an error.
 func (s *Session) Abort(ctx context.Context) error {
 	if err := s.end(); err != nil {
 		return err
 	}
-	s.writer.fail(errors.New("the session was aborted"))
+	s.cancel(errors.New("the session was aborted"))
 	s.stop()
-	s.writer.running.Wait()
-	return errors.Join(s.repo.flushIndex(context.WithoutCancel(ctx)), s.lock.Release())
+	failed := context.Cause(s.writer.ctx)
+	err := s.writer.flush()
+	if failed != nil {
+		err = nil // the caller knows
+	}
+	s.writer.fail(ErrClosed)
+	return errors.Join(err, s.repo.flushIndex(context.WithoutCancel(ctx)), s.lock.Release())
 }
 
 func (s *Session) end() error {
@@ -98,6 +104,9 @@ func (s *Session) snapshot(tree ID, info SnapshotInfo) *Snapshot {
 	}
 	if snap.Hostname == "" {
 		snap.Hostname = s.repo.opts.Hostname
+	}
+	if snap.Username == "" {
+		snap.Username = s.repo.opts.Username
 	}
 	if len(snap.Paths) == 0 {
 		for _, e := range s.entries {

@@ -10,7 +10,7 @@ import (
 	"lifeboat/internal/repository/chunker"
 )
 
-// Sizes of buffers, in bytes. Most chunks fit the first; the second holds the
+// Sizes of buffers, in bytes. Most chunks fit the first; the last holds the
 // largest chunk and what was read beyond it.
 const (
 	readStep    = 1 << 20
@@ -18,16 +18,30 @@ const (
 	largeBuffer = chunker.Max + readStep
 )
 
-var (
-	usualBuffers = sync.Pool{New: func() any { b := make([]byte, usualBuffer); return &b }}
-	largeBuffers = sync.Pool{New: func() any { b := make([]byte, largeBuffer); return &b }}
-)
+var bufferSizes = [...]int{usualBuffer, 4 << 20, largeBuffer}
+
+var buffers [len(bufferSizes)]sync.Pool
+
+// newBuffer returns a buffer of at least size bytes, of those there are.
+func newBuffer(size int) *[]byte {
+	for i, s := range bufferSizes {
+		if size > s {
+			continue
+		}
+		if b, ok := buffers[i].Get().(*[]byte); ok {
+			return b
+		}
+		b := make([]byte, s)
+		return &b
+	}
+	panic("no buffer is as large as that")
+}
 
 func recycle(b *[]byte) {
-	if len(*b) == largeBuffer {
-		largeBuffers.Put(b)
-	} else {
-		usualBuffers.Put(b)
+	for i, s := range bufferSizes {
+		if len(*b) == s {
+			buffers[i].Put(b)
+		}
 	}
 }
 
@@ -148,8 +162,8 @@ func (s *Session) cut(c *content, r io.Reader, buf *[]byte, have int) (total int
 		if err := c.ctx.Err(); err != nil {
 			return total, err
 		}
-		if have == len(*buf) { // only a usual buffer can be full
-			large := largeBuffers.Get().(*[]byte)
+		if have == len(*buf) { // never the largest
+			large := newBuffer(have + 1)
 			copy(*large, *buf)
 			recycle(buf)
 			buf = large
@@ -165,7 +179,7 @@ func (s *Session) cut(c *content, r io.Reader, buf *[]byte, have int) (total int
 			if size == 0 {
 				break
 			}
-			next := usualBuffers.Get().(*[]byte)
+			next := newBuffer(usualBuffer)
 			rest := copy(*next, (*buf)[size:have])
 			full := buf
 			buf, have = next, rest

@@ -45,7 +45,7 @@ func (l *links) once(c *scan, d *dirScan, name string, st *unix.Stat_t, done fun
 	}
 	e, found := l.files[key]
 	if !found {
-		e = &link{left: st.Nlink}
+		e = &link{left: uint64(st.Nlink)}
 		l.files[key] = e
 	}
 	if e.left--; e.left == 0 {

@@ -12,6 +12,7 @@ import (
 )
 
 func TestLocksExcludeEachOther(t *testing.T) {
+	t.Parallel()
 	a, dir := newRepo(t)
 	b := openRepo(t, dir)
 	shared, err := a.Lock(t.Context(), false)
@@ -54,6 +55,7 @@ func TestLocksExcludeEachOther(t *testing.T) {
 }
 
 func TestStaleLocks(t *testing.T) {
+	t.Parallel()
 	child := exec.Command("true")
 	if err := child.Run(); err != nil {
 		t.Skip("needs true")
@@ -100,6 +102,7 @@ func TestStaleLocks(t *testing.T) {
 
 // A lock whose file was removed by others is noticed before a snapshot is made.
 func TestLostLock(t *testing.T) {
+	t.Parallel()
 	r, dir := newRepo(t)
 	s := begin(t, r, nil)
 	if _, err := s.AddBytes(t.Context(), "/x", Stream{}, []byte("x")); err != nil {
@@ -117,6 +120,7 @@ func TestLostLock(t *testing.T) {
 }
 
 func TestRenewal(t *testing.T) {
+	t.Parallel()
 	r, _ := newRepo(t)
 	l, err := r.Lock(t.Context(), false)
 	if err != nil {
@@ -138,6 +142,7 @@ func TestRenewal(t *testing.T) {
 // Restic's locks count here and ours count there; restic's probing signal does
 // not end us.
 func TestResticSeesLocks(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir() + "/repo"
 	store, err := storage.Open(t.Context(), dir, storage.Options{})
 	if err != nil {

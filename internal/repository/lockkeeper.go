@@ -83,8 +83,9 @@ func (r *Repository) Lock(ctx context.Context, exclusive bool) (*HeldLock, error
 	return &HeldLock{keeper: k, lock: l}, nil
 }
 
-// readLock takes a shared lock, or none where the store cannot be written to.
-func (r *Repository) readLock(ctx context.Context) (*HeldLock, error) {
+// ReadLock takes a shared lock, or none where the store cannot be written to, a
+// read-only medium say. Several reads are quicker under one lock.
+func (r *Repository) ReadLock(ctx context.Context) (*HeldLock, error) {
 	l, err := r.Lock(ctx, false)
 	if readOnly(err) {
 		return &HeldLock{keeper: &r.locks}, nil

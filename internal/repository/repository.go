@@ -27,14 +27,18 @@ type Options struct {
 	Hostname, Username string
 	// NoLock takes no locks. It is for stores that nobody writes to.
 	NoLock bool
-	// PackSize is the size in bytes at which a pack is closed; 0 is 16 MiB.
+	// PackSize is the size in bytes at which a pack is closed; 0 is 16 MiB, the
+	// most is 128 MiB. Some five packs are in memory at once.
 	PackSize int
 }
 
 // ScryptParams are the cost of deriving a key from a password.
 type ScryptParams = crypto.Params
 
-const defaultPackSize = 16 << 20
+const (
+	defaultPackSize = 16 << 20
+	maxPackSize     = 128 << 20
+)
 
 // Repository is an open repository. It is safe for concurrent use.
 type Repository struct {
@@ -131,6 +135,7 @@ func newRepository(store storage.Store, opts Options) *Repository {
 	if opts.PackSize <= 0 {
 		opts.PackSize = defaultPackSize
 	}
+	opts.PackSize = min(opts.PackSize, maxPackSize)
 	r := &Repository{store: store, opts: opts, index: newIndex()}
 	r.locks.repo = r
 	return r

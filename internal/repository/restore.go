@@ -60,7 +60,7 @@ func (r *Repository) Restore(ctx context.Context, snapshot *Snapshot, name, targ
 	if opts.Delete && path.Clean("/"+name) == "/" {
 		return Stats{}, errors.New("restore: Delete is refused for the root, whose other directories the snapshot does not know of")
 	}
-	lock, err := r.readLock(ctx)
+	lock, err := r.ReadLock(ctx)
 	if err != nil {
 		return Stats{}, err
 	}
@@ -84,7 +84,7 @@ func (r *Repository) restore(ctx context.Context, snapshot *Snapshot, name, targ
 	}
 	var tag [4]byte
 	rand.Read(tag[:])
-	w.tag = tempPrefix + hex.EncodeToString(tag[:]) + "-"
+	w.tag = TempPrefix + hex.EncodeToString(tag[:]) + "-"
 	ctx, w.stop = context.WithCancelCause(ctx)
 	defer w.stop(nil)
 	w.ctx = ctx

@@ -31,9 +31,10 @@ func (f *restoreFile) same(n *Node) bool {
 		slices.Equal(f.node.Content, n.Content)
 }
 
-// Temporary files of a restore in place stand beside what they replace.
-// Leftovers of one that was killed are removed by the next.
-const tempPrefix = ".lifeboat-restore-"
+// TempPrefix begins the names of temporary files of a restore in place, which
+// stand beside what they replace. Leftovers of one that was killed are removed
+// by the next.
+const TempPrefix = ".lifeboat-restore-"
 
 func (w *restorer) temp() string {
 	return w.tag + strconv.FormatInt(w.temps.Add(1), 10)
@@ -118,8 +119,8 @@ func (w *restorer) keep(f *restoreFile) (bool, error) {
 // holds compares a file on disk with the blobs of a node by their hashes.
 func (w *restorer) holds(fd int, n *Node) (bool, error) {
 	var offset int64
-	buf := largeBuffers.Get().(*[]byte)
-	defer largeBuffers.Put(buf)
+	buf := newBuffer(largeBuffer)
+	defer recycle(buf)
 	for _, id := range n.Content {
 		p, err := w.r.locate(w.ctx, DataBlob, id)
 		if err != nil {

@@ -65,7 +65,7 @@ func (w *restorer) specialMetadata(f *restoreFile, name string) error {
 		w.setAttribute(f.path, a, func(value []byte) error { return unix.Setxattr(self, a.Name, value, 0) })
 	}
 	if n.Type != Symlink {
-		if err := unix.Chmod(self, permissions(n.Mode)); err != nil {
+		if err := unix.Chmod(self, w.mode(n)); err != nil {
 			return fmt.Errorf("set mode: %w", err)
 		}
 	}
@@ -105,7 +105,7 @@ func (w *restorer) metadata(fd int, n *Node, path string, existing bool) error {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return err
 	}
-	if mode := permissions(n.Mode); !existing || st.Mode&0o7777 != mode {
+	if mode := w.mode(n); !existing || st.Mode&0o7777 != mode {
 		if err := unix.Fchmod(fd, mode); err != nil {
 			return fmt.Errorf("set mode: %w", err)
 		}
@@ -128,15 +128,41 @@ func timespec(t time.Time) unix.Timespec {
 	return unix.Timespec{Sec: t.Unix(), Nsec: int64(t.Nanosecond())}
 }
 
+// owner translates a node's owner; one that is nobody here becomes root.
 func (w *restorer) owner(n *Node) (uid, gid int) {
-	u, g := n.UID, n.GID
-	if w.opts.UID != nil {
-		u = w.opts.UID(u)
+	u, g := w.translated(n)
+	if u == NoID {
+		u = 0
 	}
-	if w.opts.GID != nil {
-		g = w.opts.GID(g)
+	if g == NoID {
+		g = 0
 	}
 	return int(u), int(g)
+}
+
+func (w *restorer) translated(n *Node) (uid, gid uint32) {
+	uid, gid = n.UID, n.GID
+	if w.opts.UID != nil {
+		uid = w.opts.UID(uid)
+	}
+	if w.opts.GID != nil {
+		gid = w.opts.GID(gid)
+	}
+	return uid, gid
+}
+
+// mode is a node's mode without what would run it as root because its owner is
+// nobody here.
+func (w *restorer) mode(n *Node) uint32 {
+	mode := permissions(n.Mode)
+	uid, gid := w.translated(n)
+	if uid == NoID {
+		mode &^= unix.S_ISUID
+	}
+	if gid == NoID && n.Type != Dir {
+		mode &^= unix.S_ISGID
+	}
+	return mode
 }
 
 // tolerate makes a warning of what this process may not do or this file system
@@ -305,7 +331,7 @@ func (w *restorer) tidy(d *restoreDir) {
 			continue
 		}
 		path := join(d.path, name)
-		leftover := strings.HasPrefix(name, tempPrefix)
+		leftover := strings.HasPrefix(name, TempPrefix)
 		if !leftover && (!w.opts.Delete || !w.wants(path)) {
 			continue
 		}

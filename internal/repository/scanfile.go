@@ -101,7 +101,7 @@ func (j fileJob) run() {
 	if n.ExtendedAttributes, err = attributesOf(int(f)).read(); err != nil {
 		c.problem("read attributes of", path, err)
 	}
-	buf := usualBuffers.Get().(*[]byte)
+	buf := newBuffer(usualBuffer)
 	have, err := f.start((*buf)[:chunker.Min], st.Size)
 	if have > 0 {
 		c.count.read(have)

@@ -30,6 +30,8 @@ type Session struct {
 	lock   *HeldLock
 	writer *writer
 	links  links
+	ctx    context.Context // of all calls; over with the writer's
+	cancel context.CancelCauseFunc
 
 	files   chan fileJob
 	chunks  chan chunk
@@ -85,6 +87,7 @@ func (r *Repository) Begin(ctx context.Context, opts SessionOptions) (*Session, 
 	if err != nil {
 		return nil, errors.Join(err, lock.Release())
 	}
+	s.ctx, s.cancel = context.WithCancelCause(s.writer.ctx)
 	// More readers than workers: on a cold disk most of them wait.
 	for range 2*opts.Workers + 2 {
 		s.readers.Go(s.readFiles)
@@ -103,12 +106,12 @@ func (s *Session) enter(ctx context.Context) (context.Context, func(), error) {
 	if s.ended {
 		return nil, nil, ErrClosed
 	}
-	if err := context.Cause(s.writer.ctx); err != nil {
+	if err := context.Cause(s.ctx); err != nil {
 		return nil, nil, err
 	}
 	s.calls.Add(1)
 	ctx, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(s.writer.ctx, func() { cancel(context.Cause(s.writer.ctx)) })
+	stop := context.AfterFunc(s.ctx, func() { cancel(context.Cause(s.ctx)) })
 	return ctx, func() {
 		stop()
 		cancel(nil)
@@ -294,7 +297,9 @@ func (c *scan) result() Stats {
 }
 
 // AddStream stores what r gives, to its end, as a regular file at an absolute
-// path. When r fails, or ctx ends, nothing of it counts and the error is returned.
+// path. When r fails, or ctx ends, nothing of it counts and the error is
+// returned. A Read that blocks is not interrupted: whoever cancels ctx must end
+// what r reads from.
 func (s *Session) AddStream(ctx context.Context, name string, meta Stream, r io.Reader) (Stats, error) {
 	if !path.IsAbs(name) || path.Clean(name) == "/" || strings.ContainsRune(name, 0) {
 		return Stats{}, fmt.Errorf("store %s: not an absolute path of a file", quoted(name))
@@ -318,7 +323,7 @@ func (s *Session) AddStream(ctx context.Context, name string, meta Stream, r io.
 		ids = all
 		finished <- err
 	})
-	total, err := s.cut(c, r, usualBuffers.Get().(*[]byte), 0)
+	total, err := s.cut(c, r, newBuffer(usualBuffer), 0)
 	c.done(-1, ID{}, err)
 	err = <-finished
 	stats := Stats{

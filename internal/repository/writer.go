@@ -10,6 +10,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"lifeboat/internal/repository/crypto"
 	"lifeboat/internal/storage"
 )
 
@@ -53,7 +54,7 @@ func newWriter(ctx context.Context, r *Repository, c Compression, workers int) (
 		claimed: [2]map[ID]struct{}{make(map[ID]struct{}), make(map[ID]struct{})},
 		open:    [2]*openPack{{}, {}},
 		slots:   make(chan struct{}, uploads),
-		scratch: sync.Pool{New: func() any { return new(scratch) }},
+		scratch: sync.Pool{New: func() any { return new([]byte) }},
 	}
 	w.ctx, w.fail = context.WithCancelCause(ctx)
 	if c != CompressionOff {
@@ -65,11 +66,6 @@ func newWriter(ctx context.Context, r *Repository, c Compression, workers int) (
 	return w, nil
 }
 
-// scratch are the buffers one blob needs on its way.
-type scratch struct {
-	compressed, sealed []byte
-}
-
 // saved says what became of a blob.
 type saved struct {
 	id     ID
@@ -79,6 +75,9 @@ type saved struct {
 
 // save stores a blob unless the repository holds it. Data is not kept.
 func (w *writer) save(kind BlobType, data []byte) (saved, error) {
+	if kind == TreeBlob && len(data) > maxTreeBlob {
+		return saved{}, fmt.Errorf("a directory has too many entries: its tree takes %d bytes, %d are the limit", len(data), maxTreeBlob)
+	}
 	s := saved{id: Hash(data)}
 	if w.repo.index.has(kind, s.id) {
 		return s, nil
@@ -92,53 +91,67 @@ func (w *writer) save(kind BlobType, data []byte) (saved, error) {
 	if taken {
 		return s, nil
 	}
-	buf := w.scratch.Get().(*scratch)
+	buf := w.scratch.Get().(*[]byte)
 	defer w.scratch.Put(buf)
 	b := packedBlob{id: s.id, kind: kind}
-	plain := data
-	if w.zstd != nil && len(data) > 0 {
-		buf.compressed = w.zstd.EncodeAll(data, buf.compressed[:0])
-		if len(buf.compressed) < len(data)-len(data)/64*worthIt {
-			plain = buf.compressed
-			b.plain = uint32(len(data))
-		}
+	// The blob is compressed behind the room for its IV and then sealed in place.
+	if need := crypto.Overhead + len(data) + len(data)/64 + 64; cap(*buf) < need {
+		*buf = make([]byte, 0, need)
 	}
-	buf.sealed = w.repo.key.Seal(buf.sealed[:0], plain)
-	b.length = uint32(len(buf.sealed))
-	s.fresh, s.stored = true, len(buf.sealed)
-	return s, w.append(b, buf.sealed)
+	packed := (*buf)[:crypto.IVSize]
+	if w.zstd != nil && len(data) > 0 {
+		packed = w.zstd.EncodeAll(data, packed)
+		b.plain = uint32(len(data))
+	}
+	if b.plain == 0 || len(packed)-crypto.IVSize > len(data)-len(data)/64*worthIt {
+		packed = append(packed[:crypto.IVSize], data...)
+		b.plain = 0
+	}
+	*buf = w.repo.key.SealInPlace(packed)
+	b.length = uint32(len(*buf))
+	s.fresh, s.stored = true, len(*buf)
+	return s, w.append(b, *buf)
 }
 
-// append adds a sealed blob to the open pack of its type and sends the pack off
-// when it is full.
+// append adds a sealed blob to the open pack of its type. A pack that has no
+// room for it, or is full with it, is sent off.
 func (w *writer) append(b packedBlob, sealed []byte) error {
 	w.mu.Lock()
 	p := w.open[b.kind]
+	var full []*openPack
+	if len(p.blobs) > 0 && len(p.data)+len(sealed) > w.repo.opts.PackSize {
+		full = append(full, p)
+		p = &openPack{}
+		w.open[b.kind] = p
+	}
 	if p.data == nil {
 		p.data = w.buffer()
 	}
 	b.offset = uint32(len(p.data))
 	p.data = append(p.data, sealed...)
 	p.blobs = append(p.blobs, b)
-	full := len(p.data) >= w.repo.opts.PackSize
-	if full {
+	if len(p.data) >= w.repo.opts.PackSize {
+		full = append(full, p)
 		w.open[b.kind] = &openPack{}
 	}
 	w.mu.Unlock()
-	if !full {
-		return nil
+	for _, p := range full {
+		if err := w.send(p); err != nil {
+			return err
+		}
 	}
-	return w.send(p)
+	return nil
 }
 
-// buffer returns a pack's buffer; w.mu is held.
+// buffer returns a pack's buffer, with room for the trailer of a usual one;
+// w.mu is held.
 func (w *writer) buffer() []byte {
 	if n := len(w.free); n > 0 {
 		b := w.free[n-1]
 		w.free = w.free[:n-1]
 		return b[:0]
 	}
-	return nil
+	return make([]byte, 0, w.repo.opts.PackSize+w.repo.opts.PackSize/16)
 }
 
 // send saves a pack in the background. It waits while enough others are under way.

@@ -13,11 +13,15 @@ type concealer struct {
 	replacer *strings.Replacer
 }
 
+// shortest is the length of a secret from which on it is replaced, in bytes. A
+// shorter one stands in too many words by chance.
+const shortest = 4
+
 func (c *concealer) add(secrets []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, s := range secrets {
-		if s != "" && !slices.Contains(c.secrets, s) {
+		if len(s) >= shortest && !slices.Contains(c.secrets, s) {
 			c.secrets = append(c.secrets, s)
 		}
 	}

@@ -50,7 +50,7 @@ func createJournal(dir string, wrap func(*os.File) journalFile) (*journal, error
 	}
 	if err := errors.Join(reserveSpace(f), f.Sync(), syncDir(dir)); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("create %w: %w", ErrJournal, err)
+		return nil, fmt.Errorf("create %w in %s: %w", ErrJournal, dir, err)
 	}
 	return &journal{file: wrap(f)}, nil
 }
@@ -176,7 +176,7 @@ func reserveSpace(f *os.File) error {
 	}
 	err = unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, info.Size(), reserve)
 	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EFBIG) {
-		return fmt.Errorf("reserve %d KiB: %w", reserve>>10, err)
+		return fmt.Errorf("reserve %d KiB: %w; free space there, then repeat the command", reserve>>10, err)
 	}
 	return nil
 }

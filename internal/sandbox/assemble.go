@@ -129,7 +129,11 @@ func (r *record) mountImage(base string) error {
 		return err
 	}
 	defer device.Close()
-	if err := unix.Mount(device.Name(), base, "ext4", unix.MS_NOATIME, ""); err != nil {
+	options := ""
+	if r.Options.Volatile {
+		options = "barrier=0,data=writeback"
+	}
+	if err := unix.Mount(device.Name(), base, "ext4", unix.MS_NOATIME, options); err != nil {
 		return fmt.Errorf("mount the sandbox's layers: %w", err)
 	}
 	return nil

@@ -3,8 +3,11 @@ package sandbox
 import (
 	"fmt"
 	"net"
+	"os"
+	"strconv"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // network brings the interfaces of the fresh network namespace up.
@@ -34,22 +37,10 @@ func (i Interface) up() error {
 		}
 		attrs.HardwareAddr = mac
 	}
-	// A dummy interface, or, on kernels without that module, one end of a veth
-	// pair whose other end stays here too.
+	// A dummy interface or, on kernels without that module, one end of a veth pair.
 	if err := netlink.LinkAdd(&netlink.Dummy{LinkAttrs: attrs}); err != nil {
-		peer := i.Name + "-peer"
-		if len(peer) > 15 { // IFNAMSIZ
-			peer = peer[len(peer)-15:]
-		}
-		if err2 := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: peer}); err2 != nil {
+		if err2 := addVeth(attrs); err2 != nil {
 			return fmt.Errorf("neither a dummy (%w) nor a veth pair: %w", err, err2)
-		}
-		other, err := netlink.LinkByName(peer)
-		if err == nil {
-			err = netlink.LinkSetUp(other)
-		}
-		if err != nil {
-			return err
 		}
 	}
 	link, err := netlink.LinkByName(i.Name)
@@ -76,4 +67,44 @@ func (i Interface) up() error {
 		return fmt.Errorf("gateway %q is no address", i.Gateway)
 	}
 	return netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: gw})
+}
+
+// elsewhere keeps the network namespaces of the far ends of veth pairs alive.
+var elsewhere []*os.File
+
+// addVeth makes one end of a veth pair. The other is put into a namespace of
+// its own, where no program of the sandbox sees it.
+func addVeth(attrs netlink.LinkAttrs) error {
+	peer := "peer" + strconv.Itoa(len(elsewhere))
+	if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: peer}); err != nil {
+		return err
+	}
+	var space *os.File
+	err := onThread(func() (err error) {
+		if err = unix.Unshare(unix.CLONE_NEWNET); err == nil {
+			space, err = os.Open("/proc/thread-self/ns/net")
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("namespace for the other end: %w", err)
+	}
+	elsewhere = append(elsewhere, space)
+	other, err := netlink.LinkByName(peer)
+	if err == nil {
+		err = netlink.LinkSetNsFd(other, int(space.Fd()))
+	}
+	if err != nil {
+		return err
+	}
+	return onThread(func() error {
+		if err := unix.Setns(int(space.Fd()), unix.CLONE_NEWNET); err != nil {
+			return err
+		}
+		other, err := netlink.LinkByName(peer)
+		if err != nil {
+			return err
+		}
+		return netlink.LinkSetUp(other)
+	})
 }

@@ -61,6 +61,10 @@ type Options struct {
 	// Plain keeps what is written inside in a directory instead of a loop
 	// image: no size limit, and Dir must be on a disk file system.
 	Plain bool
+	// Volatile lets writes inside return before they are on the outer disk, so
+	// that databases are quicker. A crash of the outer machine may spoil the
+	// sandbox; Kill does not. It has no effect with Plain.
+	Volatile bool
 	// Interfaces are network interfaces besides the loopback.
 	Interfaces []Interface
 	// Binds are parts of the outer machine shared with the sandbox.

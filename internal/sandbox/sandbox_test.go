@@ -91,13 +91,15 @@ func TestIdentity(t *testing.T) {
 		Name: "eth0", MAC: "52:54:00:00:00:07", Addresses: []string{"192.0.2.7/24", "2001:db8::7/64"}, Gateway: "192.0.2.1",
 	}}})
 	for line, want := range map[string]string{
-		"hostname":                           "one.example.org",
-		"cat /etc/hostname":                  "one.example.org",
-		"grep -c one.example.org /etc/hosts": "1",
-		"cat /sys/class/net/eth0/address":    "52:54:00:00:00:07",
-		"cat /sys/class/net/lo/operstate":    "unknown", // as a loopback that is up says
-		"ls /tmp":                            "",
-		"cat " + depthFile:                   "1",
+		"hostname":                                             "one.example.org",
+		"cat /etc/hostname":                                    "one.example.org",
+		"grep -c one.example.org /etc/hosts":                   "1",
+		"cat /sys/class/net/eth0/address":                      "52:54:00:00:00:07",
+		"cat /sys/class/net/lo/operstate":                      "unknown", // as a loopback that is up says
+		"ls /sys/class/net | xargs":                            "eth0 lo",
+		"cat /sys/class/net/eth0/operstate":                    "up",
+		"ls /tmp":                                              "",
+		"cat " + depthFile:                                     "1",
 		"echo x > /dev/null; head -c4 /dev/zero | od -An -tx1": "00 00 00 00",
 		"stat -c %a /tmp /dev/shm /run/lock":                   "1777\n1777\n1777",
 	} {

@@ -18,7 +18,8 @@ import (
 // Report gathers the results of one or more `go test -json` runs. Its methods
 // may be called from different goroutines.
 type Report struct {
-	out io.Writer
+	out   io.Writer
+	label string
 
 	mu       sync.Mutex
 	packages map[string]*pkg
@@ -61,10 +62,12 @@ type event struct {
 	Elapsed     float64 // seconds
 }
 
-// New makes a report that prints its progress to out.
-func New(out io.Writer) *Report {
+// New makes a report that prints its progress to out. The label, if there is
+// one, follows the packages' names there.
+func New(out io.Writer, label string) *Report {
 	return &Report{
 		out:      out,
+		label:    label,
 		packages: map[string]*pkg{},
 		builds:   map[string]*strings.Builder{},
 		spoke:    time.Now(),
@@ -202,7 +205,8 @@ func (r *Report) trouble(p *pkg, e event) string {
 }
 
 func (r *Report) progress(word string, e event, p *pkg) {
-	line := fmt.Sprintf("%s %-44s %7.1fs  %d passed", word, e.Package, e.Elapsed, p.passed)
+	name := strings.TrimSpace(e.Package + " " + r.label)
+	line := fmt.Sprintf("%s %-48s %7.1fs  %d passed", word, name, e.Elapsed, p.passed)
 	if p.failed > 0 {
 		line += fmt.Sprintf(", %d failed", p.failed)
 	}

@@ -77,7 +77,7 @@ func TestCounts(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var out bytes.Buffer
-			r := New(&out)
+			r := New(&out, "")
 			if err := r.Read(events(c.stream...)); err != nil {
 				t.Fatal(err)
 			}
@@ -119,7 +119,7 @@ func TestRealGoTest(t *testing.T) {
 	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off")
 	stream, _ := cmd.Output() // the packages fail on purpose
 	var out bytes.Buffer
-	r := New(&out)
+	r := New(&out, "")
 	if err := r.Read(bytes.NewReader(stream)); err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +183,7 @@ func TestDeadlineIsTheEngines(t *testing.T) {
 		{`    context deadline exceeded\n    Failing input written to testdata/fuzz/FuzzX/1\n`, false},
 		{`    index out of range\n`, false},
 	} {
-		r := New(&bytes.Buffer{})
+		r := New(&bytes.Buffer{}, "")
 		err := r.Read(events(
 			`{"Action":"run","Package":"p","Test":"FuzzX"}`,
 			`{"Action":"output","Package":"p","Test":"FuzzX","Output":"`+c.output+`"}`,

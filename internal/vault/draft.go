@@ -5,7 +5,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"path"
+	"slices"
 	"sync"
 	"time"
 
@@ -37,9 +39,9 @@ type DraftOptions struct {
 // point of the system are taken over without reading them. Seal or Abort must follow.
 func (v *Vault) Begin(ctx context.Context, opts DraftOptions) (*Draft, error) {
 	points, err := v.Points(ctx, Filter{System: opts.System})
-	if err != nil {
+	if ctx.Err() != nil {
 		return nil, err
-	}
+	} // damaged points only cost that files are read again
 	d := &Draft{vault: v, host: opts.Host, uids: map[uint32]struct{}{}, gids: map[uint32]struct{}{}}
 	var parent *repository.Snapshot
 	for _, p := range points {
@@ -57,16 +59,33 @@ func (v *Vault) Begin(ctx context.Context, opts DraftOptions) (*Draft, error) {
 // Parent is the point that unchanged files are taken over from, or nil.
 func (d *Draft) Parent() *Point { return d.parent }
 
-// Sink returns the component.Sink of one component. Progress is told of content
-// bytes read, in increments; it may be nil.
-func (d *Draft) Sink(progress func(int64)) component.Sink { return sink{d, progress} }
-
-type sink struct {
+// Sink takes what one component captures. It implements component.Sink; calls
+// may run in parallel.
+type Sink struct {
 	draft    *Draft
 	progress func(int64)
+
+	mu         sync.Mutex
+	uids, gids map[uint32]struct{}
 }
 
-func (s sink) AddPath(ctx context.Context, at string, opts repository.PathOptions) (repository.Stats, error) {
+var _ component.Sink = (*Sink)(nil)
+
+// Sink returns the sink of one component. Progress is told of content bytes
+// read, in increments; it may be nil.
+func (d *Draft) Sink(progress func(int64)) *Sink {
+	return &Sink{draft: d, progress: progress, uids: map[uint32]struct{}{}, gids: map[uint32]struct{}{}}
+}
+
+// IDs lists the numbers in owners and ACLs of what the sink has taken.
+func (s *Sink) IDs() (uids, gids []uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.uids)), slices.Sorted(maps.Keys(s.gids))
+}
+
+// AddPath stores a file or a whole tree at its real path.
+func (s *Sink) AddPath(ctx context.Context, at string, opts repository.PathOptions) (repository.Stats, error) {
 	if opts.Root == "" && !s.draft.host.IsLocal() {
 		opts.Root = s.draft.host.Root()
 	}
@@ -75,10 +94,15 @@ func (s sink) AddPath(ctx context.Context, at string, opts repository.PathOption
 	}
 	stats, err := s.draft.session.AddPath(ctx, at, opts)
 	s.draft.count(stats)
+	s.mu.Lock()
+	maps.Copy(s.uids, stats.UIDs)
+	maps.Copy(s.gids, stats.GIDs)
+	s.mu.Unlock()
 	return stats, err
 }
 
-func (s sink) AddStream(ctx context.Context, name string, r io.Reader) (repository.Stats, error) {
+// AddStream stores a stream of unknown length as /.lifeboat/NAME, 0600.
+func (s *Sink) AddStream(ctx context.Context, name string, r io.Reader) (repository.Stats, error) {
 	if s.progress != nil {
 		r = &counter{r: r, on: s.progress}
 	}
@@ -116,9 +140,11 @@ func (d *Draft) Seal(ctx context.Context, m *Manifest, runbook, profile []byte) 
 		path string
 		data []byte
 	}{{RunbookPath, runbook}, {ProfilePath, profile}, {ManifestPath, data}} {
-		if _, err := d.session.AddStream(ctx, own.path, repository.Stream{Mode: 0o600, ModTime: m.Finished}, bytes.NewReader(own.data)); err != nil {
+		stats, err := d.session.AddStream(ctx, own.path, repository.Stream{Mode: 0o600, ModTime: m.Finished}, bytes.NewReader(own.data))
+		if err != nil {
 			return nil, fmt.Errorf("store %s: %w", own.path, err)
 		}
+		d.count(stats)
 	}
 	paths := []string{Dir}
 	for _, c := range m.Components {

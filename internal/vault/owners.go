@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"lifeboat/internal/host"
+	"lifeboat/internal/repository"
 )
 
 // OwnerTable gives the name of every uid and gid that owns something in a
@@ -31,8 +32,9 @@ func ownersOf(h *host.Host, uids, gids map[uint32]struct{}) OwnerTable {
 }
 
 // Owners translates a point's ids to those of the machine h by name. An id
-// whose name is unknown there keeps its number and is reported as not known,
-// once it was asked for. Safe for concurrent use.
+// whose name is unknown there becomes nobody's (repository.NoID): its number may
+// be another account there, which must not come to own a secret. Only a number
+// that had no name and has none is kept. Safe for concurrent use.
 func (t OwnerTable) Owners(h *host.Host) *Owners {
 	return &Owners{table: t, host: h, uids: map[uint32]answer{}, gids: map[uint32]answer{}}
 }
@@ -56,12 +58,12 @@ func (o *Owners) UID(old uint32) (uint32, bool) {
 	return o.look(o.uids, old, o.table.Users, func(name string) (uint32, error) {
 		u, err := o.host.User(name)
 		return u.UID, err
-	})
+	}, o.host.UserName)
 }
 
 // GID returns this machine's gid for one of the point.
 func (o *Owners) GID(old uint32) (uint32, bool) {
-	return o.look(o.gids, old, o.table.Groups, o.host.GroupID)
+	return o.look(o.gids, old, o.table.Groups, o.host.GroupID, o.host.GroupName)
 }
 
 // Name returns the point's name of a uid, or "".
@@ -70,17 +72,19 @@ func (o *Owners) Name(uid uint32) string { return o.table.Users[uid] }
 // GroupName returns the point's name of a gid, or "".
 func (o *Owners) GroupName(gid uint32) string { return o.table.Groups[gid] }
 
-func (o *Owners) look(seen map[uint32]answer, old uint32, names map[uint32]string, find func(string) (uint32, error)) (uint32, bool) {
+func (o *Owners) look(seen map[uint32]answer, old uint32, names map[uint32]string, find func(string) (uint32, error), nameOf func(uint32) (string, error)) (uint32, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if a, ok := seen[old]; ok {
 		return a.id, a.known
 	}
-	a := answer{id: old}
+	a := answer{id: repository.NoID}
 	if name, ok := names[old]; ok {
 		if id, err := find(name); err == nil {
 			a = answer{id: id, known: true}
 		}
+	} else if _, err := nameOf(old); err != nil {
+		a.id = old
 	}
 	seen[old] = a
 	return a.id, a.known

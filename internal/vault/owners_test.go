@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"lifeboat/internal/host"
+	"lifeboat/internal/repository"
 )
 
 // machine makes a root with accounts.
@@ -30,12 +31,12 @@ func machine(t *testing.T, passwd, group string) *host.Host {
 // The smt user has another number on the new machine, and its old number
 // belongs to somebody else there.
 func TestOwnersFollowNames(t *testing.T) {
-	lost := machine(t, "root:x:0:0::/root:/bin/sh\nsmt:x:480:8::/var/lib/smt:/bin/false\n", "root:x:0:\nwww:x:8:\n")
-	fresh := machine(t, "root:x:0:0::/root:/bin/sh\nsmt:x:497:30::/var/lib/smt:/bin/false\nntp:x:480:65534::/:/bin/false\n", "root:x:0:\nwww:x:30:\n")
-	ids := map[uint32]struct{}{0: {}, 480: {}, 999: {}}
+	lost := machine(t, "root:x:0:0::/root:/bin/sh\nsmt:x:480:8::/var/lib/smt:/bin/false\ngone:x:38:8::/:/bin/false\n", "root:x:0:\nwww:x:8:\n")
+	fresh := machine(t, "root:x:0:0::/root:/bin/sh\nsmt:x:497:30::/var/lib/smt:/bin/false\nntp:x:480:65534::/:/bin/false\nother:x:480000:1::/:/bin/false\n", "root:x:0:\nwww:x:30:\n")
+	ids := map[uint32]struct{}{0: {}, 38: {}, 480: {}, 999: {}, 480000: {}}
 	table := ownersOf(lost, ids, map[uint32]struct{}{0: {}, 8: {}, 77: {}})
 	owners := table.Owners(fresh)
-	for old, want := range map[uint32]answer{0: {0, true}, 480: {497, true}, 999: {999, false}} {
+	for old, want := range map[uint32]answer{0: {0, true}, 480: {497, true}, 999: {999, false}, 38: {repository.NoID, false}, 480000: {repository.NoID, false}} {
 		if id, known := owners.UID(old); id != want.id || known != want.known {
 			t.Errorf("UID(%d) = %d, %v; want %v", old, id, known, want)
 		}

@@ -49,11 +49,12 @@ const (
 
 // Points lists the sealed recovery points, oldest first. Snapshots of others in
 // the same repository are passed over. A point whose manifest cannot be read
-// is returned with its Damage set.
+// is returned with its Damage set. When snapshots cannot be read at all, the
+// points of the others are returned together with an error.
 func (v *Vault) Points(ctx context.Context, filter Filter) ([]*Point, error) {
 	snapshots, err := v.repo.Snapshots(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("list recovery points: %w", err)
+		err = fmt.Errorf("list recovery points: %w", err)
 	}
 	var points []*Point
 	for _, s := range snapshots {
@@ -64,25 +65,25 @@ func (v *Vault) Points(ctx context.Context, filter Filter) ([]*Point, error) {
 		if profile, _ := tag(s, tagProfile); filter.Profile != "" && filter.Profile != profile {
 			continue
 		}
-		p, err := v.load(ctx, s)
-		if err != nil {
+		p, damage := v.load(ctx, s)
+		if damage != nil {
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
-			p = &Point{vault: v, Snapshot: s, Damage: err}
+			p = &Point{vault: v, Snapshot: s, Damage: damage}
 		}
 		points = append(points, p)
 	}
 	slices.SortFunc(points, func(a, b *Point) int { return a.Time().Compare(b.Time()) })
-	return points, nil
+	return points, err
 }
 
 // Find returns the point that reference names: "latest" or "" for the newest
 // undamaged one of the filter, else the beginning of a snapshot id.
 func (v *Vault) Find(ctx context.Context, reference string, filter Filter) (*Point, error) {
-	points, err := v.Points(ctx, filter)
-	if err != nil {
-		return nil, err
+	points, unread := v.Points(ctx, filter)
+	if len(points) == 0 && unread != nil {
+		return nil, unread
 	}
 	if reference == "" || reference == "latest" {
 		for _, p := range slices.Backward(points) {
@@ -103,7 +104,7 @@ func (v *Vault) Find(ctx context.Context, reference string, filter Filter) (*Poi
 	}
 	switch {
 	case len(found) == 0:
-		return nil, fmt.Errorf("%w: %s (lifeboat list shows what there is)", ErrNoPoint, reference)
+		return nil, errors.Join(fmt.Errorf("%w: %s (lifeboat list shows what there is)", ErrNoPoint, reference), unread)
 	case len(found) > 1:
 		return nil, fmt.Errorf("%w: %s; give more of the id", ErrAmbiguous, reference)
 	case found[0].Damage != nil:

@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -50,17 +51,6 @@ func (v *Vault) Verify(ctx context.Context, opts VerifyOptions) (*Verification, 
 		return nil, fmt.Errorf("check repository: %w", err)
 	}
 	result.BytesRead = report.BytesRead
-	points, err := v.Points(ctx, opts.Filter)
-	if err != nil {
-		return nil, err
-	}
-	if opts.Point != "" {
-		p, err := v.Find(ctx, opts.Point, opts.Filter)
-		if err != nil {
-			return nil, err
-		}
-		points = []*Point{p}
-	}
 	byPoint := map[string][]string{}
 	for _, f := range report.Findings {
 		if f.Harmless() {
@@ -74,6 +64,17 @@ func (v *Vault) Verify(ctx context.Context, opts VerifyOptions) (*Verification, 
 			byPoint[id.String()] = append(byPoint[id.String()], describe(f))
 		}
 	}
+	points, err := v.Points(ctx, opts.Filter)
+	if len(points) == 0 && err != nil && len(result.Problems)+len(byPoint) == 0 {
+		return nil, err
+	}
+	if opts.Point != "" {
+		p, err := v.Find(ctx, opts.Point, opts.Filter)
+		if err != nil {
+			return nil, err
+		}
+		points = []*Point{p}
+	}
 	for _, p := range points {
 		verdict := PointVerdict{ID: p.ID(), Short: p.Short(), System: p.System(), Time: p.Time(), Problems: byPoint[p.ID()]}
 		if p.Damage != nil {
@@ -82,6 +83,15 @@ func (v *Vault) Verify(ctx context.Context, opts VerifyOptions) (*Verification, 
 			verdict.Problems = append(verdict.Problems, p.promises(ctx)...)
 		}
 		result.Points = append(result.Points, verdict)
+		delete(byPoint, p.ID())
+	}
+	// What is left concerns snapshots that cannot be read or were not asked for.
+	for _, id := range slices.Sorted(maps.Keys(byPoint)) {
+		for _, problem := range byPoint[id] {
+			if !slices.Contains(result.Problems, problem) {
+				result.Problems = append(result.Problems, problem)
+			}
+		}
 	}
 	return result, ctx.Err()
 }

@@ -36,7 +36,7 @@ func main() {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 
-	report := testreport.New(os.Stdout)
+	report := testreport.New(os.Stdout, "")
 	go report.Watch(ctx, 30*time.Second)
 	if !*onlyFuzz {
 		args := append([]string{"test", "-json", "-count=1", "-timeout", timeout.String()}, packages...)
@@ -68,11 +68,11 @@ func runFuzz(report *testreport.Report, tool string, each time.Duration, interru
 			"test", "-json", "-run", "^$", "-fuzz", "^" + target.Name + "$",
 			"-fuzztime", each.String(), target.Package,
 		}
-		one := testreport.New(os.Stdout)
+		one := testreport.New(os.Stdout, target.Name)
 		goTest(one, tool, args)
 		if one.Deadline() {
 			fmt.Printf("     %s %s ran out of time while it ended; once more\n", target.Package, target.Name)
-			one = testreport.New(os.Stdout)
+			one = testreport.New(os.Stdout, target.Name)
 			goTest(one, tool, args)
 		}
 		report.Add(one)

@@ -227,8 +227,8 @@ func (s *sight) describe(f foundCertificate) {
 func (s *sight) key(path string) {
 	key := s.keys[path]
 	if key == nil {
-		s.detail[path] = "encrypted key"
-		s.note(path, "the key is encrypted", "the certificate password is needed to use it; it is not in the recovery point")
+		s.detail[path] = "encrypted key; the certificate password is needed to use it and is not in the recovery point"
+		s.good(path, "the key is encrypted; the certificate password is needed to use it")
 		return
 	}
 	for _, f := range s.all() {

@@ -174,3 +174,30 @@ func Age(t testing.TB, dir string) {
 		t.Fatal(err)
 	}
 }
+
+// same fails with the first differing lines.
+func same(t testing.TB, what, want, got string) {
+	t.Helper()
+	if want == got {
+		return
+	}
+	w, g := strings.Split(want, "\n"), strings.Split(got, "\n")
+	have := map[string]bool{}
+	for _, line := range g {
+		have[line] = true
+	}
+	wanted := map[string]bool{}
+	var out []string
+	for _, line := range w {
+		wanted[line] = true
+		if !have[line] {
+			out = append(out, "- "+line)
+		}
+	}
+	for _, line := range g {
+		if !wanted[line] {
+			out = append(out, "+ "+line)
+		}
+	}
+	t.Fatalf("%s (- wanted, + found):\n%s", what, strings.Join(out[:min(len(out), 20)], "\n"))
+}

@@ -31,7 +31,7 @@ func (k settingKey) String() string {
 }
 
 var (
-	iniSection = regexp.MustCompile(`^\s*\[([^\[\]]*)\]\s*$`)
+	iniSection = regexp.MustCompile(`^\s*\[([^\[\]]+)\]\s*$`)
 	iniSetting = regexp.MustCompile(`^\s*([A-Za-z0-9_][A-Za-z0-9_.:/@ -]*?)\s*=[ \t]*`)
 	iniBare    = regexp.MustCompile(`^\s*([A-Za-z][A-Za-z0-9_-]*)\s*$`)
 	shellName  = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`)

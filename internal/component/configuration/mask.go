@@ -9,7 +9,7 @@ import (
 const masked = "••••"
 
 var (
-	secretKey = regexp.MustCompile(`(?i)pass|pwd|secret|token|credential|private|api_?key|auth`)
+	secretKey = regexp.MustCompile(`(?i)pass|pwd|secret|token|credential|private|api_?key|auth|psk|preshared|community`)
 	inURL     = regexp.MustCompile(`(://[^/\s:@]*:)[^@\s/]+@`)
 )
 

@@ -66,7 +66,7 @@ func (c *Component) restore(ctx context.Context, source component.Source, opts c
 		for _, k := range change.Conflicts() {
 			c.tell(opts, fmt.Sprintf("%s, %s: %s; saved %q, fresh %q, %s was taken", files.Shown(string(change.Path)), k.Key, k.Why, k.Saved, k.Fresh, k.Taken))
 		}
-		if change.Diff != "" {
+		if change.Action == Saved && change.KeptFresh != "" {
 			c.tell(opts, fmt.Sprintf("%s was changed on the saved system and on this one; the saved file was taken and the fresh one kept as %s", files.Shown(string(change.Path)), files.Shown(string(change.KeptFresh))))
 		}
 	}

@@ -45,8 +45,10 @@ func (c *Component) Inspect(ctx context.Context) (component.Inspection, error) {
 	if err != nil {
 		return in, fmt.Errorf("component %s: %w", c.spec.Name, err)
 	}
+	declared := paths
 	paths = outermost(append(paths, slices.Collect(maps.Values(links))...))
 	in.Present, in.Paths = len(paths) > 0, paths
+	in.Followed = slices.DeleteFunc(slices.Clone(paths), func(p string) bool { return slices.Contains(declared, p) })
 	if len(paths) > 0 && !c.options.MissingOK {
 		for _, m := range missing {
 			if hasMeta(m) {

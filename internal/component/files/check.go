@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,8 +21,13 @@ import (
 // types, sizes, times, and owners by name, and the content of small trees.
 func (c *Component) Check(ctx context.Context, record component.Record) ([]component.Check, error) {
 	var detail Detail
-	if err := json.Unmarshal(record.Detail, &detail); err != nil {
-		return nil, fmt.Errorf("component %s: read its record: %w", c.spec.Name, err)
+	if len(record.Detail) > 0 {
+		if err := json.Unmarshal(record.Detail, &detail); err != nil {
+			return nil, fmt.Errorf("component %s: read its record: %w", c.spec.Name, err)
+		}
+	}
+	if len(detail.Trees) == 0 {
+		return c.present(ctx, record)
 	}
 	f := c.Filter(detail)
 	var checks []component.Check
@@ -46,6 +52,27 @@ func (c *Component) Check(ctx context.Context, record component.Record) ([]compo
 			return nil, fmt.Errorf("component %s: check %s: %w", c.spec.Name, want.Path, err)
 		}
 		checks = append(checks, c.compare(record, want, found)...)
+	}
+	return checks, nil
+}
+
+// present checks paths of a record that describes none of them, as an imported
+// one may be.
+func (c *Component) present(ctx context.Context, record component.Record) ([]component.Check, error) {
+	var checks []component.Check
+	for _, path := range record.Paths {
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("component %s: %w", c.spec.Name, err)
+		}
+		real, err := c.env.Host.Entry(path)
+		if err != nil {
+			return nil, fmt.Errorf("component %s: %w", c.spec.Name, err)
+		}
+		check := component.Check{Name: c.spec.Name + ": " + Shown(path), OK: true, Expected: "there", Found: "there"}
+		if _, err := os.Lstat(real); err != nil {
+			check.OK, check.Found, check.Hint = false, err.Error(), "restore the component "+c.spec.Name
+		}
+		checks = append(checks, check)
 	}
 	return checks, nil
 }

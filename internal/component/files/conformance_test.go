@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"lifeboat/internal/component"
 	"lifeboat/internal/component/componenttest"
 	"lifeboat/internal/component/files"
 	"lifeboat/internal/profile"
@@ -58,6 +59,42 @@ func TestConformance(t *testing.T) {
 		State: func(t testing.TB, dir string) string {
 			return componenttest.Digest(t, dir+"/srv/tree", dir+"/etc/a.conf", dir+"/etc/-\xff.conf", dir+"/etc/one")
 		},
+		Around: func(t testing.TB, dir string) string { return componenttest.Digest(t, dir) },
+	})
+}
+
+// TestConformanceAroundOthers has another component's path, and an excluded
+// one, inside the tree: directories above them stay and entries go one by one.
+func TestConformanceAroundOthers(t *testing.T) {
+	ours := func(dir string) []string {
+		return []string{dir + "/srv/index", dir + "/srv/www/page", dir + "/srv/www/own", dir + "/srv/empty"}
+	}
+	componenttest.Run(t, componenttest.Fixture{
+		Kind: files.Kind(),
+		Spec: func(dir string) profile.Component {
+			return spec(files.Options{Paths: []string{dir + "/srv"}, Exclude: []string{"*.log"}})
+		},
+		Env: func(env *component.Env, dir string) { env.Exclude = []string{dir + "/srv/www/repo"} },
+		Populate: func(t testing.TB, dir string) {
+			must(t, os.RemoveAll(dir+"/srv"))
+			write(t, dir+"/srv/index", "i")
+			write(t, dir+"/srv/www/page", "p")
+			write(t, dir+"/srv/www/own/deep", "d")
+			must(t, os.Mkdir(dir+"/srv/empty", 0o750))
+			write(t, dir+"/srv/www/repo/rpm", "theirs")
+			write(t, dir+"/srv/www/access.log", "log")
+			componenttest.Age(t, dir)
+		},
+		Alter: func(t testing.TB, dir string) {
+			write(t, dir+"/srv/index", "changed")
+			must(t, os.RemoveAll(dir+"/srv/www/own"))
+			write(t, dir+"/srv/www/new/file", "new")
+			write(t, dir+"/srv/www/repo/rpm", "theirs, newer")
+			must(t, os.Chmod(dir+"/srv/www", 0o700))
+			componenttest.Age(t, dir)
+		},
+		Lose:   func(t testing.TB, dir string) { must(t, os.RemoveAll(dir+"/srv")) },
+		State:  func(t testing.TB, dir string) string { return componenttest.Digest(t, ours(dir)...) },
 		Around: func(t testing.TB, dir string) string { return componenttest.Digest(t, dir) },
 	})
 }

@@ -8,6 +8,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,6 +19,7 @@ import (
 	"lifeboat/internal/component"
 	"lifeboat/internal/component/aside"
 	"lifeboat/internal/profile"
+	"lifeboat/internal/repository"
 )
 
 // Options are the kind's keys in a profile.
@@ -114,10 +117,13 @@ func New(env component.Env, spec profile.Component, options Options) (*Component
 }
 
 // Rollback brings back what Restore set aside. Of a component restored in place
-// nothing is undone.
+// only half-written files are taken away, see Lasts.
 func (c *Component) Rollback(ctx context.Context) error {
 	if c.options.InPlace {
-		return ctx.Err()
+		if err := c.sweep(ctx); err != nil {
+			return fmt.Errorf("component %s: roll back: %w", c.spec.Name, err)
+		}
+		return nil
 	}
 	s, err := c.Session()
 	if err != nil {
@@ -125,6 +131,38 @@ func (c *Component) Rollback(ctx context.Context) error {
 	}
 	if err := s.Rollback(ctx); err != nil {
 		return fmt.Errorf("component %s: roll back: %w", c.spec.Name, err)
+	}
+	return nil
+}
+
+// Lasts tells what Rollback leaves.
+func (c *Component) Lasts() string {
+	if !c.options.InPlace {
+		return ""
+	}
+	return "it is restored file by file, without a second copy: what was restored of it stays"
+}
+
+// sweep removes the temporary files of a restore in place that was killed.
+func (c *Component) sweep(ctx context.Context) error {
+	paths, _, err := Expand(c.env.Host, c.options.Paths)
+	if err != nil {
+		return err
+	}
+	for _, path := range paths {
+		top, err := c.env.Host.Entry(path)
+		if err != nil {
+			return err
+		}
+		err = filepath.WalkDir(top, func(real string, entry fs.DirEntry, err error) error {
+			if err == nil && entry.Type().IsRegular() && strings.HasPrefix(entry.Name(), repository.TempPrefix) {
+				err = os.Remove(real)
+			}
+			return errors.Join(err, ctx.Err())
+		})
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -218,23 +218,31 @@ func (t *Translator) Dress(ctx context.Context, source component.Source, dir, ma
 }
 
 func (t *Translator) user(path string, id uint32, name, where string) {
-	if _, known := t.owners.UID(id); !known {
-		t.note(path, "user", id, name, where)
+	if now, known := t.owners.UID(id); !known {
+		t.note(path, "user", id, now, name, where)
 	}
 }
 
 func (t *Translator) groupOf(path string, id uint32, name, where string) {
-	if _, known := t.owners.GID(id); !known {
-		t.note(path, "group", id, name, where)
+	if now, known := t.owners.GID(id); !known {
+		t.note(path, "group", id, now, name, where)
 	}
 }
 
-func (t *Translator) note(path, what string, id uint32, name, where string) {
+func (t *Translator) note(path, what string, id, now uint32, name, where string) {
 	who := fmt.Sprintf("%s %d", what, id)
 	if name != "" {
 		who = fmt.Sprintf("%s %q (%d)", what, name, id)
 	}
-	key := who + " in " + where
+	key := who + " in " + where + " is unknown on this machine; "
+	switch {
+	case now != repository.NoID:
+		key += "the number was kept for"
+	case where == "ACL":
+		key += "the entry was left out for"
+	default:
+		key += "root has got"
+	}
 	if t.unknown[key] == nil {
 		t.unknown[key] = &sample{}
 	}
@@ -249,7 +257,7 @@ func (t *Translator) note(path, what string, id uint32, name, where string) {
 func (t *Translator) Warnings() []string {
 	var all []string
 	for who, s := range t.unknown {
-		text := fmt.Sprintf("%s is unknown on this machine; the number was kept for %s", who, strings.Join(s.paths, ", "))
+		text := who + " " + strings.Join(s.paths, ", ")
 		if more := s.count - len(s.paths); more > 0 {
 			text += fmt.Sprintf(" and %d more", more)
 		}

@@ -51,6 +51,10 @@ func (a *accountant) apply(ctx context.Context, text string) error {
 	if err := a.r.j.add(ctx, record{Do: doRun, Statement: s.kind + " " + name}); err != nil {
 		return err
 	}
+	// The server must read the statement as it was read here.
+	if _, err := a.conn.ExecContext(ctx, "SET SESSION sql_mode = ''"); err != nil {
+		return err
+	}
 	if _, err = a.conn.ExecContext(ctx, text); isError(err, errSyntax) && s.kind != "GRANT" {
 		err = a.old(ctx, s)
 	}

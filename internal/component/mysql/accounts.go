@@ -146,14 +146,12 @@ func splitIdentity(line string) (grant, identity string) {
 func afterAccount(line string) string {
 	rest := strings.TrimSpace(strings.TrimPrefix(line, "CREATE USER "))
 	for range 2 { // user, host
-		if rest == "" {
-			return ""
-		}
 		rest = strings.TrimPrefix(rest, "@")
-		if c := rest[0]; c == '`' || c == '\'' || c == '"' {
-			_, n := unquote([]byte(rest))
-			rest = rest[n:]
+		if rest == "" || strings.IndexByte("`'\"", rest[0]) < 0 {
+			return strings.TrimSpace(rest)
 		}
+		_, n := unquote([]byte(rest))
+		rest = rest[n:]
 	}
 	return strings.TrimSpace(rest)
 }
@@ -205,7 +203,11 @@ func parseAccount(text, database string) (accountStatement, error) {
 	if strings.Contains(text, "/*") {
 		return refuse("it holds a comment")
 	}
-	r := &reader{tokens([]byte(text), 1<<10)}
+	all := tokens([]byte(text), 1<<10)
+	if len(all) == 1<<10 {
+		return refuse("it is too long")
+	}
+	r := &reader{all}
 	s := accountStatement{}
 	switch {
 	case r.accept("CREATE", "USER", "IF", "NOT", "EXISTS"):

@@ -240,22 +240,22 @@ func unknownDefiners(ctx context.Context, q querier, definers []string) ([]strin
 func (c *Component) dump(ctx context.Context, s *server, tool *dumpTool, m *moment, d *Detail, sink component.Sink) (int64, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	snapshot := d.Consistent == "snapshot"
+	args := tool.args(c.opts.Database, d.Encoding, snapshot, d.tableNames())
+	dir, err := c.scratch()
+	if err != nil {
+		return 0, err
+	}
 	counted := make(chan error, 1)
 	go func() { counted <- c.count(ctx, m, d) }()
-
-	snapshot := d.Consistent == "snapshot"
 	check := newDumpCheck(func() {
 		if snapshot { // the tool's own snapshot stands: writers may go on
 			m.unlocked.Do(m.unlock)
 		}
 	})
-	dir, err := c.scratch()
-	if err != nil {
-		return 0, err
-	}
 	r := startDump(ctx,
 		func(ctx context.Context, w io.Writer) error {
-			return tool.run(ctx, s, dir, tool.args(c.opts.Database, d.Encoding, snapshot, d.tableNames()), w)
+			return tool.run(ctx, s, dir, args, w)
 		},
 		check,
 		func() error {

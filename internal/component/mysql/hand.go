@@ -84,11 +84,11 @@ func byHand(rec component.Record) string {
 	}
 	return fmt.Sprintf("Database `%[1]s` (%[2]d tables, %[3]d rows, from %[4]s). Stop whatever uses it. As administrator of the database server:\n\n"+
 		"```sh\n"+
-		"mysqldump --routines --events %[1]s > before.sql    # keep what is there now\n"+
+		"(umask 077; mysqldump --routines --events %[1]s > before-%[1]s.sql)    # keep what is there now\n"+
 		"mysql -e 'DROP DATABASE IF EXISTS `%[1]s`; CREATE DATABASE `%[1]s` CHARACTER SET %[5]s COLLATE %[6]s'\n"+
-		"tail -n 1 /.lifeboat/%[7]s    # must say: -- Dump completed\n"+
+		"tail -n 1 /.lifeboat/%[7]s | grep 'Dump completed'    # else the dump is cut off\n"+
 		"mysql %[1]s < /.lifeboat/%[7]s\n"+
-		"mysql %[1]s < /.lifeboat/%[8]s\n"+
+		"mysql --comments %[1]s < /.lifeboat/%[8]s\n"+
 		"mysql -e 'SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = \"%[1]s\"'\n"+
 		"```\n\n"+
 		"An old client that stops at line 1 with “Unknown command '\\-'” wants that line removed: `sed '1{/999999/d}'`.\n",

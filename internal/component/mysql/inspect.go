@@ -43,6 +43,7 @@ func (c *Component) Inspect(ctx context.Context) (component.Inspection, error) {
 		}
 		if upgrading {
 			in.Warnings = append(in.Warnings, product.ErrUpgrading.Error())
+			in.Unsettled = "a schema upgrade is under way in database " + c.opts.Database
 		}
 	}
 	return in, nil

@@ -50,6 +50,9 @@ type record struct {
 	Statement string   `json:"statement,omitempty"`
 }
 
+// journalLimit bounds a journal, in bytes.
+const journalLimit = 256 << 20
+
 // journal is the record of one restore, in Env.State. It survives kill -9; a
 // line that was cut off by it announces nothing that began.
 type journal struct {
@@ -100,6 +103,11 @@ func openJournal(dir, database string, create bool) (*journal, error) {
 
 // read applies every whole line and cuts a torn one off.
 func (j *journal) read() error {
+	if info, err := j.file.Stat(); err != nil {
+		return err
+	} else if !info.Mode().IsRegular() || info.Size() > journalLimit {
+		return errors.New("it is no journal")
+	}
 	data, err := os.ReadFile(j.path)
 	if err != nil {
 		return err

@@ -45,7 +45,7 @@ func (l *loader) load(ctx context.Context, r io.Reader) error {
 		return nil
 	}
 	if _, err := io.CopyBuffer(onlyWriter{l.check.split}, r, make([]byte, 256<<10)); err != nil {
-		return err
+		return errors.Join(ctx.Err(), err)
 	}
 	if err := l.check.split.Close(); err != nil {
 		return fmt.Errorf("the dump is cut off: %w", err)

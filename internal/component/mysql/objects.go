@@ -173,7 +173,7 @@ func show(ctx context.Context, conn *sql.Conn, kind, name string) (object, error
 		}
 	}
 	if x.create == "" {
-		return x, fmt.Errorf("%s: the server does not show it; the account needs more rights", statement)
+		return x, fmt.Errorf("%s: the server does not show it; the account needs more rights: give an administrator's in /root/.my.cnf", statement)
 	}
 	return x, describe(rows.Err(), statement)
 }

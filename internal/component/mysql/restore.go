@@ -138,7 +138,7 @@ func (r *restore) load(ctx context.Context, source component.Source, progress fu
 		return err
 	}
 	beside := r.j.begun.New
-	if err := r.s.exec(ctx, "DROP DATABASE IF EXISTS "+ident(beside)); err != nil {
+	if err := r.drop(ctx, beside); err != nil {
 		return err
 	}
 	if err := r.createDatabase(ctx, beside, r.detail.Charset, r.detail.Collation); err != nil {
@@ -208,6 +208,9 @@ func (r *restore) createDatabase(ctx context.Context, name, charset, collation s
 	if isError(err, errUnknownCollation) {
 		r.warn(fmt.Sprintf("this server does not know collation %s; the default of %s is used", collation, charset))
 		err = r.s.exec(ctx, create)
+	}
+	if isError(err, errDatabaseDenied, errAccessDenied, errNeedsPrivilege) {
+		return fmt.Errorf("%w; %s may not make databases, name an option file with an administrator's access in defaults_file", err, r.s.login.how)
 	}
 	if isError(err, errUnknownCharset) {
 		return fmt.Errorf("%w; this server is too old or of another kind than the one that was captured", err)
@@ -294,7 +297,16 @@ func (r *restore) dropEmpty(ctx context.Context, name string) error {
 	if len(left) > 0 {
 		return fmt.Errorf("database %s still holds tables %s; it is kept", name, strings.Join(left, ", "))
 	}
-	return r.change(ctx, "DROP DATABASE IF EXISTS "+ident(name))
+	return r.drop(ctx, name)
+}
+
+// drop drops a database that is there. Without one it needs no right to.
+func (r *restore) drop(ctx context.Context, name string) error {
+	there, err := r.s.exists(ctx, name)
+	if err != nil || !there {
+		return err
+	}
+	return r.change(ctx, "DROP DATABASE "+ident(name))
 }
 
 // meter tells how far the reading is.

@@ -43,7 +43,7 @@ func (c *Component) rollback(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := r.change(ctx, "DROP DATABASE IF EXISTS "+ident(j.begun.New)); err != nil {
+	if err := r.drop(ctx, j.begun.New); err != nil {
 		return err
 	}
 	if err := r.dropEmpty(ctx, j.begun.Aside); err != nil {
@@ -194,7 +194,7 @@ func (c *Component) discard(ctx context.Context) error {
 	if err := j.add(ctx, record{Do: doDiscard}); err != nil {
 		return err
 	}
-	if err := r.change(ctx, "DROP DATABASE IF EXISTS "+ident(j.begun.Aside)); err != nil {
+	if err := r.drop(ctx, j.begun.Aside); err != nil {
 		return err
 	}
 	if err := os.Remove(j.savedPath()); err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -51,13 +51,16 @@ const (
 	blockComment       // /* … */
 )
 
+// quotes are what ends the quoted states.
+var quotes = [...]byte{singleQuoted: '\'', doubleQuoted: '"', backQuoted: '`'}
+
 // window is how many bytes are looked at together outside quotes; no mark is
 // longer, and no delimiter may be.
 const window = 16
 
 // marks are the bytes that may mean something outside quotes and comments.
 var marks = func() (t [256]bool) {
-	for _, c := range []byte("'\"`-#/*\\()") {
+	for _, c := range []byte("'\"`-#/*\\") {
 		t[c] = true
 	}
 	return t
@@ -175,7 +178,7 @@ func (s *splitter) inComment(p []byte, final bool) int {
 }
 
 func (s *splitter) inQuotes(p []byte, final bool) int {
-	end := map[state]byte{singleQuoted: '\'', doubleQuoted: '"', backQuoted: '`'}[s.state]
+	end := quotes[s.state]
 	for i := 0; i < len(p); i++ {
 		if p[i] == end {
 			s.state = plain
@@ -204,6 +207,9 @@ func (s *splitter) outside(p []byte, final bool) int {
 			return s.setDelimiter(p, final)
 		}
 	}
+	if n := s.ordinary(p); n > 0 {
+		return s.take(p, n)
+	}
 	if !s.exec && bytes.HasPrefix(p, s.delimiter) {
 		return s.end(p)
 	}
@@ -214,13 +220,6 @@ func (s *splitter) outside(p []byte, final bool) int {
 		s.state = doubleQuoted
 	case p[0] == '`':
 		s.state = backQuoted
-	case p[0] == '(':
-		if s.depth == 0 {
-			s.groups++
-		}
-		s.depth++
-	case p[0] == ')':
-		s.depth--
 	case p[0] == '#', bytes.HasPrefix(p, []byte("--")) && (len(p) == 2 || p[2] <= ' '):
 		return s.begin(p, lineComment)
 	case len(s.text) == 0 && isSandboxMark(p):
@@ -238,11 +237,28 @@ func (s *splitter) outside(p []byte, final bool) int {
 		s.fail(s.line, "a client command (backslash outside quotes) stands in the script; no dump has one")
 		return 1
 	}
-	n := 1
-	for n < len(p) && !marks[p[n]] && p[n] != s.delimiter[0] && !marks[p[0]] {
-		n++
+	return s.take(p, 1)
+}
+
+// ordinary counts the bytes before the next that may mean something, and
+// follows parentheses on the way.
+func (s *splitter) ordinary(p []byte) int {
+	first := s.delimiter[0]
+	for n, c := range p {
+		if marks[c] || c == first {
+			return n
+		}
+		switch c {
+		case '(':
+			if s.depth == 0 {
+				s.groups++
+			}
+			s.depth++
+		case ')':
+			s.depth--
+		}
 	}
-	return s.take(p, n)
+	return len(p)
 }
 
 // begin enters a comment.

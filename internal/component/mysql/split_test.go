@@ -152,3 +152,18 @@ func FuzzSplit(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkDumpCheck measures what validating costs beside compressing.
+func BenchmarkDumpCheck(b *testing.B) {
+	row := "(123456,'SLES11-SP1-Updates','it''s a \\'quoted\\' text of some length, as names and descriptions are',0x00FF00FF00FF00FF,NULL,'2026-11-21 00:00:00')"
+	insert := []byte("INSERT INTO `t` VALUES\n" + strings.Repeat(row+",\n", 5000) + row + ";\n")
+	b.SetBytes(int64(len(insert)))
+	c := newDumpCheck(nil)
+	for b.Loop() {
+		for p := insert; len(p) > 0; p = p[min(len(p), 256<<10):] {
+			if _, err := c.split.Write(p[:min(len(p), 256<<10)]); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}

@@ -190,7 +190,7 @@ func (r *restore) applySection(ctx context.Context, source component.Source) err
 	defer stream.Close()
 	script, err := io.ReadAll(io.LimitReader(stream, sectionLimit))
 	if err != nil {
-		return err
+		return errors.Join(ctx.Err(), err)
 	}
 	return r.apply(ctx, script, true)
 }

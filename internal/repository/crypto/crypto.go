@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	//lint:ignore SA1019 The format prescribes Poly1305-AES, for which no other package exists.
 	"golang.org/x/crypto/poly1305"
@@ -19,12 +20,12 @@ import (
 
 // Overhead is how many bytes longer a sealed message is: a 16-byte IV before
 // and a 16-byte MAC behind it.
-const Overhead = ivSize + macSize
+const Overhead = IVSize + macSize
 
-const (
-	ivSize  = aes.BlockSize
-	macSize = poly1305.TagSize
-)
+// IVSize is the length of the IV before a sealed message.
+const IVSize = aes.BlockSize
+
+const macSize = poly1305.TagSize
 
 // ErrUnauthenticated says that bytes are not what was sealed with this key.
 var ErrUnauthenticated = errors.New("the message authentication code does not match")
@@ -106,22 +107,21 @@ func (k *Key) init() {
 // Seal appends the sealed plaintext to dst. The two must not overlap.
 func (k *Key) Seal(dst, plaintext []byte) []byte {
 	start := len(dst)
-	need := start + len(plaintext) + Overhead
-	if cap(dst) < need {
-		grown := make([]byte, start, need)
-		copy(grown, dst)
-		dst = grown
-	}
-	dst = dst[:need]
-	iv := dst[start : start+ivSize]
+	dst = slices.Grow(dst, len(plaintext)+Overhead)
+	dst = append(dst[:start+IVSize], plaintext...)
+	return dst[:start+len(k.SealInPlace(dst[start:]))]
+}
+
+// SealInPlace seals the plaintext that stands in buf behind room for the IV,
+// and returns the sealed message, which begins where buf does.
+func (k *Key) SealInPlace(buf []byte) []byte {
+	iv, body := buf[:IVSize], buf[IVSize:]
 	rand.Read(iv)
-	body := dst[start+ivSize : need-macSize]
-	cipher.NewCTR(k.block, iv).XORKeyStream(body, plaintext)
+	cipher.NewCTR(k.block, iv).XORKeyStream(body, body)
 	var mac [macSize]byte
 	pad := k.pad(iv)
 	poly1305.Sum(&mac, body, &pad)
-	copy(dst[need-macSize:], mac[:])
-	return dst
+	return append(buf, mac[:]...)
 }
 
 // Open checks sealed bytes and decrypts them in place; the result is a part of
@@ -131,8 +131,8 @@ func (k *Key) Open(sealed []byte) ([]byte, error) {
 	if len(sealed) < Overhead {
 		return nil, fmt.Errorf("%w: %d bytes are too short", ErrUnauthenticated, len(sealed))
 	}
-	iv := sealed[:ivSize]
-	body := sealed[ivSize : len(sealed)-macSize]
+	iv := sealed[:IVSize]
+	body := sealed[IVSize : len(sealed)-macSize]
 	var mac [macSize]byte
 	copy(mac[:], sealed[len(sealed)-macSize:])
 	pad := k.pad(iv)

@@ -13,14 +13,11 @@ import (
 	"lifeboat/internal/storage"
 )
 
-// Store passes calls on to another store until a fault is due. The zero faults
-// are none. Fields are set before use.
+// Store passes calls on to another store until a fault is due. Its fields are
+// set before it is used.
 type Store struct {
 	storage.Store
 
-	// SpaceLeft, when not negative, is how many bytes may still be saved;
-	// then every Save fails with ErrNoSpace.
-	SpaceLeft int64
 	// Before is called before every operation with the number it has, from 1; an
 	// error is the result of the operation. It may also end the process.
 	Before func(n int, op string, h storage.Handle) error
@@ -34,10 +31,19 @@ type Store struct {
 
 	mu    sync.Mutex
 	calls int
+	space int64 // bytes that may still be saved; negative is no limit
 }
 
 // Wrap returns a store without faults.
-func Wrap(s storage.Store) *Store { return &Store{Store: s, SpaceLeft: -1} }
+func Wrap(s storage.Store) *Store { return &Store{Store: s, space: -1} }
+
+// Space limits how many bytes may still be saved; then every Save fails with
+// ErrNoSpace. A negative number takes the limit away.
+func (f *Store) Space(n int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.space = n
+}
 
 // Calls is how many operations there were.
 func (f *Store) Calls() int {
@@ -63,13 +69,13 @@ func (f *Store) Save(ctx context.Context, h storage.Handle, data []byte) error {
 		return err
 	}
 	f.mu.Lock()
-	if f.SpaceLeft >= 0 {
-		if int64(len(data)) > f.SpaceLeft {
-			f.SpaceLeft = 0
+	if f.space >= 0 {
+		if int64(len(data)) > f.space {
+			f.space = 0
 			f.mu.Unlock()
 			return fmt.Errorf("save %s: %w", h, storage.ErrNoSpace)
 		}
-		f.SpaceLeft -= int64(len(data))
+		f.space -= int64(len(data))
 	}
 	f.mu.Unlock()
 	if f.OnSave != nil {

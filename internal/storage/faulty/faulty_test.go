@@ -12,6 +12,7 @@ import (
 
 // Without faults it must be a store like any other.
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	storagetest.Run(t, func(t *testing.T, location string) storage.Store {
 		s, err := storage.Open(t.Context(), location, storage.Options{})
 		if err != nil {
@@ -22,12 +23,13 @@ func TestConformance(t *testing.T) {
 }
 
 func TestSpace(t *testing.T) {
+	t.Parallel()
 	s, err := storage.Open(t.Context(), t.TempDir(), storage.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	f := faulty.Wrap(s)
-	f.SpaceLeft = 10
+	f.Space(10)
 	h := storage.Handle{Type: storage.Config}
 	if err := f.Save(t.Context(), h, make([]byte, 11)); !errors.Is(err, storage.ErrNoSpace) {
 		t.Errorf("%v", err)

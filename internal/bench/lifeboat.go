@@ -1,0 +1,85 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"lifeboat/internal/repository"
+	"lifeboat/internal/storage"
+)
+
+// Lifeboat is the program under test, used as an administrator uses it: a
+// configuration file, a profile of files only, and the verbs backup and restore.
+func Lifeboat(program string) Peer {
+	run := func(p Place, args ...string) Command {
+		return Command{Args: append([]string{program, "--config", filepath.Join(p.Dir, "etc", "lifeboat.yaml")}, args...)}
+	}
+	return Peer{
+		Name:    "lifeboat",
+		Version: firstLine(program, "version"),
+		Prepare: prepareLifeboat,
+		Backup:  func(p Place) Command { return run(p, "backup", "bench") },
+		Again:   func(p Place) Command { return run(p, "backup", "bench") },
+		Restore: func(p Place) Command {
+			return run(p, "restore", "bench", "corpus", "--target", p.Out)
+		},
+		Restored: func(p Place) string { return filepath.Join(p.Out, p.Root) },
+	}
+}
+
+// prepareLifeboat makes an empty repository and writes the two files. `lifeboat
+// init` would also install a boot unit, which has no place in a measurement.
+func prepareLifeboat(ctx context.Context, p Place) error {
+	password := "bench\n"
+	for name, text := range map[string]string{
+		"password":            password,
+		"lifeboat.yaml":       fmt.Sprintf(benchConfig, filepath.Join(p.Dir, "state"), p.Store, filepath.Join(p.Dir, "etc", "password")),
+		"profiles/bench.yaml": fmt.Sprintf(benchProfile, p.Root),
+	} {
+		file := filepath.Join(p.Dir, "etc", name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			return err
+		}
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			return err
+		}
+	}
+	store, err := storage.Open(ctx, p.Store, storage.Options{})
+	if err != nil {
+		return err
+	}
+	repo, err := repository.Create(ctx, store, []byte(strings.TrimSpace(password)), repository.Options{})
+	if err != nil {
+		return errors.Join(err, store.Close())
+	}
+	return repo.Close()
+}
+
+const benchConfig = `state_dir: %q
+repositories:
+  - name: main
+    url: %q
+    password: {file: %q}
+systems:
+  - {name: bench, profile: bench}
+`
+
+const benchProfile = `profile: bench
+title: A corpus of files
+detect: {file: /}
+components:
+  - name: corpus
+    kind: files
+    title: The corpus
+    paths: [%q]
+    importance: critical
+    capture: live
+    loss: Nothing; it can be built again.
+recovery:
+  restore:
+    - restore: corpus
+`

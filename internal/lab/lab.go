@@ -1,0 +1,265 @@
+// Package lab builds realistic systems inside sandboxes, with real database
+// servers, for the demo and the tests. It is never linked into lifeboat. What
+// stands inside a system is in the packages machine and smt; here is what
+// happens outside of it.
+//
+// Init must be the first call in main and in TestMain of tests that use it: the
+// program is copied into each system and is there every double of a command.
+package lab
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"lifeboat/internal/lab/machine"
+	"lifeboat/internal/lab/smt"
+	"lifeboat/internal/sandbox"
+)
+
+// Init plays a double when the process was called as one, or a sandbox's init,
+// and then never returns.
+func Init() {
+	name := filepath.Base(os.Args[0])
+	if m, err := machine.Load(); err == nil {
+		if err := smt.Plug(m); err == nil {
+			if code, found := m.Run(name, os.Args[1:]); found {
+				os.Exit(code)
+			}
+		}
+	}
+	sandbox.Init()
+}
+
+// Options describe a lab system.
+type Options struct {
+	Dir      string // where the system lives; must not exist yet
+	Line     string // SLES line 10, 11 or 12; "" is that of the schema
+	Schema   string // 0.09, 0.14 or 3.09; "" is 3.09, or that of the line
+	Hostname string // "" is smt1.example.com
+	Address  string // "" is 192.0.2.10/24
+	Password string // of the database user; "nasty" is one with quotes, # and spaces
+	MirrorTo string // "" is /srv/www/htdocs
+	Fresh    bool   // other uids and gids than the first server had
+	// Local adds an administrator's view, trigger, routine and event.
+	Local bool
+	// OldScript adds the article's own backup script.
+	OldScript bool
+	// MirrorTime is how long smt-mirror takes.
+	MirrorTime time.Duration
+	// Version is the smt package's; Update and UpdateSchema are what zypper up brings.
+	Version, Update, UpdateSchema string
+	Lifeboat                      string // program to put at /usr/bin/lifeboat
+	Share                         []sandbox.Bind
+	Size                          int64 // disk size in bytes; 0 is the sandbox's default
+}
+
+// The fixed secrets of the lab.
+const (
+	NastyPassword = `it's "q#uo;te' \d = b$`
+	CAPassword    = "ca password"
+	plainPassword = "smt4711"
+)
+
+// System is a lab system.
+type System struct {
+	*sandbox.Sandbox
+	dir string
+}
+
+// lines maps schema to line, and back.
+var lines = map[string]string{"0.09": "10", "0.14": "11", "3.09": "12", "3.08": "12"}
+
+func (o *Options) fill() error {
+	if o.Schema == "" {
+		o.Schema = map[string]string{"10": "0.09", "11": "0.14", "12": "3.09", "": "3.09"}[o.Line]
+	}
+	line, ok := lines[o.Schema]
+	if !ok {
+		return fmt.Errorf("no lab system has schema %q: choose 0.09, 0.14 or 3.09", o.Schema)
+	}
+	set := func(to *string, value string) {
+		if *to == "" {
+			*to = value
+		}
+	}
+	set(&o.Line, line)
+	set(&o.Hostname, "smt1.example.com")
+	set(&o.Address, "192.0.2.10/24")
+	set(&o.MirrorTo, "/srv/www/htdocs")
+	set(&o.Password, plainPassword)
+	set(&o.Version, map[string]string{"0.09": "1.0.13", "0.14": "1.1.8"}[o.Schema])
+	set(&o.Version, "3.0.46")
+	if o.Password == "nasty" {
+		o.Password = NastyPassword
+	}
+	return nil
+}
+
+func (o *Options) spec() (machine.Spec, error) {
+	product := smt.Spec{
+		Schema: o.Schema, Version: o.Version, UpdateVersion: o.Update, UpdateSchema: o.UpdateSchema, Password: o.Password,
+		UID: 108, WWWUID: 430, WWWGID: 467, MirrorTo: o.MirrorTo, CAPassword: CAPassword, Local: o.Local, OldScript: o.OldScript,
+		MirrorTime: o.MirrorTime.String(),
+	}
+	if o.Fresh {
+		product.UID, product.WWWUID, product.WWWGID = 478, 481, 485
+	}
+	raw, err := json.Marshal(product)
+	return machine.Spec{
+		Line: o.Line, Hostname: o.Hostname, Address: o.Address, MAC: "52:54:00:5b:04:75", Gateway: "192.0.2.1", DNS: "192.0.2.53",
+		Username: "SCC_d91a7be2c1c5", Password: "9c0f5e1b2a", RegCode: "REG-LAB-1", Product: raw,
+	}, err
+}
+
+// startsEmpty is what of this machine must not be seen in a lab system: its
+// data, its configuration of what the lab plays, and its package manager.
+var startsEmpty = []string{
+	"/boot", "/home", "/media", "/mnt", "/opt", "/root", "/srv", "/var/backups", "/var/backup", "/var/cache", "/var/lib/CAM", "/var/lib/dpkg",
+	"/var/lib/apt", "/var/lib/lifeboat", "/var/lib/mysql", "/var/lib/rpm", "/var/lib/smt", "/var/log", "/var/mail", "/var/spool", "/var/tmp",
+	"/etc/apache2", "/etc/apt", "/etc/cron.d", "/etc/cron.daily", "/etc/init.d", "/etc/lifeboat", "/etc/my.cnf", "/etc/network", "/etc/smt.conf",
+	"/etc/smt.d", "/etc/ssl/private", "/etc/ssl/servercerts", "/etc/sysconfig", "/etc/systemd/system", "/etc/zypp", "/etc/resolv.conf",
+	"/etc/netplan", "/etc/debian_version", "/etc/machine-id", "/etc/rc0.d", "/etc/rc1.d", "/etc/rc2.d", "/etc/rc3.d", "/etc/rc4.d", "/etc/rc5.d", "/etc/rc6.d",
+}
+
+// standardDirs are what a root of this kind of system has (FHS 3.0).
+var standardDirs = []string{
+	"bin", "boot", "dev", "etc", "home", "lib", "lib32", "lib64", "libx32", "media", "mnt", "opt", "proc", "root", "run", "sbin", "srv", "sys", "tmp", "usr", "var",
+}
+
+func emptyPaths() ([]string, error) {
+	empty := append([]string(nil), startsEmpty...)
+	entries, err := os.ReadDir("/")
+	if err != nil {
+		return nil, err
+	}
+	standard := map[string]bool{}
+	for _, d := range standardDirs {
+		standard[d] = true
+	}
+	for _, e := range entries {
+		if !standard[e.Name()] {
+			empty = append(empty, "/"+e.Name())
+		}
+	}
+	return empty, nil
+}
+
+// BuildBare builds a bare operating system of a line, with nothing of SMT but
+// an update source that has it.
+func BuildBare(ctx context.Context, opts Options) (*System, error) {
+	return build(ctx, opts)
+}
+
+// BuildSMT builds a full SMT server that has been in use.
+func BuildSMT(ctx context.Context, opts Options) (*System, error) {
+	sys, err := build(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	var client bytes.Buffer
+	err = sys.play(ctx, "setup-smt", &client)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(sys.dir, "client.json"), client.Bytes(), 0o600)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("build SMT server: %w", err), sys.Destroy(context.WithoutCancel(ctx)))
+	}
+	return sys, nil
+}
+
+func build(ctx context.Context, opts Options) (*System, error) {
+	if err := opts.fill(); err != nil {
+		return nil, err
+	}
+	spec, err := opts.spec()
+	if err != nil {
+		return nil, err
+	}
+	empty, err := emptyPaths()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := filepath.Abs(opts.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	box, err := sandbox.Create(ctx, sandbox.Options{
+		Dir: filepath.Join(dir, "box"), Hostname: opts.Hostname, Empty: empty, Size: opts.Size, Volatile: true, Binds: opts.Share,
+		Interfaces: []sandbox.Interface{{Name: "eth0", MAC: spec.MAC}},
+		Boot:       whenThere(machine.Home + "/boot"), Shutdown: whenThere(machine.Home + "/halt-system"),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("build lab system: %w", err)
+	}
+	sys := &System{Sandbox: box, dir: dir}
+	if err := sys.install(ctx, spec, opts.Lifeboat); err != nil {
+		return nil, errors.Join(fmt.Errorf("build lab system: %w", err), sys.Destroy(context.WithoutCancel(ctx)))
+	}
+	return sys, nil
+}
+
+// whenThere runs a program that the very first boot does not have yet.
+func whenThere(program string) []string {
+	return []string{"/bin/sh", "-c", "test ! -x " + program + " || exec " + program}
+}
+
+func (s *System) install(ctx context.Context, spec machine.Spec, lifeboat string) error {
+	if err := s.Start(ctx); err != nil {
+		return err
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	if err := s.CopyIn(ctx, exe, machine.Program, 0o755); err != nil {
+		return err
+	}
+	if lifeboat != "" {
+		if err := s.CopyIn(ctx, lifeboat, "/usr/bin/lifeboat", 0o755); err != nil {
+			return err
+		}
+	}
+	raw, err := json.Marshal(spec)
+	if err != nil {
+		return err
+	}
+	return s.run(ctx, sandbox.Command{Args: []string{machine.Program}, Name: installName, Stdin: bytes.NewReader(raw)})
+}
+
+// play runs a double by its name.
+func (s *System) play(ctx context.Context, name string, out io.Writer) error {
+	return s.run(ctx, sandbox.Command{Args: []string{machine.Program}, Name: name, Stdout: out})
+}
+
+// run runs a command and puts what it complained about into the error.
+func (s *System) run(ctx context.Context, c sandbox.Command) error {
+	var errs bytes.Buffer
+	c.Stderr = &errs
+	if err := s.Run(ctx, c); err != nil {
+		return fmt.Errorf("%w: %s", err, strings.TrimSpace(errs.String()))
+	}
+	return nil
+}
+
+// CopyIn copies a file of this machine into the system.
+func (s *System) CopyIn(ctx context.Context, from, to string, mode os.FileMode) error {
+	f, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	const script = `mkdir -p "${1%/*}" && cat > "$1.new" && chmod "$2" "$1.new" && mv "$1.new" "$1"`
+	return s.run(ctx, sandbox.Command{Args: []string{"/bin/sh", "-c", script, "copy", to, strconv.FormatUint(uint64(mode), 8)}, Stdin: f})
+}

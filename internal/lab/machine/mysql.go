@@ -1,0 +1,87 @@
+package machine
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+)
+
+const (
+	// Socket is where the database server listens.
+	Socket   = "/run/mysqld/mysqld.sock"
+	dataDir  = "/var/lib/mysql"
+	mysqlPid = "/run/mysqld/mysqld.pid"
+	mysqlLog = "/var/log/mysql/mysqld.log"
+)
+
+// mysqlUnit runs the machine's real MariaDB server at its real paths. Like
+// SUSE's start script it makes the system tables when there are none.
+func (m *Machine) mysqlUnit() *Unit {
+	return &Unit{
+		Name: "mysql", Alias: []string{"mariadb", "mysqld"}, Order: 10,
+		Start:  func(*Machine) error { return startMySQL() },
+		Stop:   func(*Machine) error { return EndPid(mysqlPid) },
+		Active: func() bool { _, alive := PidAlive(mysqlPid); return alive },
+	}
+}
+
+func startMySQL() error {
+	for _, dir := range []string{"/run/mysqld", "/var/log/mysql", dataDir} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+		if err := Own("mysql:mysql", dir); err != nil {
+			return err
+		}
+	}
+	if !Exists(dataDir + "/mysql") {
+		out, err := exec.Command("mariadb-install-db", "--user=mysql", "--datadir="+dataDir, "--skip-test-db", "--force",
+			"--auth-root-authentication-method=socket").CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("mariadb-install-db: %w: %s", err, out)
+		}
+	}
+	log, err := os.OpenFile(mysqlLog, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	if err := Own("mysql:mysql", mysqlLog); err != nil {
+		return err
+	}
+	cmd := exec.Command("/usr/sbin/mariadbd", "--user=mysql", "--datadir="+dataDir, "--socket="+Socket, "--pid-file="+mysqlPid)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for range 3000 {
+		select {
+		case err := <-ended:
+			return fmt.Errorf("mariadbd ended early (%v), see %s", err, mysqlLog)
+		case <-time.After(10 * time.Millisecond):
+		}
+		if db, err := OpenRoot(""); err == nil {
+			db.Close()
+			return nil
+		}
+	}
+	return fmt.Errorf("mariadbd does not answer, see %s", mysqlLog)
+}
+
+// mysqlConfig makes a current server behave like that of the line: engine and
+// lenient SQL mode of MySQL 5, a small footprint for the lab.
+func (m *Machine) mysqlConfig() string {
+	engine := "InnoDB"
+	if m.Line() < 12 {
+		engine = "MyISAM"
+	}
+	return "# written by the lab\n[mysqld]\ndefault-storage-engine = " + engine +
+		"\nsql-mode = \nskip-name-resolve\ninnodb-buffer-pool-size = 64M\ninnodb-log-file-size = 16M\nperformance-schema = off\n"
+}
+
+func cronUnit() *Unit { return &Unit{Name: "cron", Order: 20} }

@@ -1,0 +1,118 @@
+-- The lab's own definition of SMT's database at schema version 0.09, written
+-- from a list of its tables and columns. Statements end with a semicolon.
+
+CREATE TABLE Clients (
+  GUID char(50) NOT NULL,
+  HOSTNAME varchar(100) DEFAULT '',
+  TARGET varchar(100) DEFAULT NULL,
+  DESCRIPTION varchar(500) DEFAULT '',
+  LASTCONTACT timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP,
+  PRIMARY KEY (GUID)
+) ENGINE=MyISAM DEFAULT CHARSET=latin1;
+
+CREATE TABLE Registration (
+  GUID char(50) NOT NULL,
+  PRODUCTID int NOT NULL,
+  REGDATE timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP,
+  NCCREGDATE timestamp NULL DEFAULT NULL,
+  NCCREGERROR int NOT NULL DEFAULT 0,
+  PRIMARY KEY (GUID, PRODUCTID)
+) ENGINE=MyISAM DEFAULT CHARSET=latin1;
+
+CREATE TABLE MachineData (
+  GUID char(50) NOT NULL,
+  KEYNAME varchar(50) NOT NULL,
+  VALUE blob,
+  PRIMARY KEY (GUID, KEYNAME)
+) ENGINE=MyISAM DEFAULT CHARSET=latin1;
+
+CREATE TABLE Catalogs (
+  CATALOGID varchar(50) NOT NULL,
+  NAME varchar(200) NOT NULL DEFAULT '',
+  DESCRIPTION varchar(500) DEFAULT '',
+  TARGET varchar(100) DEFAULT NULL,
+  LOCALPATH varchar(300) NOT NULL DEFAULT '',
+  EXTHOST varchar(300) NOT NULL DEFAULT '',
+  EXTURL varchar(300) NOT NULL DEFAULT '',
+  CATALOGTYPE char(10) NOT NULL,
+  DOMIRROR char(1) NOT NULL DEFAULT 'N',
+  MIRRORABLE char(1) NOT NULL DEFAULT 'N',
+  SRC char(1) NOT NULL DEFAULT 'N',
+  PRIMARY KEY (CATALOGID),
+  UNIQUE KEY name_target (NAME, TARGET)
+) ENGINE=MyISAM DEFAULT CHARSET=latin1;
+
+CREATE TABLE Products (
+  PRODUCTDATAID int NOT NULL,
+  PRODUCT varchar(200) NOT NULL,
+  VERSION varchar(100) DEFAULT NULL,
+  REL varchar(100) DEFAULT NULL,
+  ARCH varchar(100) DEFAULT NULL,
+  PRODUCTLOWER varchar(200) NOT NULL,
+  VERSIONLOWER varchar(100) DEFAULT NULL,
+  RELLOWER varchar(100) DEFAULT NULL,
+  ARCHLOWER varchar(100) DEFAULT NULL,
+  FRIENDLY varchar(700) DEFAULT NULL,
+  PARAMLIST text,
+  NEEDINFO text,
+  SERVICE text,
+  PRODUCT_LIST char(1) NOT NULL DEFAULT 'N',
+  PRODUCT_CLASS varchar(50) DEFAULT NULL,
+  SRC char(1) NOT NULL DEFAULT 'N',
+  PRIMARY KEY (PRODUCTDATAID),
+  KEY lower (PRODUCTLOWER, VERSIONLOWER, RELLOWER, ARCHLOWER)
+) ENGINE=MyISAM DEFAULT CHARSET=latin1;
+
+CREATE TABLE ProductCatalogs (
+  PRODUCTDATAID int NOT NULL,
+  CATALOGID varchar(50) NOT NULL,
+  OPTIONAL char(1) NOT NULL DEFAULT 'N',
+  SRC char(1) NOT NULL DEFAULT 'N',
+  PRIMARY KEY (PRODUCTDATAID, CATALOGID)
+) ENGINE=MyISAM DEFAULT CHARSET=latin1;
+
+CREATE TABLE Targets (
+  OS varchar(200) NOT NULL,
+  TARGET varchar(100) NOT NULL,
+  SRC char(1) NOT NULL DEFAULT 'N',
+  PRIMARY KEY (OS)
+) ENGINE=MyISAM DEFAULT CHARSET=latin1;
+
+CREATE TABLE Subscriptions (
+  SUBID varchar(50) NOT NULL,
+  REGCODE varchar(100) DEFAULT NULL,
+  SUBNAME varchar(100) NOT NULL,
+  SUBTYPE char(20) DEFAULT 'UNKNOWN',
+  SUBSTATUS char(20) DEFAULT 'UNKNOWN',
+  SUBSTARTDATE timestamp NULL DEFAULT NULL,
+  SUBENDDATE timestamp NULL DEFAULT NULL,
+  SUBDURATION bigint DEFAULT 0,
+  SERVERCLASS char(50) DEFAULT NULL,
+  PRODUCT_CLASS varchar(100) DEFAULT NULL,
+  NODECOUNT int NOT NULL DEFAULT 0,
+  CONSUMED int DEFAULT 0,
+  PRIMARY KEY (SUBID)
+) ENGINE=MyISAM DEFAULT CHARSET=latin1;
+
+CREATE TABLE ClientSubscriptions (
+  GUID char(50) NOT NULL,
+  SUBID varchar(50) NOT NULL,
+  PRIMARY KEY (GUID, SUBID)
+) ENGINE=MyISAM DEFAULT CHARSET=latin1;
+
+CREATE TABLE migration_schema_version (
+  name varchar(128) NOT NULL,
+  version double NOT NULL,
+  PRIMARY KEY (name)
+) ENGINE=MyISAM DEFAULT CHARSET=latin1;
+
+CREATE TABLE migration_schema_log (
+  schema_name varchar(128) NOT NULL,
+  event_time datetime NOT NULL,
+  old_version double NOT NULL DEFAULT 0,
+  new_version double NOT NULL
+) ENGINE=MyISAM DEFAULT CHARSET=latin1;
+
+INSERT INTO migration_schema_version (name, version) VALUES ('smt', 0.09);
+INSERT INTO migration_schema_version (name, version) VALUES ('DBIx-Migration-Directories', 0.03);
+INSERT INTO migration_schema_log (schema_name, event_time, old_version, new_version) VALUES ('smt', '2009-12-08 10:00:00', 0, 0.09);

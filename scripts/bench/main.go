@@ -1,0 +1,147 @@
+// Command bench measures backup and restore beside other programs, all in one
+// run on one machine, and prints the medians and ratios as Markdown. `make
+// bench` calls it; it is never shipped.
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lifeboat/internal/bench"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	dir := flag.String("dir", env("BENCH_DIR", "/var/tmp/lifeboat-bench"), "`directory` for the corpus and everything else")
+	tree := flag.Int("tree", number("BENCH_TREE_MB", 2100), "`megabytes` in the tree")
+	files := flag.Int("files", number("BENCH_FILES", 42000), "`files` in the tree")
+	dump := flag.Int("dump", number("BENCH_DUMP_MB", 520), "`megabytes` in the SQL dump")
+	runs := flag.Int("runs", number("BENCH_RUNS", 3), "measure each peer so many times")
+	only := flag.String("only", env("BENCH_ONLY", ""), "only these `peers`, separated by commas")
+	report := flag.String("report", env("BENCH_REPORT", "dist/bench.md"), "also write the tables to this `file`")
+	binary := flag.String("lifeboat", "bin/lifeboat", "the lifeboat `program`")
+	flag.Parse()
+
+	program, err := filepath.Abs(*binary)
+	if err != nil {
+		return err
+	}
+	size := bench.Size{TreeMB: *tree, Files: *files, DumpMB: *dump}
+	if err := room(*dir, size); err != nil {
+		return err
+	}
+	fmt.Printf("building the corpus: %d MB in %d files, a dump of %d MB\n", size.TreeMB, size.Files, size.DumpMB)
+	corpus, err := bench.Build(filepath.Join(*dir, "source"), size)
+	if err != nil {
+		return err
+	}
+	others, missing := bench.Peers()
+	peers := choose(append([]bench.Peer{bench.Lifeboat(program)}, others...), *only)
+	if len(peers) == 0 {
+		return fmt.Errorf("no peer is called %s", *only)
+	}
+	if len(missing) > 0 {
+		fmt.Printf("not installed, so not measured: %s\n", strings.Join(missing, ", "))
+	}
+
+	cold := bench.Cool()
+	runner := bench.Runner{Corpus: corpus, Dir: filepath.Join(*dir, "work"), Runs: *runs, Cold: true, Log: os.Stdout}
+	results, err := runner.Run(ctx, peers)
+	if err != nil {
+		return err
+	}
+
+	var text bytes.Buffer
+	describe(&text, size, *runs, cold, peers)
+	bench.Table(&text, results)
+	fmt.Printf("\n%s", text.String())
+	if err := os.MkdirAll(filepath.Dir(*report), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(*report, text.Bytes(), 0o644)
+}
+
+func describe(w io.Writer, size bench.Size, runs int, cold bool, peers []bench.Peer) {
+	var kernel unix.Utsname
+	_ = unix.Uname(&kernel) // an unknown kernel is an empty name below
+	caches := "cold caches"
+	if !cold {
+		caches = "warm caches (dropping them needs root)"
+	}
+	fmt.Fprintf(w, "%s, %d cores, Linux %s, %s. ", time.Now().Format(time.DateOnly), runtime.NumCPU(),
+		unix.ByteSliceToString(kernel.Release[:]), caches)
+	fmt.Fprintf(w, "A tree of %d MB in %d files and a dump of %d MB; medians of %d. ", size.TreeMB, size.Files, size.DumpMB, runs)
+	fmt.Fprint(w, "CPU is for backup/unchanged/restore. ")
+	fmt.Fprintln(w, "restic and Lifeboat flush what they store to the disk, tar and cp do not. Every restored tree was compared with the corpus.")
+	fmt.Fprintln(w)
+	for _, p := range peers {
+		fmt.Fprintf(w, "- %s: %s\n", p.Name, p.Version)
+	}
+	fmt.Fprintln(w)
+}
+
+// room checks that the disk takes the corpus, a store and a restored tree.
+func room(dir string, size bench.Size) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	var fs unix.Statfs_t
+	if err := unix.Statfs(dir, &fs); err != nil {
+		return fmt.Errorf("ask %s for its free space: %w", dir, err)
+	}
+	need := uint64(size.TreeMB+size.DumpMB) * 1e6 * 7 / 2
+	if have := fs.Bavail * uint64(fs.Bsize); have < need {
+		return fmt.Errorf("%s has %d MB free and %d are needed; name another place with BENCH_DIR", dir, have/1e6, need/1e6)
+	}
+	return nil
+}
+
+func choose(peers []bench.Peer, only string) []bench.Peer {
+	if only == "" {
+		return peers
+	}
+	var chosen []bench.Peer
+	for _, p := range peers {
+		for name := range strings.SplitSeq(only, ",") {
+			if strings.Contains(p.Name, strings.TrimSpace(name)) {
+				chosen = append(chosen, p)
+				break
+			}
+		}
+	}
+	return chosen
+}
+
+func env(name, otherwise string) string {
+	if v := os.Getenv(name); v != "" {
+		return v
+	}
+	return otherwise
+}
+
+func number(name string, otherwise int) int {
+	if v, err := strconv.Atoi(os.Getenv(name)); err == nil && v > 0 {
+		return v
+	}
+	return otherwise
+}
