@@ -133,7 +133,7 @@ func TestGivenUp(t *testing.T) {
 
 func TestFullStore(t *testing.T) {
 	f := faulty.Wrap(local(t))
-	f.SpaceLeft = 10_000
+	f.Space(10_000)
 	results, err := check.Store(t.Context(), f, small)
 	if !errors.Is(err, storage.ErrNoSpace) || !errors.Is(err, check.ErrUnfit) || grade(t, results, "write a large file") != check.Bad {
 		t.Errorf("%v", err)

@@ -368,7 +368,7 @@ func TestFailingStores(t *testing.T) {
 		t.Errorf("a file that broke off: %d", w.Code)
 	}
 	f.OnLoad = nil
-	f.SpaceLeft = 0
+	f.Space(0)
 	want(t, ask(s, "", "POST", "/data/"+sum("x"), "x"), 507)
 }
 
@@ -469,20 +469,41 @@ func TestResticWithPrivateAppendOnlyTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newServer(t, Options{Auth: users(t, hashed(t, "alice", "secret"), line), Private: true, AppendOnly: true, TLS: config})
+	log, refused := refusals()
+	s := newServer(t, Options{Auth: users(t, hashed(t, "alice", "secret"), line), Private: true, AppendOnly: true, TLS: config, Log: log})
 	addr, _ := listen(t, s)
 	restic := storagetest.NewRestic(t, "rest:https://alice:secret@"+addr+"/alice/repo/", nil, "--cacert", cert)
 	restic.Story(t)
-	restic.Run(t, "snapshots")
 	storagetest.NewRestic(t, "rest:https://bob:"+token+"@"+addr+"/bob/", nil, "--cacert", cert).Story(t)
-	if testing.Short() {
-		return // restic repeats for half a minute what it is refused
+
+	// restic repeats for half a minute what it is refused.
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() { <-refused; cancel() }()
+	if out, err := restic.Try(ctx, "forget", "latest"); err == nil || ctx.Err() == nil {
+		t.Errorf("an append-only server did not refuse to remove a snapshot: %v, %s", err, out)
 	}
-	if out, err := restic.Try("forget", "latest"); err == nil {
-		t.Errorf("an append-only server let a snapshot be removed: %s", out)
+	if out := restic.Run(t, "snapshots", "--no-lock", "--json"); strings.Count(out, `"short_id"`) != 2 {
+		t.Errorf("the snapshots are now %s", out)
 	}
-	restic.Run(t, "check")
+	restic.Run(t, "check", "--no-lock") // its lock was left behind
 }
+
+// refusals closes a channel at the first DELETE that is answered with 403.
+func refusals() (*slog.Logger, <-chan struct{}) {
+	refused := make(chan struct{})
+	once := sync.OnceFunc(func() { close(refused) })
+	return slog.New(slog.NewTextHandler(writerFunc(func(p []byte) (int, error) {
+		if bytes.Contains(p, []byte("method=DELETE")) && bytes.Contains(p, []byte("status=403")) {
+			once()
+		}
+		return len(p), nil
+	}), nil)), refused
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 func TestResticForgetsAndPrunes(t *testing.T) {
 	t.Parallel()

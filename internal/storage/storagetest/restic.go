@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"bytes"
+	"context"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -29,9 +30,9 @@ func NewRestic(t *testing.T, url string, env []string, args ...string) *Restic {
 	return r
 }
 
-// Try runs a command of restic and returns what it says.
-func (r *Restic) Try(args ...string) (string, error) {
-	cmd := exec.Command(r.program, append(append([]string{"--quiet"}, r.args...), args...)...)
+// Try runs a command of restic until ctx ends and returns what it says.
+func (r *Restic) Try(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, r.program, append(append([]string{"--quiet"}, r.args...), args...)...)
 	cmd.Env = r.env
 	out, err := cmd.CombinedOutput()
 	return string(out), err
@@ -40,7 +41,7 @@ func (r *Restic) Try(args ...string) (string, error) {
 // Run runs a command of restic that must succeed.
 func (r *Restic) Run(t *testing.T, args ...string) string {
 	t.Helper()
-	out, err := r.Try(args...)
+	out, err := r.Try(t.Context(), args...)
 	if err != nil {
 		t.Fatalf("restic %v: %v\n%s", args, err, out)
 	}
