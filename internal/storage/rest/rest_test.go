@@ -68,15 +68,10 @@ func TestConformance(t *testing.T) {
 	storagetest.Run(t, func(t *testing.T, location string) storage.Store {
 		return open(t, location, options)
 	}, fresh(addr))
-	proxy := storagetest.NewHTTPProxy(t, addr)
-	storagetest.RunRemote(t, storagetest.Remote{
-		Proxy: proxy,
-		HTTP:  true,
-		Open: func(t *testing.T, location string) storage.Store {
-			return retry.New(open(t, location, options), storagetest.Policy)
-		},
-		Location: fresh(proxy.Addr),
-	})
+	storagetest.RunRemote(t, storagetest.Remote{HTTP: true, Start: func(t *testing.T) (*storagetest.Proxy, storage.Store) {
+		proxy := storagetest.NewHTTPProxy(t, addr)
+		return proxy, retry.New(open(t, fresh(proxy.Addr)(t), options), storagetest.Policy)
+	}})
 }
 
 // Servers of the protocol's first version list names without sizes, refuse

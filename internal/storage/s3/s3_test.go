@@ -61,13 +61,8 @@ func TestConformance(t *testing.T) {
 			return open(t, location, opts)
 		}, fresh(server.Addr, opts))
 	})
-	proxy := storagetest.NewHTTPProxy(t, server.Addr)
-	storagetest.RunRemote(t, storagetest.Remote{
-		Proxy: proxy,
-		HTTP:  true,
-		Open: func(t *testing.T, location string) storage.Store {
-			return retry.New(open(t, location, opts), storagetest.Policy)
-		},
-		Location: fresh(proxy.Addr, opts),
-	})
+	storagetest.RunRemote(t, storagetest.Remote{HTTP: true, Start: func(t *testing.T) (*storagetest.Proxy, storage.Store) {
+		proxy := storagetest.NewHTTPProxy(t, server.Addr)
+		return proxy, retry.New(open(t, fresh(proxy.Addr, opts)(t), opts), storagetest.Policy)
+	}})
 }

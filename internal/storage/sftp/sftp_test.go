@@ -33,22 +33,20 @@ func fresh(server storagetest.SSHServer, addr string) func(t *testing.T) string 
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	server := storagetest.NewSSHServer(t)
-	proxy := storagetest.NewTCPProxy(t, server.Addr)
-	opts := sftp.Options{
-		Stall:      storagetest.Limit,
-		KeyFile:    server.Key,
-		KnownHosts: []string{server.KnownHosts(t, server.Addr, proxy.Addr)},
+	opts := func(addr string) sftp.Options {
+		return sftp.Options{
+			Stall:      storagetest.Limit,
+			KeyFile:    server.Key,
+			KnownHosts: []string{server.KnownHosts(t, addr)},
+		}
 	}
 	t.Run("bare", func(t *testing.T) {
 		storagetest.Run(t, func(t *testing.T, location string) storage.Store {
-			return open(t, location, opts)
+			return open(t, location, opts(server.Addr))
 		}, fresh(server, server.Addr))
 	})
-	storagetest.RunRemote(t, storagetest.Remote{
-		Proxy: proxy,
-		Open: func(t *testing.T, location string) storage.Store {
-			return retry.New(open(t, location, opts), storagetest.Policy)
-		},
-		Location: fresh(server, proxy.Addr),
-	})
+	storagetest.RunRemote(t, storagetest.Remote{Start: func(t *testing.T) (*storagetest.Proxy, storage.Store) {
+		proxy := storagetest.NewTCPProxy(t, server.Addr)
+		return proxy, retry.New(open(t, fresh(server, proxy.Addr)(t), opts(proxy.Addr)), storagetest.Policy)
+	}})
 }
