@@ -35,7 +35,10 @@ const (
 	dialTimeout      = 30 * time.Second
 	handshakeTimeout = 30 * time.Second
 	idleTimeout      = 90 * time.Second
-	keepAlive        = 30 * time.Second
+	// continueTimeout is how long a server is waited for to want a body; then it
+	// is sent to those that do not know the question.
+	continueTimeout = 500 * time.Millisecond
+	keepAlive       = 30 * time.Second
 )
 
 // New returns a transport that ends stalled transfers with stall.ErrStalled.
@@ -56,17 +59,17 @@ func New(opts Options) (*Transport, error) {
 	} else {
 		proxy = nil
 	}
+	limit := opts.Stall.Or(stall.Default)
 	return &Transport{
-		limit: opts.Stall.Or(stall.Default),
+		limit: limit,
 		base: &http.Transport{
-			Proxy:               proxy,
-			DialContext:         dial,
-			TLSClientConfig:     config,
-			TLSHandshakeTimeout: handshakeTimeout,
-			IdleConnTimeout:     idleTimeout,
-			MaxIdleConnsPerHost: 32,
-			// Then the body is sent to those that do not know Expect.
-			ExpectContinueTimeout: time.Second,
+			Proxy:                 proxy,
+			DialContext:           dial,
+			TLSClientConfig:       config,
+			TLSHandshakeTimeout:   handshakeTimeout,
+			IdleConnTimeout:       idleTimeout,
+			MaxIdleConnsPerHost:   32,
+			ExpectContinueTimeout: min(continueTimeout, limit.Window/4),
 			DisableCompression:    true,
 			// One connection for all would share one congestion window.
 			TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{},
