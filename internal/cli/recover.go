@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,11 +73,20 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 		}
 		// A resumed run is compiled from what it was asked for.
 		f.from, f.only, f.keepOld = old.Point, list(old.Options["only"]), old.Options["keep-old"] == "true"
-		f.force = append(list(old.Options["force"]), f.force...)
+		forced, err := recovery.Forced(old)
+		if err != nil {
+			return err
+		}
+		f.force = slices.Concat(list(old.Options["force"]), forced, f.force)
+		slices.Sort(f.force)
+		f.force = slices.Compact(f.force)
 		a.repository = firstOf(a.repository, old.Options["repository"])
 		a.passwordFile = firstOf(a.passwordFile, old.Options["password-file"])
 	} else if unfinished, _ := runbook.Unfinished(a.state(conf), system, recovery.Kind); len(unfinished) > 0 && !f.dry {
 		last := unfinished[len(unfinished)-1]
+		if last.State == runbook.StateRunning {
+			return activeError(last)
+		}
 		return runbook.Refuse("", "run %s of %s is %s; go on with it (lifeboat recover %s --resume) or take it back (lifeboat recover %s --rollback)", last.ID, system, last.State, system, system)
 	}
 	v, closeVault, err := a.open(ctx, conf, system)
@@ -202,6 +212,10 @@ func (a *app) beginRecovery(ctx context.Context, engine *runbook.Engine, book ru
 	return confirm(ctx, "Begin the recovery?", a.yes)
 }
 
+func activeError(r *runbook.Run) error {
+	return runbook.Refuse("", "run %s of %s is active; wait for it to end", r.ID, r.System)
+}
+
 func (a *app) lastRun(conf *config.Config, system string, f recoverFlags) (*runbook.Run, error) {
 	runs, err := runbook.List(a.state(conf))
 	var last *runbook.Run
@@ -210,6 +224,8 @@ func (a *app) lastRun(conf *config.Config, system string, f recoverFlags) (*runb
 			continue
 		}
 		switch {
+		case r.State == runbook.StateRunning:
+			return nil, activeError(r)
 		case f.resume && r.Resumable() && !r.RollingBack,
 			f.rollback && r.State != runbook.StateRolledBack,
 			f.discardOld && (r.State == runbook.StateDone || r.State == runbook.StateWarnings):

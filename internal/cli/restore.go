@@ -68,14 +68,14 @@ func (a *app) restoreInPlace(ctx context.Context, p *vault.Point, components []s
 }
 
 func (a *app) extract(ctx context.Context, p *vault.Point, components, paths []string, target string) error {
-	if err := os.MkdirAll(target, 0o700); err != nil {
-		return err
-	}
 	pr, err := a.catalogue().Load(p.Profile())
 	if err != nil {
 		return usageError{err}
 	}
-	r, err := recovery.New(recovery.Options{System: p.System(), Profile: pr, Catalog: catalog(), Host: host.Local(), Point: p})
+	r, err := recovery.New(recovery.Options{System: p.System(), Profile: pr, Catalog: catalog(), Host: host.Local(), Point: p, Only: components})
+	if err == nil {
+		err = os.MkdirAll(target, 0o700)
+	}
 	if err != nil {
 		return err
 	}

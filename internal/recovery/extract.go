@@ -13,11 +13,11 @@ import (
 // Extract writes a component's content below a directory; the machine is not
 // touched otherwise.
 func (r *Recovery) Extract(ctx context.Context, name, dir string) error {
-	if _, err := r.record(name); err != nil {
-		return err
-	}
 	spec, err := r.spec(name)
 	if err != nil {
+		return err
+	}
+	if _, err := r.record(name); err != nil {
 		return err
 	}
 	state, err := os.MkdirTemp("", "lifeboat-extract-")

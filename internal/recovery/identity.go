@@ -38,6 +38,9 @@ func (r *Recovery) identityStep(id string, strict bool) runbook.Step {
 			if err != nil {
 				return err
 			}
+			if err := r.keepForce(task); err != nil {
+				return err
+			}
 			for _, c := range checks {
 				if c.OK || c.Warning || len(refused) == 0 {
 					task.Check(c)
@@ -46,6 +49,25 @@ func (r *Recovery) identityStep(id string, strict bool) runbook.Step {
 			return Refusal(checks, refused)
 		},
 	}
+}
+
+// keyForce is the kept value with the checks that were overridden so far.
+const keyForce = "force"
+
+// Forced returns the checks that a run was told to override, at its start or at
+// a later resume: who has said it once need not say it again.
+func Forced(run *runbook.Run) ([]string, error) {
+	var names []string
+	_, err := run.Value(keyForce, &names)
+	return names, err
+}
+
+func (r *Recovery) keepForce(task runbook.Task) error {
+	var kept []string
+	if _, err := task.Kept(keyForce, &kept); err != nil || slices.Equal(kept, r.Force) {
+		return err
+	}
+	return task.Keep(keyForce, r.Force)
 }
 
 // Refusal is the error of an identity that does not agree, naming the checks

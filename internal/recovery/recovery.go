@@ -11,6 +11,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"lifeboat/internal/component"
 	"lifeboat/internal/host"
@@ -166,6 +167,9 @@ func pointView(m *vault.Manifest) map[string]any {
 	return map[string]any{"captured": captured, "identity": identity, "system": m.System, "trigger": string(m.Trigger)}
 }
 
+// ErrNoComponent says that a component was named which the profile does not have.
+var ErrNoComponent = errors.New("no component")
+
 func (r *Recovery) spec(name string) (profile.Component, error) {
 	i := slices.IndexFunc(r.Profile.Components, func(c profile.Component) bool { return c.Name == name })
 	if i < 0 {
@@ -173,7 +177,7 @@ func (r *Recovery) spec(name string) (profile.Component, error) {
 		for _, c := range r.Profile.Components {
 			names = append(names, c.Name)
 		}
-		return profile.Component{}, fmt.Errorf("profile %s has no component %q; it has %v", r.Profile.Name, name, names)
+		return profile.Component{}, fmt.Errorf("profile %s has %w %q; it has %s", r.Profile.Name, ErrNoComponent, name, strings.Join(names, ", "))
 	}
 	return r.Profile.Components[i], nil
 }

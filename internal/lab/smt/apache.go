@@ -218,7 +218,8 @@ func contact(guid, secret string) error {
 	defer db.Close()
 	query, args := "SELECT COUNT(*) FROM Clients WHERE GUID = ?", []any{guid}
 	if hasColumn(db, "Clients", "SECRET") {
-		query, args = query+" AND SECRET = ?", append(args, secret)
+		// A client from before there were secrets has none on record.
+		query, args = query+" AND SECRET IN ('', ?)", append(args, secret)
 	}
 	var n int
 	if err := db.QueryRow(query, args...).Scan(&n); err != nil {
