@@ -19,14 +19,14 @@ type UnsupportedError struct {
 }
 
 func (e *UnsupportedError) Error() string {
-	return fmt.Sprintf("repositories on %q are not supported; supported are a directory (/path or local:/path)", e.Scheme)
+	return fmt.Sprintf("repositories on %q are not supported; a repository is a directory (/path or local:/path), or s3:, sftp: or rest: and an address", e.Scheme)
 }
 
 // foreign are the schemes that restic knows beside local.
 var foreign = []string{"s3", "sftp", "rest", "b2", "azure", "gs", "swift", "rclone"}
 
-// Open returns the store that a URL names, in restic's notation: a path, or
-// local:path. Nothing is created before the first Save. A relative path that
+// Open returns the local store that a URL names, in restic's notation: a path, or
+// local:path. Package storage/open knows the other sorts too. Nothing is created before the first Save. A relative path that
 // looks like another scheme is written as ./path or local:path.
 func Open(_ context.Context, url string, opts Options) (Store, error) {
 	if url == "" {

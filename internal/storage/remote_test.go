@@ -1,0 +1,29 @@
+package storage_test
+
+import (
+	"testing"
+
+	"lifeboat/internal/storage"
+)
+
+func TestRedact(t *testing.T) {
+	for in, want := range map[string]string{
+		"/srv/a:b@c":                      "/srv/a:b@c",
+		"./x://a:b@c":                     "./x://a:b@c",
+		"local:/srv/a:b@c":                "local:/srv/a:b@c",
+		"relative":                        "relative",
+		"rest:https://host/repo/":         "rest:https://host/repo/",
+		"rest:https://me:secret@host/r/":  "rest:https://me@host/r/",
+		"rest:https://me:se/cret@host/r/": "rest:…",
+		"rest:https://me:s%zz@host/":      "rest:…",
+		"rest:me:secret@host":             "rest:…",
+		"sftp:me@host:/srv":               "sftp:me@host:/srv",
+		"sftp://me:secret@host//srv":      "sftp://me@host//srv",
+		"s3:https://key:secret@host/b":    "s3:https://key@host/b",
+		"s3:key:secret@host/b":            "s3:…",
+	} {
+		if got := storage.Redact(in); got != want {
+			t.Errorf("%s: %s, want %s", in, got, want)
+		}
+	}
+}

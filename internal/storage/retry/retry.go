@@ -1,0 +1,243 @@
+// Package retry makes a store behind a network as dependable as one may be: what
+// failed for the moment is tried again, with pauses that grow and are drawn by
+// lot, and a read goes on where it broke off. Which failures pass is told from
+// the error alone; no protocol is known here.
+package retry
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"net"
+	"time"
+
+	"lifeboat/internal/storage"
+)
+
+// Policy says how often and how patiently. Fields that are zero have the value
+// of Default.
+type Policy struct {
+	Attempts int           // in all, the first one included; 1 for no repetition
+	First    time.Duration // pause after the first attempt; then it doubles
+	Most     time.Duration // longest pause
+	// Notify is told of every failure that is followed by another attempt. It
+	// may be called from several goroutines at once.
+	Notify func(err error, pause time.Duration)
+}
+
+// Default bears with an outage of about three minutes.
+var Default = Policy{Attempts: 12, First: 250 * time.Millisecond, Most: 30 * time.Second}
+
+// New returns a store that repeats what s fails to do for the moment. A file
+// that is found in place after an attempt whose answer was lost counts as saved
+// if its content is ours.
+func New(s storage.Store, p Policy) storage.Store {
+	if p.Attempts <= 0 {
+		p.Attempts = Default.Attempts
+	}
+	if p.First <= 0 {
+		p.First = Default.First
+	}
+	if p.Most <= 0 {
+		p.Most = Default.Most
+	}
+	return &store{Store: s, policy: p}
+}
+
+type store struct {
+	storage.Store
+	policy Policy
+}
+
+// Unwrap returns the store itself, for those who ask what it can do.
+func (s *store) Unwrap() storage.Store { return s.Store }
+
+// Transient tells whether the same operation may succeed later.
+func Transient(err error) bool {
+	if err == nil {
+		return false
+	}
+	// An answer about the file, or the end of the caller's patience.
+	for _, final := range []error{
+		storage.ErrNotFound, storage.ErrExists, storage.ErrNoSpace, storage.ErrReadOnly, storage.ErrShort,
+		fs.ErrPermission, context.Canceled, context.DeadlineExceeded,
+	} {
+		if errors.Is(err, final) {
+			return false
+		}
+	}
+	var permanent interface{ Permanent() bool }
+	if errors.As(err, &permanent) {
+		return !permanent.Permanent()
+	}
+	var certificate *tls.CertificateVerificationError
+	if errors.As(err, &certificate) {
+		return false
+	}
+	var name *net.DNSError
+	if errors.As(err, &name) {
+		return !name.IsNotFound
+	}
+	return true
+}
+
+// Permanent marks an error that no repetition mends, where the error itself
+// does not tell.
+func Permanent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return permanent{err}
+}
+
+type permanent struct{ error }
+
+func (permanent) Permanent() bool { return true }
+func (p permanent) Unwrap() error { return p.error }
+
+// tries counts the attempts of one operation.
+type tries struct {
+	policy Policy
+	made   int
+}
+
+// again tells whether there is another attempt after err, and waits for it.
+func (t *tries) again(ctx context.Context, err error) bool {
+	t.made++
+	if !Transient(err) || t.made >= t.policy.Attempts || ctx.Err() != nil {
+		return false
+	}
+	pause := t.policy.Most
+	if doublings := t.made - 1; doublings < 30 {
+		pause = min(pause, t.policy.First<<doublings)
+	}
+	// By lot, so that clients a server has lost do not return all at once.
+	pause = pause/2 + rand.N(pause/2+1)
+	var asked interface{ RetryAfter() time.Duration }
+	if errors.As(err, &asked) {
+		pause = max(pause, min(asked.RetryAfter(), t.policy.Most))
+	}
+	if t.policy.Notify != nil {
+		t.policy.Notify(err, pause)
+	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// run calls fn until it succeeds. The argument tells whether it was called before.
+func (s *store) run(ctx context.Context, fn func(again bool) error) error {
+	t := tries{policy: s.policy}
+	for {
+		err := fn(t.made > 0)
+		if err == nil {
+			return nil
+		}
+		if !t.again(ctx, err) {
+			return t.final(ctx, err)
+		}
+	}
+}
+
+// final is what an operation fails with in the end.
+func (t *tries) final(ctx context.Context, err error) error {
+	if ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
+		return fmt.Errorf("%w while %w", ctx.Err(), err)
+	}
+	if t.made > 1 {
+		return fmt.Errorf("%w (after %d attempts)", err, t.made)
+	}
+	return err
+}
+
+// Save writes a file.
+func (s *store) Save(ctx context.Context, h storage.Handle, data []byte) error {
+	if err := h.Validate(); err != nil {
+		return err
+	}
+	return s.run(ctx, func(again bool) error {
+		err := s.Store.Save(ctx, h, data)
+		if again && errors.Is(err, storage.ErrExists) {
+			return s.ours(ctx, h, data, err)
+		}
+		return err
+	})
+}
+
+// ours tells whether the file that is in the way is the one that an attempt
+// before left, whose answer was lost.
+func (s *store) ours(ctx context.Context, h storage.Handle, data []byte, exists error) error {
+	info, err := s.Store.Stat(ctx, h)
+	if err == nil && info.Size == int64(len(data)) {
+		found := make([]byte, len(data))
+		if err = storage.ReadRange(ctx, s.Store, h, found, 0); err == nil && bytes.Equal(found, data) {
+			return nil
+		}
+	}
+	if Transient(err) {
+		return err
+	}
+	return exists
+}
+
+// Stat returns the size of a file.
+func (s *store) Stat(ctx context.Context, h storage.Handle) (info storage.Info, err error) {
+	if err := h.Validate(); err != nil {
+		return info, err
+	}
+	err = s.run(ctx, func(bool) error {
+		info, err = s.Store.Stat(ctx, h)
+		return err
+	})
+	return info, err
+}
+
+// Remove deletes a file. That it is gone after an attempt before is success.
+func (s *store) Remove(ctx context.Context, h storage.Handle) error {
+	if err := h.Validate(); err != nil {
+		return err
+	}
+	return s.run(ctx, func(again bool) error {
+		err := s.Store.Remove(ctx, h)
+		if again && errors.Is(err, storage.ErrNotFound) {
+			return nil
+		}
+		return err
+	})
+}
+
+// List visits every file once, however often the list must be begun again.
+func (s *store) List(ctx context.Context, t storage.Type, visit func(storage.Info) error) error {
+	if err := storage.ValidList(t); err != nil {
+		return err
+	}
+	seen := make(map[string]struct{})
+	var stop error
+	err := s.run(ctx, func(bool) error {
+		err := s.Store.List(ctx, t, func(info storage.Info) error {
+			if _, twice := seen[info.Name]; twice {
+				return nil
+			}
+			seen[info.Name] = struct{}{}
+			stop = visit(info)
+			return stop
+		})
+		if stop != nil {
+			return Permanent(stop)
+		}
+		return err
+	})
+	if stop != nil {
+		return stop
+	}
+	return err
+}
