@@ -14,6 +14,7 @@ import (
 	"lifeboat/internal/profile"
 	"lifeboat/internal/repository"
 	"lifeboat/internal/storage"
+	"lifeboat/internal/storage/open"
 	"lifeboat/internal/vault"
 	"lifeboat/profiles"
 )
@@ -77,19 +78,19 @@ func (a *app) open(ctx context.Context, c *config.Config, system string) (*vault
 	if err != nil {
 		return nil, nil, err
 	}
-	store, err := storage.Open(ctx, url, storage.Options{})
+	store, err := open.Open(ctx, url, open.Options{})
 	if err != nil {
-		return nil, nil, fmt.Errorf("open repository %s: %w", url, err)
+		return nil, nil, fmt.Errorf("open repository %s: %w", storage.Redact(url), err)
 	}
 	repo, err := repository.Open(ctx, store, password, repository.Options{})
 	clear(password)
 	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("open repository %s: %w", url, err), store.Close())
+		return nil, nil, errors.Join(fmt.Errorf("open repository %s: %w", storage.Redact(url), err), store.Close())
 	}
 	// One lock for all that this call does: nothing is pruned meanwhile.
 	lock, err := repo.ReadLock(ctx)
 	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("repository %s: %w", url, err), repo.Close())
+		return nil, nil, errors.Join(fmt.Errorf("repository %s: %w", storage.Redact(url), err), repo.Close())
 	}
 	return vault.New(repo), func() { _ = errors.Join(lock.Release(), repo.Close()) }, nil
 }
@@ -147,9 +148,9 @@ func (a *app) askPassword(ctx context.Context, url string) ([]byte, error) {
 		}
 	}
 	if !term.IsTerminal(int(os.Stdin.Fd())) {
-		return nil, usagef("repository %s needs a password: give --password-file, or LIFEBOAT_PASSWORD_FILE in the environment", url)
+		return nil, usagef("repository %s needs a password: give --password-file, or LIFEBOAT_PASSWORD_FILE in the environment", storage.Redact(url))
 	}
-	fmt.Fprintf(a.err, "Password of repository %s: ", url)
+	fmt.Fprintf(a.err, "Password of repository %s: ", storage.Redact(url))
 	defer fmt.Fprintln(a.err)
 	return term.ReadPassword(int(os.Stdin.Fd()))
 }

@@ -18,6 +18,7 @@ import (
 	"lifeboat/internal/profile"
 	"lifeboat/internal/repository"
 	"lifeboat/internal/storage"
+	"lifeboat/internal/storage/open"
 )
 
 // passwordBytes is how much randomness a generated repository password has.
@@ -91,14 +92,14 @@ func (a *app) init(ctx context.Context, wanted []string) error {
 		return err
 	}
 	if a.json {
-		return a.emit(map[string]any{"type": "init", "config": a.configFile, "repository": url, "created": made, "systems": conf.SystemNames()})
+		return a.emit(map[string]any{"type": "init", "config": a.configFile, "repository": storage.Redact(url), "created": made, "systems": conf.SystemNames()})
 	}
 	a.printf("Found          %s\n", titles(found))
 	a.printf("Configuration  %s\n", a.configFile)
 	if made {
-		a.printf("Repository     %s (made)\n", url)
+		a.printf("Repository     %s (made)\n", storage.Redact(url))
 	} else {
-		a.printf("Repository     %s (was there, the password fits)\n", url)
+		a.printf("Repository     %s (was there, the password fits)\n", storage.Redact(url))
 	}
 	a.printf("Password       %s\n", keyFile)
 	a.printf("\n%s Copy that password file to a safe place off this machine now: without it nobody can read the repository.\n", painterFor(a.out).yellow("Important:"))
@@ -166,9 +167,9 @@ func writePassword(file string) error {
 
 // ensureRepository makes the repository, or opens the one that is there.
 func ensureRepository(ctx context.Context, url string, password []byte) (made bool, err error) {
-	store, err := storage.Open(ctx, url, storage.Options{})
+	store, err := open.Open(ctx, url, open.Options{})
 	if err != nil {
-		return false, fmt.Errorf("repository %s: %w", url, err)
+		return false, fmt.Errorf("repository %s: %w", storage.Redact(url), err)
 	}
 	repo, err := repository.Open(ctx, store, password, repository.Options{})
 	if errors.Is(err, repository.ErrNoRepository) {
@@ -176,7 +177,7 @@ func ensureRepository(ctx context.Context, url string, password []byte) (made bo
 		repo, err = repository.Create(ctx, store, password, repository.Options{})
 	}
 	if err != nil {
-		return false, errors.Join(fmt.Errorf("repository %s: %w", url, err), store.Close())
+		return false, errors.Join(fmt.Errorf("repository %s: %w", storage.Redact(url), err), store.Close())
 	}
 	return made, repo.Close()
 }

@@ -15,6 +15,7 @@ import (
 	"lifeboat/internal/profile"
 	"lifeboat/internal/recovery"
 	"lifeboat/internal/runbook"
+	"lifeboat/internal/storage"
 	"lifeboat/internal/vault"
 )
 
@@ -129,7 +130,7 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 		}
 		a.ran, err = engine.Start(ctx, book, runbook.Meta{
 			Point: point.ID(), Resume: fmt.Sprintf("lifeboat recover %s --resume", system), Options: map[string]string{
-				"repository": a.repository, "password-file": a.passwordFile, "only": strings.Join(f.only, ","),
+				"repository": recordable(a.repository), "password-file": a.passwordFile, "only": strings.Join(f.only, ","),
 				"force": strings.Join(f.force, ","), "keep-old": fmt.Sprint(f.keepOld),
 			},
 		})
@@ -327,6 +328,15 @@ func (a *app) printChecks(checks []runbook.Check) {
 		}
 		a.printf("  %s %s  %s\n", word, c.Name, paint.faint(firstLine(detail)))
 	}
+}
+
+// recordable is a repository's URL as a run may record it: one with a password
+// in it must be given again at a resume.
+func recordable(url string) string {
+	if storage.Redact(url) != url {
+		return ""
+	}
+	return url
 }
 
 func list(s string) []string {
