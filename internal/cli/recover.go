@@ -287,7 +287,11 @@ func (a *app) printReport(r *recovery.Report) {
 		a.printf("  %s %s\n", paint.yellow("warning"), w)
 	}
 	if r.RPO > 0 {
-		a.printf("\n  RPO  %s of data were lost (since %s)\n", r.RPO.Round(time.Second), when(point(r)))
+		a.printf("\n  RPO  %s of data were lost (since %s)\n", r.RPO.Round(time.Second), when(r.Moment))
+	}
+	if r.Kind != recovery.Kind {
+		a.printf("\n  took %s\n", r.Active.Round(time.Second/10))
+		return
 	}
 	if r.RTO > 0 {
 		a.printf("  RTO  %s from the beginning to now, %s of it this program ran\n", r.RTO.Round(time.Second), r.Active.Round(time.Second))
@@ -303,8 +307,6 @@ func (a *app) printReport(r *recovery.Report) {
 		}
 	}
 }
-
-func point(r *recovery.Report) time.Time { return r.Moment }
 
 func (a *app) printChecks(checks []runbook.Check) {
 	paint := painterFor(a.out)

@@ -14,16 +14,17 @@ import (
 type Report struct {
 	Type     string                `json:"type"`
 	Run      string                `json:"run"`
+	Kind     string                `json:"kind"`
 	System   string                `json:"system"`
 	Point    string                `json:"point"`
-	Moment   time.Time             `json:"moment"` // what was written after it is lost
+	Moment   time.Time             `json:"moment,omitzero"` // what was written after it is lost
 	State    string                `json:"state"`
 	Steps    []*runbook.StepReport `json:"steps"`
 	Checks   []runbook.Check       `json:"checks"`
 	Warnings []string              `json:"warnings,omitempty"`
 	Jobs     []Job                 `json:"jobs,omitempty"`
 	// RPO is the age of the restored data when the recovery began.
-	RPO time.Duration `json:"rpo_ns"`
+	RPO time.Duration `json:"rpo_ns,omitempty"`
 	// RTO is from the beginning to the end, waiting for persons and restarts
 	// included; Active is the part of it in which this program ran.
 	RTO         time.Duration `json:"rto_ns"`
@@ -36,7 +37,7 @@ type Report struct {
 // NewReport reads the report of a run that has ended, for now or for good.
 func NewReport(run *runbook.Run, point *vault.Point) (*Report, error) {
 	r := &Report{
-		Type: "report", Run: run.ID, System: run.System, Point: run.Point, State: string(run.State),
+		Type: "report", Run: run.ID, Kind: run.Kind, System: run.System, Point: run.Point, State: string(run.State),
 		Checks: run.Checks(), Active: time.Duration(run.Seconds * float64(time.Second)), dir: run.Dir, run: run,
 	}
 	if point != nil {
@@ -66,7 +67,7 @@ func (r *Report) jobs() error {
 		return err
 	}
 	r.Jobs = jobs
-	if r.run.State != runbook.StateDone && r.run.State != runbook.StateWarnings {
+	if r.run.Kind != Kind || r.run.State != runbook.StateDone && r.run.State != runbook.StateWarnings {
 		return nil
 	}
 	r.State = "recovered"
