@@ -160,7 +160,8 @@ func (r *Recovery) finish() []runbook.Step {
 		ID:     "finish/discard",
 		Title:  "Remove what was set aside",
 		Repeat: runbook.RepeatSafe,
-		Hand:   "When everything above is well, remove what you moved aside.\n",
+		Hand: "When everything above is well, remove what you moved aside, the files and directories whose names\n" +
+			"end in `.fresh`; and what was fetched at the beginning, for it holds secrets:\n\n```sh\nrm -r /.lifeboat\n```\n",
 		Run: func(ctx context.Context, task runbook.Task) error {
 			for _, spec := range r.Profile.Components {
 				if !r.wanted(spec.Name) {

@@ -169,7 +169,7 @@ func (o *CheckOptions) byHand(h *host.Host) string {
 	case o.Readable != nil:
 		return "```sh\nrunuser -u " + quote(o.Readable.User) + " -- test -r " + quote(o.Readable.Path) + " && echo readable\n```\n"
 	case o.Command != nil:
-		return byHand(o.Command.call().here(h), o.Command.User)
+		return o.Command.call().byHand(h)
 	case o.SQL != nil:
 		return "```sql\n" + o.SQL.Query + ";\n```\n"
 	}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -110,7 +112,7 @@ func aclStep() StepType {
 			return runbook.Step{
 				Title:  "ACL of " + opts.Path + " has " + strings.Join(opts.Set, ", "),
 				Repeat: runbook.RepeatSafe,
-				Hand:   "```sh\n" + quoteAll(args) + "\n```\n",
+				Hand:   "```sh\n" + quoteAll(r.aclByHand(opts)) + "\n```\n",
 				When:   r.exists(opts.Path),
 				Run: func(ctx context.Context, task runbook.Task) error {
 					return r.run(ctx, task, args, "", 0)
@@ -118,6 +120,26 @@ func aclStep() StepType {
 			}, nil
 		},
 	}
+}
+
+// aclByHand also takes away the entries of the lost machine's numbers, which stock
+// tools restore and which may be somebody else's on this machine.
+func (r *Recovery) aclByHand(opts *ACLOptions) []string {
+	args := []string{"setfacl"}
+	for _, entry := range opts.Set {
+		tag, rest, _ := strings.Cut(entry, ":")
+		name, _, _ := strings.Cut(rest, ":")
+		names := r.Manifest.Owners.Users
+		if strings.HasPrefix(tag, "g") {
+			names = r.Manifest.Owners.Groups
+		}
+		for _, id := range slices.Sorted(maps.Keys(names)) {
+			if names[id] == name && id != 0 {
+				args = append(args, "-x", fmt.Sprintf("%s:%d", tag, id))
+			}
+		}
+	}
+	return append(args, "-m", strings.Join(opts.Set, ","), "--", opts.Path)
 }
 
 // WriteOptions is a small file written whole.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"lifeboat/internal/component"
@@ -173,10 +174,16 @@ func (r *Recovery) restoreByHand(opts *RestoreOptions, adapted bool) string {
 		return "This component is not in this recovery point (" + string(record.Status) + ")."
 	}
 	var b strings.Builder
-	if adapted && len(record.Paths) > 0 {
-		b.WriteString("Keep the fresh files, so that you can compare them with yours afterwards:\n\n```sh\n")
+	if !r.restoredOver(opts.Component) && len(record.Paths) > 0 {
+		// Stock restic leaves what it finds beside what it restores: an authority
+		// that was half the fresh one could issue nothing.
+		why, move := "Move what is there aside", "mv"
+		if adapted {
+			why, move = "Keep the fresh files, so that you can compare them with yours afterwards", "cp -a"
+		}
+		b.WriteString(why + ":\n\n```sh\n")
 		for _, p := range record.Paths {
-			fmt.Fprintf(&b, "test ! -e %[1]s || cp -a %[1]s %[2]s\n", quote(p), quote(p+".fresh"))
+			fmt.Fprintf(&b, "test ! -e %[1]s || %[3]s %[1]s %[2]s\n", quote(p), quote(p+".fresh"), move)
 		}
 		b.WriteString("```\n\n")
 	}
@@ -196,6 +203,25 @@ func (r *Recovery) restoreByHand(opts *RestoreOptions, adapted bool) string {
 	return b.String()
 }
 
+// restoredOver tells whether a component is written over what is there, because a
+// second copy of it would be too large.
+func (r *Recovery) restoredOver(name string) bool {
+	spec, err := r.spec(name)
+	if err != nil {
+		return false
+	}
+	c, err := component.Make(r.Catalog.Kinds, component.Env{Host: r.Host, Settings: r.settings}, spec)
+	if err != nil {
+		return false
+	}
+	l, ok := c.(component.Lasting)
+	return ok && l.Lasts() != ""
+}
+
+// accountName is what useradd(8) takes, so that a name means nothing else in the
+// commands that are written out.
+var accountName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*[$]?$`)
+
 // aboveIDs is added to a lost machine's numbers on the way to this machine's, so
 // that no number is taken for another one half-way.
 const aboveIDs = 4_000_000
@@ -203,23 +229,26 @@ const aboveIDs = 4_000_000
 // ownersByHand writes out how owners are given back by name: stock tools
 // restore them by number.
 func (r *Recovery) ownersByHand(record component.Record) string {
-	var away, home []string
+	var away, home, entries []string
 	paths := quoteAll(record.Paths)
-	add := func(test, prefix string, ids []uint32, names map[uint32]string) {
+	add := func(test, prefix, tag string, ids []uint32, names map[uint32]string) {
 		for _, id := range ids {
 			name, ok := names[id]
-			if id == 0 || !ok {
+			if id == 0 || !ok || !accountName.MatchString(name) {
 				continue
 			}
 			away = append(away, fmt.Sprintf("find %s -%s %d -exec chown -h %s%d {} +", paths, test, id, prefix, aboveIDs+id))
 			home = append(home, fmt.Sprintf("find %s -%s %d -exec chown -h %s%s {} +", paths, test, aboveIDs+id, prefix, quote(name)))
+			entries = append(entries, fmt.Sprintf(`s/^((default:)?%s:)%d:/\1%s:/`, tag, id, name))
 		}
 	}
-	add("uid", "", record.UIDs, r.Manifest.Owners.Users)
-	add("gid", ":", record.GIDs, r.Manifest.Owners.Groups)
+	add("uid", "", "user", record.UIDs, r.Manifest.Owners.Users)
+	add("gid", ":", "group", record.GIDs, r.Manifest.Owners.Groups)
 	if len(away) == 0 {
 		return ""
 	}
-	return "\nOwners were restored by the lost machine's numbers; give them back by name:\n\n```sh\n" +
-		strings.Join(append(away, home...), "\n") + "\n```\n"
+	acls := fmt.Sprintf("getfacl -RPnp --skip-base %s | sed -E %s | setfacl --restore=-", paths,
+		quote("/^# (owner|group|flags)/d; "+strings.Join(entries, "; ")))
+	return "\nOwners were restored by the lost machine's numbers; give them back by name, in ACLs too:\n\n```sh\n" +
+		strings.Join(append(append(away, home...), acls), "\n") + "\n```\n"
 }

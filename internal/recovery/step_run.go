@@ -83,13 +83,31 @@ func bit(b bool) int {
 	return 0
 }
 
-// byHand writes a command out, and alternatives to it as comments.
-func byHand(lists [][]string, user string) string {
-	text := "```sh\n" + commandLine(lists[0], user) + "\n"
-	for _, c := range lists[1:] {
-		text += "# where that is not installed: " + commandLine(c, user) + "\n"
+// byHand writes the command out, and alternatives to it as comments. Exit codes
+// that are well do not end a shell that stops at the first failure.
+func (o *RunOptions) byHand(h *host.Host) string {
+	lists := o.here(h)
+	var well []string
+	for _, code := range o.Accept {
+		well = append(well, fmt.Sprintf("$? -eq %d", code))
 	}
-	return text + "```\n"
+	if o.ExpectExit != 0 {
+		well = append(well, fmt.Sprintf("$? -eq %d", o.ExpectExit))
+	}
+	var text strings.Builder
+	if o.Attempts > 1 {
+		text.WriteString("Run this again until it finds nothing more to do:\n\n")
+	}
+	text.WriteString("```sh\n" + commandLine(lists[0], o.User))
+	if len(well) > 0 {
+		text.WriteString(" || test " + strings.Join(well, " -o "))
+	}
+	text.WriteString("\n")
+	for _, c := range lists[1:] {
+		text.WriteString("# where that is not installed: " + commandLine(c, o.User) + "\n")
+	}
+	text.WriteString("```\n")
+	return text.String()
 }
 
 func runStep() StepType {
@@ -106,7 +124,7 @@ func runStep() StepType {
 			opts := o.(*RunOptions)
 			lists := opts.lists()
 			step := runbook.Step{Title: "Run " + strings.Join(lists[0], " ")}
-			step.Hand = byHand(opts.here(r.Host), opts.User)
+			step.Hand = opts.byHand(r.Host)
 			for _, c := range lists {
 				step.Effects = append(step.Effects, strings.Join(c, " "))
 			}
