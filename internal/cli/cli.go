@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -145,7 +146,7 @@ Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 done with warnings,
 // repositoryFlags lets a verb work without a configuration file.
 func (a *app) repositoryFlags(c *cobra.Command) {
 	c.Flags().StringVarP(&a.repository, "repository", "r", "", "`URL` of the repository (default from the configuration)")
-	c.Flags().StringVar(&a.passwordFile, "password-file", "", "`FILE` with the repository's password")
+	c.Flags().Var((*absolutePath)(&a.passwordFile), "password-file", "`FILE` with the repository's password")
 }
 
 // knownVerb refuses a verb that there is none of, and names those alike.
@@ -178,3 +179,20 @@ func (a *app) emit(v any) error {
 }
 
 func (a *app) printf(format string, args ...any) { fmt.Fprintf(a.out, format, args...) }
+
+// absolutePath is a flag for a path that is kept whatever the working directory
+// of a later call is.
+type absolutePath string
+
+func (p *absolutePath) String() string { return string(*p) }
+func (p *absolutePath) Type() string   { return "string" }
+
+func (p *absolutePath) Set(s string) error {
+	if s == "" {
+		*p = ""
+		return nil
+	}
+	at, err := filepath.Abs(s)
+	*p = absolutePath(at)
+	return err
+}

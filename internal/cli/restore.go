@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,7 +19,7 @@ import (
 func (a *app) restoreCommand() *cobra.Command {
 	var target, from string
 	c := &cobra.Command{
-		Use:   "restore SYSTEM [COMPONENT | PATH]…",
+		Use:   "restore SYSTEM COMPONENT|PATH…",
 		Short: "Restore components or paths",
 		Long: `Restores components to where they were, what is there being set aside; or, with
 --target, components and paths into a directory, touching nothing else.
@@ -51,7 +52,7 @@ Restoring in place does not stop the system: stop it yourself, or use recover.`,
 			return a.restoreInPlace(ctx, p, components)
 		},
 	}
-	c.Flags().StringVarP(&target, "target", "t", "", "write below `DIR` instead of in place")
+	c.Flags().VarP((*absolutePath)(&target), "target", "t", "write below `DIR` instead of in place")
 	c.Flags().StringVar(&from, "from", "latest", "recovery `POINT`")
 	c.Flags().BoolVarP(&a.yes, "yes", "y", false, "do not ask")
 	a.repositoryFlags(c)
@@ -64,7 +65,11 @@ func (a *app) restoreInPlace(ctx context.Context, p *vault.Point, components []s
 	if err := confirm(ctx, "Restore "+strings.Join(components, ", ")+" in place? What is there is set aside, not deleted.", a.yes); err != nil {
 		return err
 	}
-	return a.recover(ctx, p.System(), recoverFlags{from: p.ID(), only: components, keepOld: true})
+	err := a.recover(ctx, p.System(), recoverFlags{from: p.ID(), only: components, keepOld: true})
+	if err == nil && !a.json {
+		a.printf("\nWhat stood in the way is set aside. To bring it back: lifeboat recover %[1]s --rollback\nTo remove it: lifeboat recover %[1]s --discard-old\n", p.System())
+	}
+	return err
 }
 
 func (a *app) extract(ctx context.Context, p *vault.Point, components, paths []string, target string) error {
@@ -83,7 +88,9 @@ func (a *app) extract(ctx context.Context, p *vault.Point, components, paths []s
 		if err := r.Extract(ctx, name, target); err != nil {
 			return err
 		}
-		a.printf("%s restored below %s\n", name, target)
+		if err := a.restored(name, target, -1); err != nil {
+			return err
+		}
 	}
 	for _, at := range paths {
 		to := filepath.Join(target, at)
@@ -92,12 +99,27 @@ func (a *app) extract(ctx context.Context, p *vault.Point, components, paths []s
 		}
 		stats, err := p.RestorePath(ctx, at, to, repository.RestoreOptions{Warn: func(m string) {
 			a.code = runbook.ExitWarnings
-			a.printf("warning: %s\n", m)
+			fmt.Fprintf(a.err, "lifeboat: warning: %s\n", m)
 		}})
 		if err != nil {
 			return err
 		}
-		a.printf("%s restored to %s (%s)\n", at, to, size(stats.Bytes))
+		if err := a.restored(at, to, stats.Bytes); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// restored tells of one part written to a directory; bytes below 0 are unknown.
+func (a *app) restored(what, to string, bytes int64) error {
+	if a.json {
+		return a.emit(map[string]any{"type": "restored", "what": what, "target": to, "bytes": max(bytes, 0)})
+	}
+	if bytes < 0 {
+		a.printf("%s restored below %s\n", what, to)
+		return nil
+	}
+	a.printf("%s restored to %s (%s)\n", what, to, size(bytes))
 	return nil
 }
