@@ -73,6 +73,7 @@ type part struct {
 	spec       profile.Component
 	chosen     bool
 	reason     string // why it is not chosen
+	needless   bool   // its condition does not hold on this machine
 	inspection component.Inspection
 	component  component.Component
 	record     component.Record
@@ -120,7 +121,7 @@ func (b *Backup) look(ctx context.Context) error {
 				return fmt.Errorf("component %s: %w", spec.Name, err)
 			}
 			if !holds {
-				p.chosen, p.reason = false, spec.When+" does not hold"
+				p.chosen, p.needless, p.reason = false, true, spec.When+" does not hold"
 			}
 		}
 		b.parts = append(b.parts, p)
@@ -274,6 +275,13 @@ func (b *Backup) preflight() []runbook.Step {
 						case profile.Recommended:
 							task.Logf("%s is not on this machine", p.spec.Name)
 						}
+					}
+				}
+				for _, p := range b.parts {
+					if p.spec.Importance == profile.Critical && !p.chosen && !p.needless {
+						text := fmt.Sprintf("the critical component %s is %s; a recovery point without it is incomplete: %s", p.spec.Name, p.reason, p.spec.Loss)
+						task.Warnf("%s", text)
+						b.warn(text)
 					}
 				}
 				if len(missing) > 0 {

@@ -142,3 +142,27 @@ func TestFileBehindAnotherComponentsLink(t *testing.T) {
 		t.Errorf("%q, %v", text, err)
 	}
 }
+
+// A point without something critical is marked, warned of, and not the latest
+// while there is a whole one.
+func TestLeavingOutSomethingCritical(t *testing.T) {
+	s := backuptest.New(t, "")
+	if _, _, err := s.Backup(t); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := s.Vault.Find(t.Context(), "", vault.Filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Choose = map[string]bool{"configuration": false}
+	b, run, err := s.Backup(t)
+	if runbook.ExitCode(run, err) != runbook.ExitWarnings {
+		t.Fatalf("exit %d: %v", runbook.ExitCode(run, err), err)
+	}
+	if m := b.Point().Manifest; !m.Incomplete || len(m.Lacks()) != 1 || len(m.Warnings) == 0 {
+		t.Errorf("incomplete %v, lacks %v, warnings %q", m.Incomplete, m.Lacks(), m.Warnings)
+	}
+	if p, err := s.Vault.Find(t.Context(), "latest", vault.Filter{}); err != nil || p.ID() != whole.ID() {
+		t.Errorf("latest is %v, %v", p, err)
+	}
+}

@@ -35,6 +35,9 @@ func (b *Backup) captures(state profile.Capture) []runbook.Step {
 			Warn:     p.spec.Importance != profile.Critical,
 			When: func(context.Context) (bool, string, error) {
 				switch {
+				case p.needless:
+					b.note(p, component.StatusInapplicable, p.reason)
+					return false, p.reason, nil
 				case !p.chosen:
 					b.note(p, component.StatusSkipped, p.reason)
 					return false, p.reason, nil
@@ -83,6 +86,11 @@ func (b *Backup) capture(ctx context.Context, task runbook.Task, p *part) error 
 			return fmt.Errorf("record %s: %w", p.spec.Name, err)
 		}
 	}
+	if p.inspection.Items > 0 && len(captured.Paths)+len(captured.Streams) == 0 && captured.Detail == nil {
+		task.Warnf("nothing of %s was there any more when it was captured", p.spec.Name)
+		b.note(p, component.StatusAbsent, "gone when it was captured")
+		return nil
+	}
 	b.note(p, component.StatusCaptured, "")
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -123,7 +131,7 @@ func (b *Backup) seal() []runbook.Step {
 			b.mu.Unlock()
 			task.Logf("recovery point %s", point.Short())
 			if m.Incomplete {
-				task.Warnf("the recovery point is incomplete: a recommended component could not be captured")
+				task.Warnf("the recovery point is incomplete")
 			}
 			return nil
 		},
@@ -148,6 +156,7 @@ func (b *Backup) manifest(run string) *vault.Manifest {
 			m.Incomplete = true
 		}
 	}
+	m.Incomplete = m.Incomplete || len(m.Lacks()) > 0
 	return m
 }
 

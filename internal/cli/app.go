@@ -123,7 +123,7 @@ func (a *app) repositoryOf(ctx context.Context, c *config.Config, system string)
 		password, err = r.Password.Read(ctx)
 	}
 	if err != nil {
-		return "", nil, fmt.Errorf("password of repository %s: %w", r.Name, err)
+		return "", nil, usageError{fmt.Errorf("password of repository %s: %w", r.Name, err)}
 	}
 	return r.URL, password, nil
 }

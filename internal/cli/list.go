@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -70,7 +71,7 @@ func (a *app) listCommand() *cobra.Command {
 				remark := ""
 				switch {
 				case view.Damage != "":
-					remark = "damaged: " + view.Damage
+					remark = "damaged: " + short(firstLine(view.Damage), 60)
 				case view.Incomplete:
 					remark = "incomplete"
 				}
@@ -80,7 +81,10 @@ func (a *app) listCommand() *cobra.Command {
 				return unread
 			}
 			if len(rows) == 0 {
-				a.printf("No recovery points yet. Next: lifeboat backup %s\n", system)
+				if _, known := conf.System(system); system != "" && !known {
+					return fmt.Errorf("%w of %s in this repository, and no such system in %s", vault.ErrNoPoint, system, a.configFile)
+				}
+				a.printf("No recovery points yet. Next: lifeboat backup\n")
 				return nil
 			}
 			a.table([]string{"point", "system", "time", "trigger", "host", "size", ""}, rows, "size")

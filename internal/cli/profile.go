@@ -8,7 +8,7 @@ import (
 )
 
 func (a *app) profileCommand() *cobra.Command {
-	c := &cobra.Command{Use: "profile", Short: "Look at profiles: what products are made of", Example: "  lifeboat profile list\n  lifeboat profile check site.yaml"}
+	c := &cobra.Command{Args: args(cobra.NoArgs), RunE: func(c *cobra.Command, _ []string) error { return c.Help() }, Use: "profile", Short: "Look at profiles: what products are made of", Example: "  lifeboat profile list\n  lifeboat profile check site.yaml"}
 	c.AddCommand(
 		&cobra.Command{
 			Use: "list", Short: "List the known profiles", Example: "  lifeboat profile list", Args: args(cobra.NoArgs),

@@ -56,13 +56,15 @@ A run that was interrupted, waits for a person or for a restart goes on with
 	flags.BoolVar(&f.keepOld, "keep-old", false, "keep what was set aside after success")
 	flags.BoolVar(&f.discardOld, "discard-old", false, "remove what an earlier run with --keep-old has set aside")
 	flags.BoolVar(&f.wait, "wait", false, "wait until background jobs, say a mirror run, have ended")
-	flags.BoolVarP(&a.yes, "yes", "y", false, "do not ask whether to begin (manual steps still ask)")
+	flags.BoolVarP(&a.yes, "yes", "y", false, "do not ask whether to begin, nor before a restart (manual steps still ask)")
 	a.repositoryFlags(c)
-	c.MarkFlagsMutuallyExclusive("dry-run", "resume", "rollback", "discard-old")
 	return c
 }
 
 func (a *app) recover(ctx context.Context, system string, f recoverFlags) error {
+	if n := given(f.dry, f.resume, f.rollback, f.discardOld); n > 1 {
+		return usagef("--dry-run, --resume, --rollback and --discard-old exclude each other")
+	}
 	conf, err := a.loadOrEmpty()
 	if err != nil {
 		return err
@@ -117,7 +119,13 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 	engine.Conceal(r.Secrets(ctx)...)
 	switch {
 	case f.dry:
-		return a.dryRun(ctx, engine, book)
+		if a.json {
+			if err := a.dryRun(ctx, engine, book); err != nil {
+				return err
+			}
+		}
+		_, err := a.showPlan(ctx, engine, book, r, point)
+		return err
 	case f.discardOld:
 		return r.Discard(ctx, old)
 	case f.rollback:
@@ -132,6 +140,7 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 			Point: point.ID(), Resume: fmt.Sprintf("lifeboat recover %s --resume", system), Options: map[string]string{
 				"repository": recordable(a.repository), "password-file": a.passwordFile, "only": strings.Join(f.only, ","),
 				"force": strings.Join(f.force, ","), "keep-old": fmt.Sprint(f.keepOld),
+				"moment": point.Time().UTC().Format(time.RFC3339Nano),
 			},
 		})
 	}
@@ -153,6 +162,11 @@ func (a *app) newRecovery(conf *config.Config, system string, point *vault.Point
 	p, err := a.catalogue().Load(point.Profile())
 	if err != nil {
 		return nil, usageError{err}
+	}
+	for _, name := range f.force {
+		if known := recovery.Checks(p); !slices.Contains(known, name) {
+			return nil, usagef("--force %s: there is no such check; there are %s", name, strings.Join(known, ", "))
+		}
 	}
 	if err := a.compareProfiles(p, point, f.force); err != nil {
 		return nil, err
@@ -191,50 +205,74 @@ func (a *app) compareProfiles(p *profile.Profile, point *vault.Point, force []st
 // beginRecovery shows the plan and asks whether to begin. What is refused before
 // anything is changed leaves no run behind that would have to be ended first.
 func (a *app) beginRecovery(ctx context.Context, engine *runbook.Engine, book runbook.Runbook, r *recovery.Recovery, point *vault.Point) error {
-	checks, refused, err := r.CheckIdentity(ctx, false)
+	restarts, err := a.showPlan(ctx, engine, book, r, point)
 	if err != nil {
 		return err
 	}
+	question := "Begin the recovery?"
+	if restarts {
+		question = "Begin the recovery? The machine restarts by itself if updates ask for it."
+	}
+	return confirm(ctx, question, a.yes)
+}
+
+// showPlan shows what would be done, and returns whether it may restart the
+// machine; the error is the refusal of an identity that does not agree.
+func (a *app) showPlan(ctx context.Context, engine *runbook.Engine, book runbook.Runbook, r *recovery.Recovery, point *vault.Point) (restarts bool, err error) {
+	checks, refused, err := r.CheckIdentity(ctx, false)
+	if err != nil {
+		return false, err
+	}
+	if !a.json {
+		a.printf("%s %s of %s, as it was at %s (%s)\n", painterFor(a.out).bold("Recovery point"), point.Short(), point.System(), when(point.Time()), ago(point.Time()))
+		a.printChecks(checks)
+	}
 	if err := recovery.Refusal(checks, refused); err != nil {
-		if !a.json {
-			a.printChecks(checks)
-		}
-		return err
+		return false, err
+	}
+	for _, stage := range book.Stages {
+		restarts = restarts || slices.ContainsFunc(stage.Steps, func(s runbook.Step) bool { return s.Reboot })
 	}
 	if a.json {
-		return confirm(ctx, "Begin the recovery?", a.yes)
+		return restarts, nil
 	}
-	a.printf("%s %s of %s, as it was at %s (%s)\n", painterFor(a.out).bold("Recovery point"), point.Short(), point.System(), when(point.Time()), ago(point.Time()))
-	a.printChecks(checks)
 	if err := a.dryRun(ctx, engine, book); err != nil {
-		return err
+		return false, err
 	}
 	a.printf("\n")
-	return confirm(ctx, "Begin the recovery?", a.yes)
+	return restarts, nil
 }
 
 func activeError(r *runbook.Run) error {
 	return runbook.Refuse("", "run %s of %s is active; wait for it to end", r.ID, r.System)
 }
 
+// lastRun is the newest recovery of the system, when it can take what is asked.
 func (a *app) lastRun(conf *config.Config, system string, f recoverFlags) (*runbook.Run, error) {
 	runs, err := runbook.List(a.state(conf))
 	var last *runbook.Run
 	for _, r := range runs {
-		if r.System != system || r.Kind != recovery.Kind {
-			continue
-		}
-		switch {
-		case r.State == runbook.StateRunning:
-			return nil, activeError(r)
-		case f.resume && r.Resumable() && !r.RollingBack,
-			f.rollback && r.State != runbook.StateRolledBack,
-			f.discardOld && (r.State == runbook.StateDone || r.State == runbook.StateWarnings):
+		if r.System == system && r.Kind == recovery.Kind {
 			last = r
 		}
 	}
 	if last == nil {
-		return nil, errors.Join(usagef("there is no recovery of %s to go on with; lifeboat runs list shows all runs", system), err)
+		return nil, errors.Join(usagef("no recovery of %s was run on this machine; lifeboat runs list shows all runs", system), err)
+	}
+	finished := last.State == runbook.StateDone || last.State == runbook.StateWarnings && !last.Resumable()
+	switch {
+	case last.State == runbook.StateRunning:
+		return nil, activeError(last)
+	case f.resume && last.RollingBack:
+		return nil, runbook.Refuse("", "run %s is on its way back; finish that with lifeboat recover %s --rollback", last.ID, system)
+	case f.resume && !last.Resumable():
+		return nil, runbook.Refuse("", "run %s is %s; there is nothing left to resume", last.ID, last.State)
+	case f.rollback && last.State == runbook.StateRolledBack:
+		return nil, runbook.Refuse("", "run %s is rolled back already", last.ID)
+	case f.rollback && recovery.NoWayBack(last):
+		return nil, runbook.Refuse("", "run %s has removed what it had set aside, so there is no way back; restore from a recovery point instead", last.ID)
+	case f.discardOld && !finished:
+		return nil, runbook.Refuse("", "run %s is %s; resume it or roll it back first", last.ID, last.State)
 	}
 	return last, nil
 }
@@ -253,7 +291,7 @@ func (a *app) explain(err error, system string) error {
 
 // reportRecovery prints the end of a recovery: checks, durations, RTO and RPO.
 func (a *app) reportRecovery(ctx context.Context, run *runbook.Run, point *vault.Point, f recoverFlags) error {
-	report, err := recovery.NewReport(run, point)
+	report, err := recovery.NewReport(run)
 	if err != nil {
 		return err
 	}
@@ -286,10 +324,10 @@ func (a *app) printReport(r *recovery.Report) {
 	for _, w := range r.Warnings {
 		a.printf("  %s %s\n", paint.yellow("warning"), w)
 	}
-	if r.RPO > 0 {
+	if r.RPO > 0 && r.Whole {
 		a.printf("\n  RPO  %s of data were lost (since %s)\n", r.RPO.Round(time.Second), when(r.Moment))
 	}
-	if r.Kind != recovery.Kind {
+	if r.Kind != recovery.Kind || !r.Whole {
 		a.printf("\n  took %s\n", r.Active.Round(time.Second/10))
 		return
 	}
@@ -318,6 +356,8 @@ func (a *app) printChecks(checks []runbook.Check) {
 		seen[c] = true
 		word := paint.green("ok     ")
 		switch {
+		case c.OK && c.Found == recovery.NotKnownYet:
+			word = paint.faint("later  ")
 		case c.OK:
 		case c.Warning:
 			word = paint.yellow("warning")
@@ -330,6 +370,16 @@ func (a *app) printChecks(checks []runbook.Check) {
 		}
 		a.printf("  %s %s  %s\n", word, c.Name, paint.faint(firstLine(detail)))
 	}
+}
+
+func given(flags ...bool) int {
+	n := 0
+	for _, f := range flags {
+		if f {
+			n++
+		}
+	}
+	return n
 }
 
 // recordable is a repository's URL as a run may record it: one with a password

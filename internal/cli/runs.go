@@ -10,7 +10,7 @@ import (
 )
 
 func (a *app) runsCommand() *cobra.Command {
-	c := &cobra.Command{Use: "runs", Short: "Show what was run on this machine", Example: "  lifeboat runs list\n  lifeboat runs show"}
+	c := &cobra.Command{Args: args(cobra.NoArgs), RunE: func(c *cobra.Command, _ []string) error { return c.Help() }, Use: "runs", Short: "Show what was run on this machine", Example: "  lifeboat runs list\n  lifeboat runs show"}
 	c.AddCommand(
 		&cobra.Command{
 			Use: "list", Short: "List runs, oldest first", Example: "  lifeboat runs list", Args: args(cobra.NoArgs),
@@ -71,7 +71,7 @@ func (a *app) showRun(names []string) error {
 		}
 		run = runs[len(runs)-1]
 	}
-	report, err := recovery.NewReport(run, nil)
+	report, err := recovery.NewReport(run)
 	if err != nil {
 		return err
 	}

@@ -166,7 +166,9 @@ const (
 	StatusCaptured Status = "captured"
 	StatusFailed   Status = "failed"
 	StatusAbsent   Status = "absent"  // not on the machine
-	StatusSkipped  Status = "skipped" // not chosen, or its condition is false
+	StatusSkipped  Status = "skipped" // left out by choice
+	// StatusInapplicable says that the component's condition does not hold here.
+	StatusInapplicable Status = "not applicable"
 )
 
 // RestoreOptions says how a component is put back.

@@ -72,6 +72,9 @@ func (r *Recovery) LookAhead(ctx context.Context) error {
 
 // Discard removes what an earlier run of this recovery has set aside.
 func (r *Recovery) Discard(ctx context.Context, run *runbook.Run) error {
+	if err := os.WriteFile(filepath.Join(run.Dir, discardedName), nil, 0o600); err != nil {
+		return err
+	}
 	for _, spec := range r.Profile.Components {
 		state := filepath.Join(run.Dir, "components", spec.Name)
 		if _, err := os.Stat(state); err != nil {
@@ -86,4 +89,17 @@ func (r *Recovery) Discard(ctx context.Context, run *runbook.Run) error {
 		}
 	}
 	return nil
+}
+
+// discardedName marks in a run's directory that --discard-old has begun.
+const discardedName = "discarded"
+
+// NoWayBack tells whether what the run had set aside was removed, wholly or
+// partly: it can no longer be rolled back.
+func NoWayBack(run *runbook.Run) bool {
+	if step := run.Step(discardStep); step != nil && step.Attempts > 0 {
+		return true
+	}
+	_, err := os.Lstat(filepath.Join(run.Dir, discardedName))
+	return err == nil
 }

@@ -151,13 +151,15 @@ func withNeeds(s runbook.Step, needs ...string) runbook.Step {
 	return s
 }
 
+const discardStep = "finish/discard"
+
 // finish removes what was set aside, once everything before it has ended well.
 func (r *Recovery) finish() []runbook.Step {
 	if r.KeepOld {
 		return nil
 	}
 	return []runbook.Step{{
-		ID:     "finish/discard",
+		ID:     discardStep,
 		Title:  "Remove what was set aside",
 		Repeat: runbook.RepeatSafe,
 		Hand: "When everything above is well, remove what you moved aside, the files and directories whose names\n" +

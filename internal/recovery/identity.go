@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"lifeboat/internal/product"
+	"lifeboat/internal/profile"
 	"lifeboat/internal/runbook"
 )
 
@@ -79,6 +80,19 @@ func Refusal(checks []runbook.Check, refused []string) error {
 	return runbook.Refuse(strings.Join(failedNames(checks), ","), "%s", strings.Join(refused, "; "))
 }
 
+// NotKnownYet is what a check has found when the product is not installed yet.
+const NotKnownYet = "not known yet"
+
+// checkComplete is the name of the check that nothing critical is missing.
+const checkComplete = "complete"
+
+// Checks lists the names that --force takes for a profile.
+func Checks(p *profile.Profile) []string {
+	names := slices.Concat(p.Identity.MustMatch, p.Identity.Warn, sortedKeys(p.Identity.Compare), []string{checkComplete, "profile", "runbook"})
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // CheckIdentity compares every identity fact of the point with this machine and
 // returns why the recovery must not go on, if so. With strict false, a fact
 // that cannot be known before the product is installed passes.
@@ -95,11 +109,11 @@ func (r *Recovery) CheckIdentity(ctx context.Context, strict bool) (checks []run
 		want, have := then[name], now[name]
 		check := runbook.Check{Name: name, Expected: want, Found: have, OK: want == have}
 		if have == "" && want != "" {
-			check.Found = "not known yet"
+			check.Found = NotKnownYet
 			check.OK = !strict
 		}
 		why := fmt.Sprintf("%s is %q in the recovery point and %q on this machine", name, want, have)
-		if rule, ok := identity.Compare[name]; ok && have != "" {
+		if rule, ok := identity.Compare[name]; ok && have != "" && want != "" {
 			verdict, err := r.compare(ctx, rule, want, have)
 			if err != nil {
 				return nil, nil, err
@@ -110,8 +124,9 @@ func (r *Recovery) CheckIdentity(ctx context.Context, strict bool) (checks []run
 				why = verdict.Why
 			}
 		}
-		if want == "" {
-			check.Expected, check.Warning = "not recorded in the point", !check.OK
+		if want == "" && !check.OK {
+			check.Expected = "not recorded in the point"
+			why = fmt.Sprintf("%s is not recorded in the recovery point, and %q on this machine", name, have)
 		}
 		must := slices.Contains(identity.MustMatch, name) || identity.Compare[name] != ""
 		switch {
@@ -123,6 +138,15 @@ func (r *Recovery) CheckIdentity(ctx context.Context, strict bool) (checks []run
 			check.Hint = "overridden with --force " + name
 		default:
 			refused = append(refused, why)
+		}
+		checks = append(checks, check)
+	}
+	if lacks := r.Manifest.Lacks(); len(lacks) > 0 && len(r.Only) == 0 {
+		check := runbook.Check{Name: checkComplete, Expected: "every critical component", Found: "no " + strings.Join(lacks, ", no ")}
+		if slices.Contains(r.Force, checkComplete) {
+			check.Warning, check.Hint = true, "overridden with --force "+checkComplete
+		} else {
+			refused = append(refused, "the recovery point holds no "+strings.Join(lacks, ", no ")+", without which the system does not come back (--from chooses another point, --only single components)")
 		}
 		checks = append(checks, check)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lifeboat/internal/backup/backuptest"
+	"lifeboat/internal/component"
 	"lifeboat/internal/guard"
 	"lifeboat/internal/recovery"
 	"lifeboat/internal/runbook"
@@ -62,7 +63,7 @@ func TestRecoverWhatWasLost(t *testing.T) {
 	}
 	checkRecovered(t, s)
 	checkNothingAside(t, s)
-	report, err := recovery.NewReport(run, nil)
+	report, err := recovery.NewReport(run)
 	if err != nil || report.State != "recovered" || report.RTO <= 0 {
 		t.Errorf("report %+v, %v", report, err)
 	}
@@ -212,7 +213,7 @@ func TestBackgroundJob(t *testing.T) {
 	}
 	var report *recovery.Report
 	for range 100 { // the supervisor records itself after its start
-		if report, err = recovery.NewReport(run, nil); err != nil {
+		if report, err = recovery.NewReport(run); err != nil {
 			t.Fatal(err)
 		}
 		if strings.Contains(report.State, "pending") {
@@ -241,5 +242,73 @@ func TestOnly(t *testing.T) {
 	}
 	if s.Read("etc/app.conf") != "fresh" || s.Read("data/a") != "content of data/a" || s.Read("stopped") != "content of running" {
 		t.Errorf("conf %q, data %q, stopped %q", s.Read("etc/app.conf"), s.Read("data/a"), s.Read("stopped"))
+	}
+}
+
+// What a finished recovery has set aside is gone: rolling it back would only
+// take a healthy system down.
+func TestNoWayBack(t *testing.T) {
+	for name, keep := range map[string]bool{"discarded": false, "kept": true} {
+		t.Run(name, func(t *testing.T) {
+			s := lost(t, "")
+			r, book := s.Recovery(t, func(o *recovery.Options) { o.KeepOld = keep })
+			run, err := s.Engine(nil).Start(t.Context(), book, runbook.Meta{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if recovery.NoWayBack(run) == keep {
+				t.Errorf("no way back: %v", !keep)
+			}
+			if err := r.Discard(t.Context(), run); err != nil {
+				t.Fatal(err)
+			}
+			if !recovery.NoWayBack(run) {
+				t.Error("a way back after --discard-old")
+			}
+		})
+	}
+}
+
+// A point without something critical never counts as the whole system.
+func TestPointWithoutSomethingCritical(t *testing.T) {
+	s := lost(t, "")
+	point, err := s.Vault.Find(t.Context(), "", vault.Filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	without := func(force ...string) func(*recovery.Options) {
+		return func(o *recovery.Options) {
+			o.Point, o.Force = point, force
+			for i := range point.Manifest.Components {
+				if c := &point.Manifest.Components[i]; c.Name == "configuration" {
+					c.Status, c.Reason = component.StatusSkipped, "left out by configuration"
+				}
+			}
+		}
+	}
+	_, book := s.Recovery(t, without())
+	run, err := s.Engine(nil).Start(t.Context(), book, runbook.Meta{})
+	if runbook.ExitCode(run, err) != runbook.ExitRefused || !strings.Contains(err.Error(), "--force complete") {
+		t.Fatalf("exit %d: %v", runbook.ExitCode(run, err), err)
+	}
+	_, book = s.Recovery(t, without("complete"))
+	run, err = s.Engine(nil).Start(t.Context(), book, runbook.Meta{})
+	if runbook.ExitCode(run, err) != runbook.ExitWarnings {
+		t.Fatalf("exit %d: %v", runbook.ExitCode(run, err), err)
+	}
+}
+
+// A fact that must agree and was never recorded is no agreement.
+func TestUnknownIdentityIsRefused(t *testing.T) {
+	s := lost(t, "")
+	point, err := s.Vault.Find(t.Context(), "", vault.Filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	delete(point.Manifest.Identity, "hostname")
+	_, book := s.Recovery(t, func(o *recovery.Options) { o.Point = point })
+	run, err := s.Engine(nil).Start(t.Context(), book, runbook.Meta{})
+	if runbook.ExitCode(run, err) != runbook.ExitRefused {
+		t.Fatalf("exit %d: %v", runbook.ExitCode(run, err), err)
 	}
 }

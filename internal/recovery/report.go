@@ -7,7 +7,6 @@ import (
 
 	"lifeboat/internal/host"
 	"lifeboat/internal/runbook"
-	"lifeboat/internal/vault"
 )
 
 // Report is what a recovery came to.
@@ -23,6 +22,7 @@ type Report struct {
 	Checks   []runbook.Check       `json:"checks"`
 	Warnings []string              `json:"warnings,omitempty"`
 	Jobs     []Job                 `json:"jobs,omitempty"`
+	Whole    bool                  `json:"whole"` // the whole system, not single components
 	// RPO is the age of the restored data when the recovery began.
 	RPO time.Duration `json:"rpo_ns,omitempty"`
 	// RTO is from the beginning to the end, waiting for persons and restarts
@@ -35,14 +35,15 @@ type Report struct {
 }
 
 // NewReport reads the report of a run that has ended, for now or for good.
-func NewReport(run *runbook.Run, point *vault.Point) (*Report, error) {
+func NewReport(run *runbook.Run) (*Report, error) {
 	r := &Report{
 		Type: "report", Run: run.ID, Kind: run.Kind, System: run.System, Point: run.Point, State: string(run.State),
 		Checks: run.Checks(), Active: time.Duration(run.Seconds * float64(time.Second)), dir: run.Dir, run: run,
 	}
-	if point != nil {
-		r.Moment = point.Time()
-		r.RPO = run.Started.Sub(r.Moment)
+	r.Whole = run.Kind == Kind && run.Options["only"] == ""
+	if moment, err := time.Parse(time.RFC3339Nano, run.Options["moment"]); err == nil {
+		r.Moment = moment
+		r.RPO = run.Started.Sub(moment)
 	}
 	for _, s := range run.Steps {
 		if s.State != runbook.StepStatePending {

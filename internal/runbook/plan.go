@@ -102,6 +102,9 @@ func (e *Engine) planStep(ctx context.Context, s *Step) (p PlanStep) {
 		switch {
 		case err != nil:
 			p.Outlook, p.Text = Unclear, err.Error()
+		case done && s.Reboot:
+			// Steps before it may make it necessary.
+			p.Outlook, p.Text = Unclear, "not now: "+seen
 		case done:
 			p.Outlook = WasDone
 		}

@@ -8,6 +8,7 @@ import (
 
 	"lifeboat/internal/component"
 	"lifeboat/internal/host"
+	"lifeboat/internal/profile"
 )
 
 // ManifestFormat is the version of the manifest's JSON that this program
@@ -76,6 +77,18 @@ func (m *Manifest) Component(name string) (component.Record, error) {
 		return r, nil
 	}
 	return component.Record{}, fmt.Errorf("component %s: %w", name, ErrNotCaptured)
+}
+
+// Lacks lists the critical components that the point does not hold although
+// they apply to its machine: the system cannot be recovered from it alone.
+func (m *Manifest) Lacks() []string {
+	var names []string
+	for _, r := range m.Components {
+		if r.Importance == profile.Critical && r.Status != component.StatusCaptured && r.Status != component.StatusInapplicable {
+			names = append(names, r.Name)
+		}
+	}
+	return names
 }
 
 // Bytes is the size of everything captured, in bytes.

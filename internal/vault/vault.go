@@ -79,17 +79,27 @@ func (v *Vault) Points(ctx context.Context, filter Filter) ([]*Point, error) {
 }
 
 // Find returns the point that reference names: "latest" or "" for the newest
-// undamaged one of the filter, else the beginning of a snapshot id.
+// one of the filter, else the beginning of a snapshot id. The newest is one that
+// is whole and was made of the running system; only when there is none, one
+// that lacks something critical or was imported.
 func (v *Vault) Find(ctx context.Context, reference string, filter Filter) (*Point, error) {
 	points, unread := v.Points(ctx, filter)
 	if len(points) == 0 && unread != nil {
 		return nil, unread
 	}
 	if reference == "" || reference == "latest" {
+		var second *Point
 		for _, p := range slices.Backward(points) {
-			if p.Damage == nil {
+			switch {
+			case p.Damage != nil:
+			case len(p.Manifest.Lacks()) == 0 && p.Trigger() != Imported:
 				return p, nil
+			case second == nil:
+				second = p
 			}
+		}
+		if second != nil {
+			return second, nil
 		}
 		if len(points) > 0 {
 			return nil, fmt.Errorf("all %d recovery points are damaged, the newest: %w", len(points), points[len(points)-1].Damage)

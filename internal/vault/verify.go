@@ -75,6 +75,9 @@ func (v *Vault) Verify(ctx context.Context, opts VerifyOptions) (*Verification, 
 		}
 		points = []*Point{p}
 	}
+	if len(points) == 0 && opts.Filter.System != "" && result.OK() && len(byPoint) == 0 {
+		return nil, fmt.Errorf("%w of %s in this repository: nothing was verified", ErrNoPoint, opts.Filter.System)
+	}
 	for _, p := range points {
 		verdict := PointVerdict{ID: p.ID(), Short: p.Short(), System: p.System(), Time: p.Time(), Problems: byPoint[p.ID()]}
 		if p.Damage != nil {

@@ -40,6 +40,7 @@ type Site struct {
 	Catalog *recovery.Catalog
 	Profile *profile.Profile
 	Vault   *vault.Vault
+	Choose  map[string]bool // components taken in or left out
 }
 
 // New makes a site whose profile ends in recoveryText, with DIR for the
@@ -119,7 +120,7 @@ func (s *Site) Backup(t *testing.T) (*backup.Backup, *runbook.Run, error) {
 	t.Helper()
 	b, err := backup.New(t.Context(), backup.Options{
 		System: "app", Profile: s.Profile, Catalog: s.Catalog, Host: host.Local(), Vault: s.Vault,
-		StateDir: filepath.Join(s.Dir, "state"), Trigger: vault.Manual, Version: "test",
+		Choose: s.Choose, StateDir: filepath.Join(s.Dir, "state"), Trigger: vault.Manual, Version: "test",
 	})
 	if err != nil {
 		t.Fatal(err)
