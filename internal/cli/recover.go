@@ -114,7 +114,7 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 	if err != nil {
 		return err
 	}
-	engine, done := a.engine(a.state(conf), f.resume && len(f.force) > 0)
+	engine, done := a.engine(a.state(conf), slices.Contains(f.force, "runbook"))
 	defer done()
 	engine.Conceal(r.Secrets(ctx)...)
 	switch {
