@@ -112,6 +112,9 @@ func (b *Backup) look(ctx context.Context) error {
 		p := &part{spec: spec, chosen: true}
 		if chosen, said := b.Choose[spec.Name]; said {
 			p.chosen, p.reason = chosen, "left out by configuration"
+			if b.Still {
+				p.reason = "not among what was saved"
+			}
 		} else if spec.Importance == profile.Optional {
 			p.chosen, p.reason = false, "optional and not chosen"
 		}
@@ -293,6 +296,9 @@ func (b *Backup) preflight() []runbook.Step {
 		{
 			ID: "preflight/notices", Title: "What is worth knowing about this system", EachTime: true,
 			Run: func(ctx context.Context, task runbook.Task) error {
+				for _, w := range b.warnings { // of an import
+					task.Warnf("%s", w)
+				}
 				notices, err := b.Notices(ctx, true)
 				if err != nil {
 					return err

@@ -160,8 +160,10 @@ func (stagedDump) Restore(context.Context, component.Source, component.RestoreOp
 func (stagedDump) Check(context.Context, component.Record) ([]component.Check, error) {
 	return nil, errOnlyCaptured
 }
-func (stagedDump) Rollback(context.Context) error { return nil }
-func (stagedDump) Discard(context.Context) error  { return nil }
+func (stagedDump) Exec(context.Context, string) error { return errOnlyCaptured }
+func (stagedDump) Login(context.Context) error        { return errOnlyCaptured }
+func (stagedDump) Rollback(context.Context) error     { return nil }
+func (stagedDump) Discard(context.Context) error      { return nil }
 
 // Components lists the components that were found, in the profile's order.
 func (i *Import) Components() []string {
