@@ -102,7 +102,7 @@ func (a *app) runBackup(ctx context.Context, conf *config.Config, b *backup.Back
 		return a.emit(map[string]any{"type": "point", "point": p.ID(), "system": p.System(), "time": p.Time(), "bytes": p.Manifest.Bytes(), "read": read, "stored": stored, "incomplete": p.Manifest.Incomplete})
 	}
 	a.printf("\n%s %s sealed in %s: %s protected, %s stored anew.\n", painterFor(a.out).green("Recovery point"), p.Short(),
-		took(time.Since(started).Seconds()), size(p.Manifest.Bytes()), size(stored))
+		firstOf(took(time.Since(started).Seconds()), "a moment"), size(p.Manifest.Bytes()), size(stored))
 	a.printf("Next: lifeboat verify %s --point %s\n", p.System(), p.Short())
 	return nil
 }
