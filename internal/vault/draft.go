@@ -21,6 +21,7 @@ import (
 type Draft struct {
 	vault   *Vault
 	host    *host.Host
+	named   *host.Host // whose accounts name the owners
 	session *repository.Session
 	parent  *Point
 
@@ -33,6 +34,9 @@ type Draft struct {
 type DraftOptions struct {
 	System string
 	Host   *host.Host
+	// Accounts is the machine whose accounts name the owners of what is stored;
+	// nil is Host. Files below a root without accounts need another one.
+	Accounts *host.Host
 }
 
 // Begin starts a recovery point. Files that are unchanged since the newest
@@ -42,7 +46,10 @@ func (v *Vault) Begin(ctx context.Context, opts DraftOptions) (*Draft, error) {
 	if ctx.Err() != nil {
 		return nil, err
 	} // damaged points only cost that files are read again
-	d := &Draft{vault: v, host: opts.Host, uids: map[uint32]struct{}{}, gids: map[uint32]struct{}{}}
+	if opts.Accounts == nil {
+		opts.Accounts = opts.Host
+	}
+	d := &Draft{vault: v, host: opts.Host, named: opts.Accounts, uids: map[uint32]struct{}{}, gids: map[uint32]struct{}{}}
 	var parent *repository.Snapshot
 	for _, p := range points {
 		if p.Damage == nil {
@@ -123,7 +130,7 @@ func (d *Draft) Stats() repository.Stats {
 func (d *Draft) Owned(m *Manifest) *Manifest {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	m.Owners = ownersOf(d.host, d.uids, d.gids)
+	m.Owners = ownersOf(d.named, d.uids, d.gids)
 	return m
 }
 

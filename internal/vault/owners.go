@@ -14,17 +14,25 @@ type OwnerTable struct {
 	Groups map[uint32]string `json:"groups,omitempty"`
 }
 
+// superuser is the name of uid and gid 0. Everywhere 0 is root, also where no
+// account file says so.
+const superuser = "root"
+
 // ownersOf looks up the names of ids on a machine. An id without a name is
 // left out: it stays a number.
 func ownersOf(h *host.Host, uids, gids map[uint32]struct{}) OwnerTable {
 	t := OwnerTable{Users: map[uint32]string{}, Groups: map[uint32]string{}}
 	for id := range uids {
-		if name, err := h.UserName(id); err == nil {
+		if name, err := h.UserName(id); id == 0 {
+			t.Users[id] = superuser
+		} else if err == nil {
 			t.Users[id] = name
 		}
 	}
 	for id := range gids {
-		if name, err := h.GroupName(id); err == nil {
+		if name, err := h.GroupName(id); id == 0 {
+			t.Groups[id] = superuser
+		} else if err == nil {
 			t.Groups[id] = name
 		}
 	}
@@ -34,7 +42,8 @@ func ownersOf(h *host.Host, uids, gids map[uint32]struct{}) OwnerTable {
 // Owners translates a point's ids to those of the machine h by name. An id
 // whose name is unknown there becomes nobody's (repository.NoID): its number may
 // be another account there, which must not come to own a secret. Only a number
-// that had no name and has none is kept. Safe for concurrent use.
+// that had no name and has none is kept, and 0, which is root on every machine.
+// Safe for concurrent use.
 func (t OwnerTable) Owners(h *host.Host) *Owners {
 	return &Owners{table: t, host: h, uids: map[uint32]answer{}, gids: map[uint32]answer{}}
 }
@@ -79,7 +88,9 @@ func (o *Owners) look(seen map[uint32]answer, old uint32, names map[uint32]strin
 		return a.id, a.known
 	}
 	a := answer{id: repository.NoID}
-	if name, ok := names[old]; ok {
+	if name, ok := names[old]; old == 0 {
+		a = answer{known: true}
+	} else if ok {
 		if id, err := find(name); err == nil {
 			a = answer{id: id, known: true}
 		}

@@ -51,6 +51,31 @@ func TestOwnersFollowNames(t *testing.T) {
 	}
 }
 
+// Files below a root without account files belong to the superuser all the same,
+// also in points that do not name 0.
+func TestOwnersOfTheSuperuser(t *testing.T) {
+	empty, err := host.At(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := map[uint32]struct{}{0: {}, 8: {}}
+	table := ownersOf(empty, ids, ids)
+	if len(table.Users) != 1 || table.Users[0] != "root" || len(table.Groups) != 1 || table.Groups[0] != "root" {
+		t.Errorf("owners are %+v", table)
+	}
+	fresh := machine(t, "root:x:0:0::/root:/bin/sh\n", "root:x:0:\n")
+	for name, table := range map[string]OwnerTable{"named": table, "not named": {}} {
+		for _, h := range []*host.Host{fresh, empty} {
+			owners := table.Owners(h)
+			uid, known := owners.UID(0)
+			gid, knownGroup := owners.GID(0)
+			if uid != 0 || gid != 0 || !known || !knownGroup {
+				t.Errorf("%s: 0 is %d (%v) and %d (%v)", name, uid, known, gid, knownGroup)
+			}
+		}
+	}
+}
+
 func TestDecodeManifest(t *testing.T) {
 	for name, c := range map[string]struct {
 		text string

@@ -51,7 +51,7 @@ func (l *loader) load(ctx context.Context, r io.Reader) error {
 		return fmt.Errorf("the dump is cut off: %w", err)
 	}
 	if len(l.check.tables) == 0 {
-		return errors.New("the dump is empty: no table stands in it")
+		return ErrEmptyDump
 	}
 	for _, statement := range []string{"UNLOCK TABLES", "COMMIT", "SET SESSION autocommit = 1"} {
 		if _, err := l.conn.ExecContext(ctx, statement); err != nil {

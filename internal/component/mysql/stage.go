@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
+	"time"
 
 	"lifeboat/internal/component"
 	"lifeboat/internal/host"
@@ -39,10 +41,16 @@ type Staged struct {
 	Warnings []string
 	Tables   int
 	Rows     int64
+	// Completed is when the dump was made, as its last line says in the local
+	// time of the machine that wrote it; zero when it does not say.
+	Completed time.Time
 
 	server    *mysqld.Server
 	component *Component
 }
+
+// ErrEmptyDump says that a dump holds no table: what made it has failed.
+var ErrEmptyDump = errors.New("the dump is empty: no table stands in it")
 
 // Limits of a foreign dump, in bytes.
 const (
@@ -102,7 +110,7 @@ func unpack(r io.Reader) (io.Reader, error) {
 	}
 	switch {
 	case len(magic) == 0:
-		return nil, errors.New("it is empty")
+		return nil, ErrEmptyDump
 	case hasPrefix(magic, "\x1f\x8b"):
 		return gzip.NewReader(b)
 	case hasPrefix(magic, "BZh"):
@@ -168,7 +176,10 @@ func (st *Staged) load(ctx context.Context, r io.Reader, opts StageOptions) erro
 
 // explain tells about a dump of other databases than the wanted one.
 func (l *loader) explain(err error) error {
-	if len(l.check.tables) == 0 && l.used != "" {
+	if len(l.check.tables) == 0 && l.used != "" && l.used != l.database {
+		if errors.Is(err, ErrEmptyDump) { // it is not
+			return fmt.Errorf("it holds database %s and not %s", l.used, l.database)
+		}
 		return fmt.Errorf("it holds database %s and not %s: %w", l.used, l.database, err)
 	}
 	return err
@@ -198,6 +209,7 @@ func (st *Staged) judge(ctx context.Context, root *server, l *loader, database s
 		return err
 	}
 	st.Skipped = l.skipped
+	st.Completed = completedAt(l.check.split.lastComment())
 	if !l.complete() {
 		if l.check.split.comments {
 			return fmt.Errorf("it is cut off: the last line is not %q", trailer)
@@ -205,6 +217,22 @@ func (st *Staged) judge(ctx context.Context, root *server, l *loader, database s
 		st.Warnings = append(st.Warnings, "the dump was made without comments, so whether it is whole cannot be seen; compare the row counts")
 	}
 	return nil
+}
+
+// completed is mysqldump's last line, whose hour may have one digit:
+// -- Dump completed on 2019-03-04  9:05:06
+var completed = regexp.MustCompile(`^-- Dump completed on (\d{4}-\d{2}-\d{2})\s+(\d{1,2}:\d{2}:\d{2})$`)
+
+func completedAt(line string) time.Time {
+	m := completed.FindStringSubmatch(line)
+	if m == nil {
+		return time.Time{}
+	}
+	when, err := time.ParseInLocation("2006-01-02 15:04:05", m[1]+" "+m[2], time.Local)
+	if err != nil {
+		return time.Time{}
+	}
+	return when
 }
 
 // Capture writes the staged database through the same path as a live one.

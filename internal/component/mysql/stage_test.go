@@ -91,7 +91,7 @@ func TestStageAndRestore(t *testing.T) {
 func TestStageRefuses(t *testing.T) {
 	marker := t.TempDir() + "/marker"
 	for _, c := range []struct{ name, text, want string }{
-		{"empty", "", "it is empty"},
+		{"empty", "", "dump is empty"},
 		{"no tables", "-- nothing\n" + ending, "no table"},
 		{"cut off", honest, "cut off"},
 		{"cut in a row", honest[:len(honest)-120], "cut off"},
@@ -143,6 +143,25 @@ func TestStageWithoutComments(t *testing.T) {
 	}
 	if len(st.Warnings) != 2 || st.Rows != 3 {
 		t.Errorf("%+v", st)
+	}
+}
+
+func TestCompletedAt(t *testing.T) {
+	for line, want := range map[string]string{
+		"-- Dump completed on 2019-03-04  9:05:06": "2019-03-04 09:05:06",
+		"-- Dump completed on 2019-03-04 19:05:06": "2019-03-04 19:05:06",
+		"-- Dump completed on 2019-03-04":          "",
+		"-- Dump completed":                        "",
+		"-- Dump completed on 2019-13-04 19:05:06": "",
+		"": "",
+	} {
+		got := ""
+		if when := completedAt(line); !when.IsZero() {
+			got = when.Format("2006-01-02 15:04:05")
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", line, got, want)
+		}
 	}
 }
 
