@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -387,6 +389,12 @@ func given(flags ...bool) int {
 func recordable(url string) string {
 	if storage.Redact(url) != url {
 		return ""
+	}
+	// A directory is named as seen from anywhere; a configured name stays one.
+	if _, err := os.Stat(url); err == nil {
+		if abs, err := filepath.Abs(url); err == nil {
+			return abs
+		}
 	}
 	return url
 }
