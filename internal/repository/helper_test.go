@@ -147,6 +147,7 @@ func random(seed uint64, n int) []byte {
 // nastyTree makes a tree of everything a file system can hold.
 func nastyTree(t testing.TB, root string) {
 	t.Helper()
+	needRoot(t)
 	must := func(err error) {
 		t.Helper()
 		if err != nil {

@@ -400,6 +400,7 @@ func TestRestoreDiskFull(t *testing.T) {
 }
 
 func TestAbsurdSizes(t *testing.T) {
+	needRoot(t)
 	t.Parallel()
 	r, _ := newRepo(t)
 	id := forgeBlob(t, r, DataBlob, "small")
