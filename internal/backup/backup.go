@@ -5,8 +5,10 @@
 package backup
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -41,6 +43,11 @@ type Options struct {
 	// Still is set when nothing runs that would have to be stopped: the source
 	// is a directory of files saved by hand.
 	Still bool
+	// Facts identify the machine where Host cannot tell: the files of an import
+	// come without a machine. They go before what Host says.
+	Facts map[string]string
+	// Accounts names the owners of files; nil is Host.
+	Accounts *host.Host
 	// Substitute stands for components by name: an import has its database in
 	// a private server.
 	Substitute map[string]component.Component
@@ -66,6 +73,7 @@ type Backup struct {
 	warnings []string
 	point    *vault.Point
 	closed   bool
+	partial  bool // parts of critical components are known to be missing
 }
 
 // part is one component of the backup.
@@ -93,11 +101,17 @@ func New(ctx context.Context, opts Options) (*Backup, error) {
 	if b.identity, err = opts.Catalog.Profile.Facts(ctx, opts.Profile, scope); err != nil {
 		return nil, err
 	}
-	scope.Facts = b.identity
-	b.scope = scope
 	if b.facts, err = opts.Host.Facts(ctx); err != nil {
 		return nil, fmt.Errorf("read this machine's facts: %w", err)
 	}
+	if b.Still { // it is not the machine that this program runs on
+		delete(b.identity, "architecture")
+		b.facts.Arch = ""
+	}
+	maps.Copy(b.identity, opts.Facts)
+	b.facts.Hostname, b.facts.FQDN = cmp.Or(b.facts.Hostname, b.identity["hostname"]), cmp.Or(b.facts.FQDN, b.identity["fqdn"])
+	scope.Facts = b.identity
+	b.scope = scope
 	return b, b.look(ctx)
 }
 
@@ -130,6 +144,9 @@ func (b *Backup) look(ctx context.Context) error {
 		b.parts = append(b.parts, p)
 	}
 	for _, p := range b.parts {
+		if b.Still && !p.chosen { // this machine's own is no part of what was saved
+			continue
+		}
 		c, err := b.make(p.spec, nil)
 		if err != nil {
 			return err
@@ -326,7 +343,7 @@ func (b *Backup) preflight() []runbook.Step {
 		{
 			ID: "preflight/repository", Title: "Open the repository", EachTime: true,
 			Run: func(ctx context.Context, task runbook.Task) error {
-				draft, err := b.Vault.Begin(ctx, vault.DraftOptions{System: b.System, Host: b.Host})
+				draft, err := b.Vault.Begin(ctx, vault.DraftOptions{System: b.System, Host: b.Host, Accounts: b.Accounts})
 				if err != nil {
 					return err
 				}
@@ -346,6 +363,9 @@ func (b *Backup) database(name string) (component.Querier, error) {
 	for _, p := range b.parts {
 		if p.spec.Name != name {
 			continue
+		}
+		if b.Still && !p.chosen {
+			return nil, fmt.Errorf("component %s is %s", name, p.reason)
 		}
 		if db, ok := p.component.(component.Querier); ok {
 			return db, nil

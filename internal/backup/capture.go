@@ -156,7 +156,7 @@ func (b *Backup) manifest(run string) *vault.Manifest {
 			m.Incomplete = true
 		}
 	}
-	m.Incomplete = m.Incomplete || len(m.Lacks()) > 0
+	m.Incomplete = m.Incomplete || b.partial || len(m.Lacks()) > 0
 	return m
 }
 

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"time"
 
 	"lifeboat/internal/component"
 	"lifeboat/internal/component/mysql"
@@ -26,6 +28,11 @@ type Import struct {
 	Found  *product.Import
 	dir    string
 	staged []*mysql.Staged
+	// moment is when the dump was made or, without one, when the newest file
+	// was changed.
+	moment time.Time
+	facts  map[string]string
+	notes  []string // warnings from before there was a backup
 }
 
 // NewImport recognises what is in from and stages it. Nothing is captured yet.
@@ -48,32 +55,46 @@ func NewImport(ctx context.Context, opts Options, p *product.Product, from strin
 		return nil, fmt.Errorf("make a place for the import: %w", err)
 	}
 	i := &Import{Found: found, dir: dir}
-	if err := i.stage(ctx, opts, from); err != nil {
+	if err := i.stage(ctx, opts, p, from); err != nil {
 		i.Close(context.WithoutCancel(ctx))
 		return nil, err
 	}
 	return i, nil
 }
 
-func (i *Import) stage(ctx context.Context, opts Options, from string) error {
+func (i *Import) stage(ctx context.Context, opts Options, p *product.Product, from string) error {
 	root := filepath.Join(i.dir, "root")
 	if err := i.layOut(ctx, from, root); err != nil {
 		return err
 	}
 	opts.Substitute = map[string]component.Component{}
+	i.facts = map[string]string{}
+	maps.Copy(i.facts, i.Found.Facts)
 	for _, d := range i.Found.Dumps {
-		s, err := i.load(ctx, opts, from, d)
+		s, err := i.load(ctx, p, from, d)
+		if errors.Is(err, mysql.ErrEmptyDump) {
+			return fmt.Errorf("the dump %s is empty: no table stands in it; take another dump of database %s, or move this one elsewhere to import the rest as an incomplete point", d.From, d.Database)
+		}
 		if err != nil {
 			return fmt.Errorf("load the dump %s: %w", d.From, err)
 		}
 		i.staged = append(i.staged, s)
 		opts.Substitute[d.Component] = stagedDump{s}
+		i.identify(ctx, p, d, s)
+	}
+	if i.moment.IsZero() {
+		if err := i.dateFiles(root); err != nil {
+			return err
+		}
 	}
 	target, err := host.At(root)
 	if err != nil {
 		return err
 	}
-	opts.Host, opts.Still, opts.Trigger = target, true, vault.Imported
+	// The saved files come without accounts. Where they lie now their owners
+	// have the names that whoever copied them sees.
+	opts.Host, opts.Accounts, opts.Still, opts.Trigger = target, host.Local(), true, vault.Imported
+	opts.Facts = i.facts
 	settings := maps.Clone(i.Found.Settings)
 	if settings == nil {
 		settings = map[string]string{}
@@ -85,13 +106,62 @@ func (i *Import) stage(ctx context.Context, opts Options, from string) error {
 	if err != nil {
 		return err
 	}
+	i.Backup.moment = i.moment
 	for _, m := range i.Found.Missing {
-		i.warn(fmt.Sprintf("%s was not among what was saved by hand: %s", m.What, m.Loss))
+		text := "%s was not among what was saved by hand: %s"
+		if m.Critical {
+			i.partial = true
+			text = "critical: " + text + " Find it and import again."
+		}
+		i.warn(fmt.Sprintf(text, m.What, m.Loss))
 	}
-	for _, w := range i.Found.Warnings {
+	for _, w := range slices.Concat(i.Found.Warnings, i.notes) {
 		i.warn(w)
 	}
 	return nil
+}
+
+// identify takes what the staged dump tells: the version of the schema, what
+// follows from it, and the moment the dump was made.
+func (i *Import) identify(ctx context.Context, p *product.Product, d product.ImportDump, s *mysql.Staged) {
+	if p.Schema.Version != nil && p.Facts != nil {
+		schema, err := p.Schema.Version(ctx, s.Query)
+		if err != nil {
+			i.notes = append(i.notes, fmt.Sprintf("which version of %s the dump %s is of cannot be told: %v", p.Title, d.From, err))
+		} else {
+			maps.Copy(i.facts, p.Facts(schema))
+		}
+	}
+	when := s.Completed
+	if now := time.Now(); when.IsZero() || when.After(now) {
+		if info, err := os.Stat(filepath.Join(i.Found.Dir, filepath.Clean("/"+d.From))); err == nil {
+			when = info.ModTime()
+		}
+		i.notes = append(i.notes, fmt.Sprintf("the dump %s does not say when it was made; the time of the file is taken", d.From))
+	}
+	i.date(when)
+}
+
+// date keeps the newest moment; one that is still to come is nobody's.
+func (i *Import) date(when time.Time) {
+	if when.After(i.moment) && !when.After(time.Now()) {
+		i.moment = when
+	}
+}
+
+// dateFiles takes the time of the newest file that was laid out.
+func (i *Import) dateFiles(root string) error {
+	return filepath.WalkDir(root, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		i.date(info.ModTime())
+		return nil
+	})
 }
 
 // choose takes what was found and leaves out what was not: a person saved what
@@ -132,14 +202,14 @@ func (i *Import) layOut(ctx context.Context, from, root string) error {
 	return nil
 }
 
-func (i *Import) load(ctx context.Context, opts Options, from string, d product.ImportDump) (*mysql.Staged, error) {
+func (i *Import) load(ctx context.Context, p *product.Product, from string, d product.ImportDump) (*mysql.Staged, error) {
 	f, err := os.Open(filepath.Join(from, filepath.Clean("/"+d.From)))
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	return mysql.Stage(ctx, f, mysql.StageOptions{
-		Database: d.Database, Product: opts.Catalog.Products[opts.Profile.Name], State: i.dir,
+		Database: d.Database, Product: p, State: i.dir,
 	})
 }
 

@@ -21,6 +21,9 @@ type Product struct {
 	Title string
 	// Schema is what is known about the product's database.
 	Schema Schema
+	// Facts are the identity facts, by the names the product's profile gives
+	// them, that follow from the version of the database's schema.
+	Facts func(schema string) map[string]string
 	// Comparisons may be named in a profile's identity.compare.
 	Comparisons map[string]Comparison
 	// Sources and Predicates are the product's own keys for profiles.
@@ -135,6 +138,9 @@ type Import struct {
 	// Settings are the values read from the saved configuration, by the
 	// names the product's profile gives them.
 	Settings map[string]string
+	// Facts are what identifies the lost machine, as far as its configuration
+	// tells more than the files themselves.
+	Facts map[string]string
 }
 
 // ImportFile says where the content of a path of the lost machine is found. A
@@ -142,7 +148,7 @@ type Import struct {
 type ImportFile struct {
 	Path      string // absolute, on the lost machine
 	From      string // relative to Import.Dir; never leads out of it
-	Component string // component of the product's profile that it belongs to
+	Component string // of the product's profile; "" for what only tells of the lost machine
 	Dir       bool
 }
 

@@ -7,6 +7,7 @@ import (
 	"compress/gzip"
 	"io"
 	"os"
+	"path"
 	"regexp"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ type dump struct {
 	compression string
 	database    string // as its header says; "" when it does not
 	smt         bool   // tables of SMT stand at its beginning
+	empty       bool   // nothing but comments stands in it
 	when        time.Time
 }
 
@@ -27,7 +29,12 @@ const dumpHead = 256 << 10
 var (
 	dumpDatabase = regexp.MustCompile(`(?m)^-- Host: .*\bDatabase: *(\S*)`)
 	dumpTable    = regexp.MustCompile("(?mi)^CREATE TABLE (?:IF NOT EXISTS )?`?(Catalogs|Clients|ClientSubscriptions)`?")
-	dumpMark     = regexp.MustCompile(`(?m)^-- (?:MySQL|MariaDB) dump |^CREATE TABLE |^CREATE DATABASE `)
+	// dumpName is what people call dumps; one that is empty has nothing else.
+	dumpName = regexp.MustCompile(`(?i)(\.sql|dump)(\.(gz|bz2))?$`)
+	// dumpAny is a statement that fills a database.
+	dumpAny  = regexp.MustCompile(`(?mi)^\s*(CREATE|INSERT|REPLACE|USE)\s`)
+	dumpNote = regexp.MustCompile(`(?m)^\s*(?:--|#|/\*).*$`)
+	dumpMark = regexp.MustCompile(`(?m)^-- (?:MySQL|MariaDB) dump |^CREATE TABLE |^CREATE DATABASE `)
 )
 
 // readDump returns nil for a file that is no dump.
@@ -57,7 +64,13 @@ func readDump(file, from string) (*dump, error) {
 		d.compression, r = "bzip2", bzip2.NewReader(b)
 	}
 	head, _ := io.ReadAll(io.LimitReader(r, dumpHead)) // what can be read is judged
-	if !dumpMark.Match(head) {
+	only := len(head) < dumpHead && !dumpAny.Match(head)
+	switch {
+	case dumpMark.Match(head):
+		d.empty = only
+	case dumpName.MatchString(path.Base(from)) && only && len(bytes.TrimSpace(dumpNote.ReplaceAll(head, nil))) == 0:
+		d.empty = true
+	default:
 		return nil, nil //nolint:nilnil // no dump
 	}
 	if m := dumpDatabase.FindSubmatch(head); m != nil {

@@ -31,8 +31,8 @@ type place struct {
 	// exact places are only recognised by their whole path: the name alone says
 	// too little.
 	exact bool
-	// holds tells whether a directory of that name is really it.
-	holds func(dir string) bool
+	// holds tells whether what has that name is really it.
+	holds func(file string) bool
 }
 
 var places = []place{
@@ -65,6 +65,12 @@ var places = []place{
 	{path: "/root/.curlrc", component: "registration"},
 	{path: "/var/lib/smt", component: "signing-key", dir: true, exact: true},
 	{path: "/etc/my.cnf", component: "database-server"},
+	// No component has them; they tell which machine was lost.
+	{path: "/etc/HOSTNAME", holds: holdsName},
+	{path: "/etc/hostname", holds: holdsName},
+	{path: "/etc/os-release"},
+	{path: "/usr/lib/os-release", exact: true},
+	{path: "/etc/SuSE-release"},
 	{path: "/srv/www/htdocs/repo", component: treeComponent, dir: true, holds: holdsTree},
 }
 
@@ -246,6 +252,7 @@ func (f *finder) settings() (mirrorTo, database string) {
 	if v := databaseOf(conf.Section("DB").Key("config").String()); v != "" {
 		database = v
 	}
+	f.name(conf.Section("LOCAL").Key("url").String())
 	f.result.Settings["mirror_to"], f.result.Settings["db_name"] = mirrorTo, database
 	for _, key := range []string{"NUUrl", "NURegUrl"} {
 		if v := conf.Section("NU").Key(key).String(); strings.Contains(v, "novell.com") {
@@ -272,7 +279,8 @@ func databaseOf(dsn string) string {
 	return ""
 }
 
-// chooseDump takes the newest whole dump of the database.
+// chooseDump takes the newest dump of the database. An empty one is only taken
+// when there is no other: it is refused then, by its name.
 func (f *finder) chooseDump(database string) {
 	var fit []dump
 	for _, d := range f.dumps {
@@ -286,20 +294,35 @@ func (f *finder) chooseDump(database string) {
 	if len(fit) == 0 {
 		return
 	}
-	slices.SortStableFunc(fit, func(a, b dump) int { return b.when.Compare(a.when) })
+	slices.SortStableFunc(fit, func(a, b dump) int {
+		switch {
+		case a.empty == b.empty:
+			return b.when.Compare(a.when)
+		case a.empty:
+			return 1
+		}
+		return -1
+	})
 	f.result.Dumps = []product.ImportDump{{Database: database, Component: "database", From: fit[0].from, Compression: fit[0].compression}}
 	for _, d := range fit[1:] {
 		f.unknown = append(f.unknown, d.from)
-		f.result.Warnings = append(f.result.Warnings, fmt.Sprintf("%s is an older dump; %s is taken", d.from, fit[0].from))
+		what := "an older"
+		if d.empty {
+			what = "an empty"
+		}
+		f.result.Warnings = append(f.result.Warnings, fmt.Sprintf("%s is %s dump; %s is taken", d.from, what, fit[0].from))
 	}
 }
 
 // missing lists what the article asks for and was not found.
 func (f *finder) missing() {
-	has := map[string]bool{"database": len(f.result.Dumps) > 0}
+	has := map[string]bool{"database": len(f.result.Dumps) > 0, "hostname": f.result.Facts["hostname"] != ""}
 	for _, file := range f.result.Files {
 		has[file.Component] = true
 		has[file.Path] = true
+		if path.Base(file.Path) == "hostname" || path.Base(file.Path) == "HOSTNAME" {
+			has["hostname"] = true
+		}
 	}
 	for _, m := range []struct {
 		key string
@@ -311,6 +334,7 @@ func (f *finder) missing() {
 		{"/etc/smt.d", product.Missing{Component: "configuration", What: "the directory smt.d", Loss: "Changes to job times and to SMT's part of apache are gone."}},
 		{"credentials", product.Missing{Component: "credentials", What: "NCCcredentials or SCCcredentials", Critical: true, Loss: "The server must be registered again as a new one."}},
 		{"apache", product.Missing{Component: "apache", What: "changed files of apache", Loss: "What was set by hand there is gone; nothing, if nothing was."}},
+		{"hostname", product.Missing{What: "the name of the lost machine (/etc/HOSTNAME)", Loss: "A recovery cannot see whether it runs on a machine of that name, and asks for --force hostname."}},
 		{treeComponent, product.Missing{Component: treeComponent, What: "the package repositories", Loss: "They must be mirrored again."}},
 	} {
 		if !has[m.key] {

@@ -19,6 +19,7 @@ func Product() *product.Product {
 			Tables:     tables,
 			References: references(),
 		},
+		Facts: facts,
 		Comparisons: map[string]product.Comparison{
 			"smt-schema": {
 				Summary: "The installed SMT expects the same schema, or one that it upgrades the database to",

@@ -146,6 +146,16 @@ func lineOf(v version) string {
 	return "12"
 }
 
+// facts are what the profile's facts of the same names would have been on the
+// machine that had a database of that schema.
+func facts(schema string) map[string]string {
+	v, err := parseVersion(schema)
+	if err != nil {
+		return nil
+	}
+	return map[string]string{"schema": v.String(), "line": lineOf(v)}
+}
+
 func compareLine(_ context.Context, _ *host.Host, point, installed string) (product.Verdict, error) {
 	if point == installed {
 		return product.Verdict{Level: product.Agrees}, nil
