@@ -174,6 +174,7 @@ func (b *Backup) make(spec profile.Component, exclude []string) (component.Compo
 		Run:      b.runID,
 		State:    filepath.Join(b.state(), spec.Name),
 		Exclude:  exclude,
+		Partial:  b.Still,
 	}
 	return component.Make(b.Catalog.Kinds, env, spec)
 }

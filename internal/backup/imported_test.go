@@ -166,13 +166,14 @@ func TestImportWithoutCriticalParts(t *testing.T) {
 	texts := saved()
 	delete(texts, "smt.sql")
 	delete(texts, "etc/zypp/credentials.d/SCCcredentials")
+	delete(texts, "etc/smt.conf") // of the component, smt.d is left
 	p := importPoint(t, texts)
 	m := p.Manifest
 	if !m.Incomplete || !slices.Equal(m.Lacks(), []string{"credentials", "database"}) {
 		t.Errorf("incomplete %v, lacks %v", m.Incomplete, m.Lacks())
 	}
 	warnings := strings.Join(m.Warnings, "\n")
-	for _, part := range []string{"critical: a dump of the database was not", "critical: NCCcredentials or SCCcredentials was not"} {
+	for _, part := range []string{"critical: a dump of the database was not", "critical: smt.conf was not", "critical: NCCcredentials or SCCcredentials was not", "name of the lost machine"} {
 		if !strings.Contains(warnings, part) {
 			t.Errorf("no warning with %q in\n%s", part, warnings)
 		}

@@ -81,6 +81,9 @@ type Env struct {
 	State string
 	// Exclude lists absolute paths that belong to other components of the system.
 	Exclude []string
+	// Partial is set when the source is what a person saved by hand: a path
+	// that is not there is then no error beside one that is.
+	Partial bool
 }
 
 // Component is one part of one system. Methods may be called from different

@@ -95,7 +95,7 @@ func (c *Component) CaptureFiles(ctx context.Context, sink component.Sink) (comp
 		return fail(err)
 	}
 	for _, m := range missing {
-		if !c.options.MissingOK && !hasMeta(m) {
+		if !c.options.MissingOK && !hasMeta(m) && !(c.env.Partial && len(paths) > 0) {
 			return fail(&fs.PathError{Op: "capture", Path: m, Err: fs.ErrNotExist})
 		}
 	}

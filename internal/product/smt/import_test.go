@@ -150,3 +150,76 @@ func TestImportOfNothing(t *testing.T) {
 		}
 	}
 }
+
+// The name of the lost machine: its own file goes before SMT's address, and what
+// is no name is none.
+func TestImportNamesTheMachine(t *testing.T) {
+	conf := func(url string) string { return "[LOCAL]\nurl=" + url + "\n" }
+	for name, c := range map[string]struct {
+		files map[string]string
+		want  string // hostname of the facts
+		file  string // path that is taken over
+	}{
+		"by its file":      {map[string]string{"HOSTNAME": "old.example.com\n", "smt.conf": conf("https://smt.example.com/")}, "", "/etc/HOSTNAME"},
+		"by a newer file":  {map[string]string{"etc/hostname": "new\n"}, "", "/etc/hostname"},
+		"a note":           {map[string]string{"hostname": "the name is smt\n", "smt.conf": conf("https://SMT.example.com:443/")}, "smt", ""},
+		"by its address":   {map[string]string{"smt.conf": conf("http://smt/")}, "smt", ""},
+		"only an address":  {map[string]string{"smt.conf": conf("https://10.0.0.1/")}, "", ""},
+		"only an address6": {map[string]string{"smt.conf": conf("https://[fd00::1]/")}, "", ""},
+		"itself":           {map[string]string{"smt.conf": conf("http://localhost/")}, "", ""},
+		"no address":       {map[string]string{"smt.conf": conf("::%")}, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			for file, text := range c.files {
+				put(t, filepath.Join(dir, file), text)
+			}
+			got, err := importSaved(t.Context(), dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			missing := false
+			for _, m := range got.Missing {
+				missing = missing || strings.Contains(m.What, "name of the lost machine")
+			}
+			if got.Facts["hostname"] != c.want || !strings.Contains(describe(got), c.file) || strings.Contains(strings.ToLower(describe(got)), "hostname") != (c.file != "") || missing != (c.want == "" && c.file == "") {
+				t.Errorf("facts %v, missing %v, files\n%s", got.Facts, missing, describe(got))
+			}
+		})
+	}
+}
+
+// A dump that failed last night does not hide the one before.
+func TestImportPassesEmptyDumps(t *testing.T) {
+	dir := t.TempDir()
+	put(t, filepath.Join(dir, "monday.sql"), savedDump)
+	long := time.Now().Add(-48 * time.Hour)
+	if err := os.Chtimes(filepath.Join(dir, "monday.sql"), long, long); err != nil {
+		t.Fatal(err)
+	}
+	put(t, filepath.Join(dir, "tuesday.sql"), "-- MySQL dump 10.11\n--\n-- Host: localhost    Database: smtdb\n/*!40101 SET NAMES utf8 */;\n")
+	put(t, filepath.Join(dir, "smt.conf"), savedConf)
+	put(t, filepath.Join(dir, "dump.log"), "")
+	put(t, filepath.Join(dir, "query.sql"), "SELECT 1;\n")
+	got, err := importSaved(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Dumps) != 1 || got.Dumps[0].From != "monday.sql" || !strings.Contains(strings.Join(got.Warnings, "\n"), "tuesday.sql is an empty dump") {
+		t.Errorf("dumps %+v, warnings %q", got.Dumps, got.Warnings)
+	}
+	if err := os.Remove(filepath.Join(dir, "monday.sql")); err != nil {
+		t.Fatal(err)
+	}
+	if got, err = importSaved(t.Context(), dir); err != nil || len(got.Dumps) != 1 || got.Dumps[0].From != "tuesday.sql" {
+		t.Errorf("%v: %+v", err, got.Dumps)
+	}
+}
+
+func TestFactsOfASchema(t *testing.T) {
+	for schema, line := range map[string]string{"0.09": "1.0", "0.1": "1.1", "2.08": "11 SP3", "3.09": "12", "none": ""} {
+		if got := facts(schema); got["line"] != line {
+			t.Errorf("%s: %v", schema, got)
+		}
+	}
+}
