@@ -86,9 +86,10 @@ func (b *Backup) capture(ctx context.Context, task runbook.Task, p *part) error 
 			return fmt.Errorf("record %s: %w", p.spec.Name, err)
 		}
 	}
-	if p.inspection.Items > 0 && len(captured.Paths)+len(captured.Streams) == 0 && captured.Detail == nil {
-		task.Warnf("nothing of %s was there any more when it was captured", p.spec.Name)
-		b.note(p, component.StatusAbsent, "gone when it was captured")
+	if len(captured.Paths)+len(captured.Streams) == 0 && p.spec.Importance != profile.Critical {
+		// A link, say, that the system makes when it starts.
+		task.Logf("nothing of it is there while the system is stopped")
+		b.note(p, component.StatusAbsent, "not there while the system is stopped")
 		return nil
 	}
 	b.note(p, component.StatusCaptured, "")

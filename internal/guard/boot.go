@@ -27,9 +27,8 @@ const UnitName = "lifeboat-resume.service"
 func BootUnit(executable string) string {
 	return `[Unit]
 Description=Start services that an interrupted Lifeboat backup left stopped
-Documentation=man:lifeboat(1)
+Documentation=man:lifeboat(8)
 After=local-fs.target remote-fs.target network.target
-ConditionPathExistsGlob=/var/lib/lifeboat/quiesced/*.json
 
 [Service]
 Type=simple

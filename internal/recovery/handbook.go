@@ -39,6 +39,12 @@ secrets and is readable by root only; remove it at the end:
 
 `, quote("system:"+m.System))
 	r.contents(&b)
+	for _, w := range m.Warnings {
+		fmt.Fprintf(&b, "> Noted when the point was made: %s\n>\n", cell(w))
+	}
+	if len(m.Warnings) > 0 {
+		b.WriteString("\n")
+	}
 	for i, stage := range book.Stages {
 		var steps strings.Builder
 		n := 0
@@ -46,7 +52,9 @@ secrets and is readable by root only; remove it at the end:
 			if s.Hand == "" {
 				continue
 			}
-			if s.When != nil {
+			// Of a machine that is only files, as an import has it, it cannot be
+			// told what is installed: every step stays in.
+			if s.When != nil && r.Host.IsLocal() {
 				if applies, _, err := s.When(ctx); err == nil && !applies {
 					continue
 				}
@@ -54,6 +62,9 @@ secrets and is readable by root only; remove it at the end:
 			n++
 			fmt.Fprintf(&steps, "### %d.%d %s\n\n", i+1, n, s.Title)
 			steps.WriteString(strings.TrimRight(s.Hand, "\n") + "\n\n")
+			if s.Reboot {
+				steps.WriteString("Only when it is asked for. Afterwards export REPOSITORY, RESTIC_PASSWORD_FILE and POINT again.\n\n")
+			}
 		}
 		if n > 0 {
 			fmt.Fprintf(&b, "## %d. %s\n\n%s", i+1, stage.Title, steps.String())

@@ -184,7 +184,7 @@ func (r *Recovery) noticeStep() runbook.Step {
 				task.Warnf("noted at backup: %s", w)
 			}
 			if m.Incomplete {
-				task.Warnf("this recovery point is incomplete: a recommended component could not be captured")
+				task.Warnf("this recovery point is incomplete: lifeboat show names what is not captured")
 			}
 			return nil
 		},

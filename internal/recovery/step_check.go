@@ -115,7 +115,7 @@ func checkStep() StepType {
 		Target: func(o any) string { return o.(*CheckOptions).title() },
 		Compile: func(r *Recovery, o any) (runbook.Step, error) {
 			opts := o.(*CheckOptions)
-			step := runbook.Step{Title: "Check: " + opts.title(), Repeat: runbook.RepeatSafe, Hand: opts.byHand(r.Host)}
+			step := runbook.Step{Title: "Check: " + opts.title(), Repeat: runbook.RepeatSafe, Hand: opts.byHand(r.Host) + r.expected(opts)}
 			if names := opts.components(); len(names) > 0 {
 				step.When = func(context.Context) (bool, string, error) {
 					_, err := r.record(names[0])
@@ -174,6 +174,32 @@ func (o *CheckOptions) byHand(h *host.Host) string {
 		return "```sql\n" + o.SQL.Query + ";\n```\n"
 	}
 	return o.Hint
+}
+
+// maxExpected bounds how many recorded rows the runbook prints.
+const maxExpected = 12
+
+// expected tells what the answer was when the point was made.
+func (r *Recovery) expected(o *CheckOptions) string {
+	name := ""
+	switch {
+	case o.Command != nil:
+		name = o.Command.Records
+	case o.SQL != nil:
+		name = o.SQL.Records
+	}
+	rows, ok := r.Manifest.Records[name]
+	if !ok {
+		return ""
+	}
+	text := fmt.Sprintf("\nWhen the point was made there were %d rows:\n\n", len(rows))
+	for _, row := range rows[:min(len(rows), maxExpected)] {
+		text += "    " + strings.Join(row, "  ") + "\n"
+	}
+	if len(rows) > maxExpected {
+		text += "    …\n"
+	}
+	return text
 }
 
 func (r *Recovery) check(ctx context.Context, task runbook.Task, o *CheckOptions) ([]runbook.Check, error) {

@@ -171,7 +171,7 @@ func report(task runbook.Task, what string, checks []runbook.Check) error {
 func (r *Recovery) restoreByHand(opts *RestoreOptions, adapted bool) string {
 	record, err := r.record(opts.Component)
 	if err != nil {
-		return "This component is not in this recovery point (" + string(record.Status) + ")."
+		return "" // the list of what the point holds says it
 	}
 	var b strings.Builder
 	if !r.restoredOver(opts.Component) && len(record.Paths) > 0 {

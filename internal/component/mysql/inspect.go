@@ -31,7 +31,7 @@ func (c *Component) Inspect(ctx context.Context) (component.Inspection, error) {
 	size, _ := strconv.ParseFloat(rows[0][1], 64)
 	in.Bytes = int64(size)
 	if rows[0][2] != "0" {
-		in.Warnings = append(in.Warnings, fmt.Sprintf("%s of %s tables cannot be read at one moment without a lock; writers wait while they are captured", rows[0][2], rows[0][0]))
+		in.Detail["lock"] = fmt.Sprintf("%s of %s tables cannot be read at one moment without one; writers wait while they are captured", rows[0][2], rows[0][0])
 	}
 	if c.product.Schema.Version != nil {
 		version, upgrading, err := c.schemaVersion(ctx, s)
