@@ -266,15 +266,15 @@ func (a *app) lastRun(conf *config.Config, system string, f recoverFlags) (*runb
 	case last.State == runbook.StateRunning:
 		return nil, activeError(last)
 	case f.resume && last.RollingBack:
-		return nil, runbook.Refuse("", "run %s is on its way back; finish that with lifeboat recover %s --rollback", last.ID, system)
+		return nil, usagef("run %s is on its way back; finish that with lifeboat recover %s --rollback", last.ID, system)
 	case f.resume && !last.Resumable():
-		return nil, runbook.Refuse("", "run %s is %s; there is nothing left to resume", last.ID, last.State)
+		return nil, usagef("run %s is %s; there is nothing left to resume", last.ID, last.State)
 	case f.rollback && last.State == runbook.StateRolledBack:
-		return nil, runbook.Refuse("", "run %s is rolled back already", last.ID)
+		return nil, usagef("run %s is rolled back already", last.ID)
 	case f.rollback && recovery.NoWayBack(last):
 		return nil, runbook.Refuse("", "run %s has removed what it had set aside, so there is no way back; restore from a recovery point instead", last.ID)
 	case f.discardOld && !finished:
-		return nil, runbook.Refuse("", "run %s is %s; resume it or roll it back first", last.ID, last.State)
+		return nil, usagef("run %s is %s; resume it or roll it back first", last.ID, last.State)
 	}
 	return last, nil
 }
