@@ -68,7 +68,34 @@ func (c *Component) Check(ctx context.Context, record component.Record) ([]compo
 			Hint:  "compare the files with those kept beside them as *" + FreshSuffix,
 		})
 	}
+	for _, change := range adapted {
+		if change.Action != Merge && change.Action != Saved {
+			continue
+		}
+		checks = append(checks, component.Check{Name: c.spec.Name + ": " + files.Shown(string(change.Path)), OK: true, Found: change.decided()})
+	}
 	return checks, nil
+}
+
+// decided tells in one line which side's settings a file has, without values.
+func (c Change) decided() string {
+	sides := map[string][]string{}
+	for _, k := range c.Keys {
+		sides[k.Taken] = append(sides[k.Taken], k.Key)
+	}
+	var parts []string
+	for _, taken := range []string{"saved", "fresh", "removed"} {
+		if keys := sides[taken]; len(keys) > 0 {
+			parts = append(parts, listed(taken+": ", keys))
+		}
+	}
+	if len(parts) == 0 {
+		parts = []string{string(c.Action)}
+	}
+	if c.KeptFresh != "" {
+		parts = append(parts, "the fresh file is kept as "+files.Shown(string(c.KeptFresh)))
+	}
+	return strings.Join(parts, "; ")
 }
 
 func listed(what string, paths []string) string {
