@@ -103,8 +103,19 @@ func TestCaptureWhileOthersWrite(t *testing.T) {
 			var writer sync.WaitGroup
 			writer.Go(func() {
 				for i := 0; ctx.Err() == nil; i++ {
-					_, _ = l.db.ExecContext(ctx, fmt.Sprintf("INSERT INTO %s VALUES (%d)", table(l.name, "a"), i))
-					_, _ = l.db.ExecContext(ctx, fmt.Sprintf("INSERT INTO %s VALUES (%d)", table(l.name, "b"), i))
+					for _, name := range []string{"a", "b"} {
+						// The gap between the tables tells something only while
+						// every row of a is followed by its row of b.
+						for ctx.Err() == nil {
+							_, err := l.db.ExecContext(ctx, fmt.Sprintf("INSERT INTO %s VALUES (%d)", table(l.name, name), i))
+							if err == nil {
+								break
+							}
+							if ctx.Err() == nil {
+								t.Logf("row %d of %s: %v; again", i, name, err)
+							}
+						}
+					}
 				}
 			})
 			c := l.component(memory(t), nil)

@@ -72,6 +72,24 @@ func (c *Component) Plan(ctx context.Context, _ component.Source, rec component.
 	return lines, nil
 }
 
+// LoginCommand is the stock client's way to try what Login tries; it asks for
+// the password.
+func (c *Component) LoginCommand() []string {
+	args := []string{"mysql", "-u", c.opts.User, "-p"}
+	add := func(flag, value string) {
+		if value != "" {
+			args = append(args, flag, value)
+		}
+	}
+	if socket := c.opts.socket(); socket != "" {
+		add("-S", socket)
+	} else {
+		add("-h", c.opts.Host)
+		add("-P", c.opts.Port)
+	}
+	return append(args, "-D", c.opts.Database, "-e", "SELECT 1")
+}
+
 // byHand tells how to restore the database with the servers' own client.
 func byHand(rec component.Record) string {
 	if len(rec.Streams) != 2 {
