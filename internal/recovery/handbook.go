@@ -3,8 +3,12 @@ package recovery
 import (
 	"context"
 	"fmt"
+	"maps"
+	"path"
+	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"lifeboat/internal/component"
 	"lifeboat/internal/vault"
@@ -87,9 +91,103 @@ func (r *Recovery) contents(b *strings.Builder) {
 		fmt.Fprintf(b, "| %s | %s | %s | %s |\n", c.Name, c.Importance, cell(holds), cell(c.Loss))
 	}
 	b.WriteString("\n")
+	restored := r.restored()
+	var looked []string
+	for _, c := range r.Manifest.Components {
+		if _, ok := restored[c.Name]; ok || c.Status != component.StatusCaptured {
+			continue
+		}
+		what := slices.Clone(c.Paths)
+		for _, s := range c.Streams {
+			what = append(what, vault.Dir+"/"+s)
+		}
+		looked = append(looked, fmt.Sprintf("%s (%s)", c.Name, line(strings.Join(what, ", "))))
+	}
+	if len(looked) > 0 {
+		fmt.Fprintf(b, "No step puts these back; they are there to be looked at and compared: %s.\n\n", strings.Join(looked, "; "))
+	}
 }
 
 // cell makes text safe for a Markdown table.
 func cell(s string) string {
-	return strings.TrimSpace(strings.NewReplacer("|", "\\|", "\n", " ").Replace(s))
+	return strings.TrimSpace(strings.ReplaceAll(line(s), "|", "\\|"))
+}
+
+// line makes one line of a text that somebody else wrote, so that it cannot
+// begin a block of commands on the page.
+func line(s string) string {
+	return strings.Map(func(c rune) rune {
+		if unicode.IsPrint(c) {
+			return c
+		}
+		return ' '
+	}, s)
+}
+
+// asideByHand is where a person moves or copies what a restore would replace. In
+// directories whose every file is used (/etc/*.d, /etc/cron.*) the name begins
+// with a dot, so that it is not.
+func asideByHand(p string) string {
+	dir, base := path.Split(p)
+	if in := path.Base(dir); strings.HasSuffix(in, ".d") || strings.HasPrefix(in, "cron.") {
+		base = "." + base
+	}
+	return dir + base + ".fresh"
+}
+
+// ifThere guards a command of the page with the existence of a path, where it
+// cannot be known whether the machine has it.
+func (r *Recovery) ifThere(p string) string {
+	if r.Host.IsLocal() {
+		return ""
+	}
+	return "test ! -e " + quote(p) + " || "
+}
+
+// restored lists the captured components that some step puts back.
+func (r *Recovery) restored() map[string]component.Record {
+	list := map[string]component.Record{}
+	for _, stage := range r.Profile.Recovery.Stages() {
+		for _, s := range stage.Steps {
+			o, ok := s.Options.(*RestoreOptions)
+			if !ok {
+				continue
+			}
+			if record, err := r.record(o.Component); err == nil {
+				list[o.Component] = record
+			}
+		}
+	}
+	return list
+}
+
+// cleanByHand names what the page had a person move aside or fetch.
+func (r *Recovery) cleanByHand() string {
+	restored := r.restored()
+	var moved []string
+	dumped := false
+	for _, name := range slices.Sorted(maps.Keys(restored)) {
+		record := restored[name]
+		dumped = dumped || slices.ContainsFunc(record.Streams, func(s string) bool { return strings.HasSuffix(s, ".sql") })
+		if r.restoredOver(name) {
+			continue
+		}
+		for _, p := range record.Paths {
+			moved = append(moved, asideByHand(p))
+		}
+	}
+	var b strings.Builder
+	b.WriteString("When everything above is well, remove what you moved aside or copied before it was replaced")
+	if dumped {
+		b.WriteString(", and\nthe dumps of what the databases held (`before-….sql`, where you ran the client; they hold secrets)")
+	}
+	b.WriteString(":\n\n")
+	for _, p := range moved {
+		b.WriteString("    rm -rf " + quote(p) + "\n")
+	}
+	if dumped {
+		b.WriteString("    rm before-*.sql\n")
+	}
+	b.WriteString("\nAnd what was fetched at the beginning, for it holds secrets:\n\n```sh\nrm -r /.lifeboat\n```\n")
+	return b.String()
 }

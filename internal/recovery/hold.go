@@ -125,11 +125,16 @@ func (r *Recovery) commands(ctx context.Context, task runbook.Task, list []profi
 	return nil
 }
 
-// commandsByHand writes commands out; a condition becomes a comment.
+// commandsByHand writes out the commands that apply. Of a machine that is only
+// files that cannot be told: there a condition becomes a comment, and its command
+// with it.
 func (r *Recovery) commandsByHand(lists ...[]profile.Command) string {
 	var text strings.Builder
 	for _, c := range slices.Concat(lists...) {
-		if c.When != "" {
+		comment := ""
+		if c.When != "" && !r.Host.IsLocal() {
+			comment = "# where " + c.When + ": "
+		} else if c.When != "" {
 			if applies, err := profile.Expr(c.When, r.Scope(context.Background())); err == nil && !applies {
 				continue
 			}
@@ -138,7 +143,7 @@ func (r *Recovery) commandsByHand(lists ...[]profile.Command) string {
 		if expanded, err := profile.Expand(line, r.settings); err == nil {
 			line = expanded
 		}
-		text.WriteString(line + "\n")
+		text.WriteString(comment + line + "\n")
 	}
 	if text.Len() == 0 {
 		return ""
@@ -162,8 +167,7 @@ func (r *Recovery) finish() []runbook.Step {
 		ID:     discardStep,
 		Title:  "Remove what was set aside",
 		Repeat: runbook.RepeatSafe,
-		Hand: "When everything above is well, remove what you moved aside, the files and directories whose names\n" +
-			"end in `.fresh`; and what was fetched at the beginning, for it holds secrets:\n\n```sh\nrm -r /.lifeboat\n```\n",
+		Hand:   r.cleanByHand(),
 		Run: func(ctx context.Context, task runbook.Task) error {
 			for _, spec := range r.Profile.Components {
 				if !r.wanted(spec.Name) {

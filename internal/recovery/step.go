@@ -97,6 +97,11 @@ func (r *Recovery) step(stage string, s profile.Step, used map[string]int) (runb
 	r.condition(&step, s)
 	if s.Done != nil {
 		done := *s.Done
+		if options, err := profile.ExpandOptions(done.Options, r.settings); err == nil && step.Hand != "" {
+			if by, ok := options.(interface{ ByHand() []string }); ok && by.ByHand() != nil {
+				step.Hand = "Not needed when this says OK:\n\n    " + quoteAll(by.ByHand()) + "\n\n" + step.Hand
+			}
+		}
 		step.Done = func(ctx context.Context) (bool, string, error) {
 			return r.Catalog.Profile.Holds(ctx, done, r.Scope(ctx))
 		}
@@ -129,6 +134,9 @@ func attempts(step runbook.Step, most int) func(context.Context, runbook.Task) e
 func (r *Recovery) condition(step *runbook.Step, s profile.Step) {
 	if s.When == "" {
 		return
+	}
+	if step.Hand != "" && !r.Host.IsLocal() {
+		step.Hand = "Only where `" + s.When + "` holds.\n\n" + step.Hand
 	}
 	inner := step.When
 	step.When = func(ctx context.Context) (bool, string, error) {

@@ -115,8 +115,11 @@ func checkStep() StepType {
 		Target: func(o any) string { return o.(*CheckOptions).title() },
 		Compile: func(r *Recovery, o any) (runbook.Step, error) {
 			opts := o.(*CheckOptions)
-			step := runbook.Step{Title: "Check: " + opts.title(), Repeat: runbook.RepeatSafe, Hand: opts.byHand(r.Host) + r.expected(opts)}
+			step := runbook.Step{Title: "Check: " + opts.title(), Repeat: runbook.RepeatSafe, Hand: r.checkByHand(opts)}
 			if names := opts.components(); len(names) > 0 {
+				if _, err := r.record(names[0]); err != nil {
+					step.Hand = "" // there is nothing to compare with
+				}
 				step.When = func(context.Context) (bool, string, error) {
 					_, err := r.record(names[0])
 					if err != nil || !r.wanted(names[0]) {
@@ -162,6 +165,35 @@ func (o *CheckOptions) title() string {
 	return "condition"
 }
 
+// checkByHand tells how the statement is checked by hand, and what to expect.
+func (r *Recovery) checkByHand(o *CheckOptions) string {
+	text := o.byHand(r.Host) + r.expected(o)
+	if o.Login != nil {
+		text = r.loginByHand(o.Login.Component)
+	}
+	if o.Hint != "" && text != o.Hint {
+		text += "\nIf it does not hold: " + o.Hint + "\n"
+	}
+	return text
+}
+
+// loginByHand is no block to paste: the client asks for the password.
+func (r *Recovery) loginByHand(name string) string {
+	spec, err := r.spec(name)
+	if err != nil {
+		return ""
+	}
+	c, err := component.Make(r.Catalog.Kinds, component.Env{Host: r.Host, Settings: r.Scope(context.Background()).Settings}, spec)
+	if err != nil {
+		return ""
+	}
+	client, ok := c.(interface{ LoginCommand() []string })
+	if !ok {
+		return ""
+	}
+	return "The client asks for the password, which stands in the restored configuration:\n\n    " + quoteAll(client.LoginCommand()) + "\n"
+}
+
 func (o *CheckOptions) byHand(h *host.Host) string {
 	switch {
 	case len(o.FilesEqual) == 2:
@@ -173,7 +205,7 @@ func (o *CheckOptions) byHand(h *host.Host) string {
 	case o.SQL != nil:
 		return "```sql\n" + o.SQL.Query + ";\n```\n"
 	}
-	return o.Hint
+	return ""
 }
 
 // maxExpected bounds how many recorded rows the runbook prints.
@@ -192,9 +224,9 @@ func (r *Recovery) expected(o *CheckOptions) string {
 	if !ok {
 		return ""
 	}
-	text := fmt.Sprintf("\nWhen the point was made there were %d rows:\n\n", len(rows))
+	text := fmt.Sprintf("\nRows when the point was made: %d\n\n", len(rows))
 	for _, row := range rows[:min(len(rows), maxExpected)] {
-		text += "    " + strings.Join(row, "  ") + "\n"
+		text += "    " + line(strings.Join(row, "  ")) + "\n"
 	}
 	if len(rows) > maxExpected {
 		text += "    …\n"

@@ -41,7 +41,7 @@ func ownerStep() StepType {
 			return runbook.Step{
 				Title:  "Owner of " + opts.Path + " is " + names,
 				Repeat: runbook.RepeatSafe,
-				Hand:   "```sh\nchown -h " + flag + quote(names) + " " + quote(opts.Path) + "\n```\n",
+				Hand:   "```sh\n" + r.ifThere(opts.Path) + "chown -h " + flag + quote(names) + " " + quote(opts.Path) + "\n```\n",
 				When:   r.exists(opts.Path),
 				Run: func(ctx context.Context, task runbook.Task) error {
 					uid, gid, err := r.ids(opts.Owner, opts.Group)
@@ -112,7 +112,7 @@ func aclStep() StepType {
 			return runbook.Step{
 				Title:  "ACL of " + opts.Path + " has " + strings.Join(opts.Set, ", "),
 				Repeat: runbook.RepeatSafe,
-				Hand:   "```sh\n" + quoteAll(r.aclByHand(opts)) + "\n```\n",
+				Hand:   "```sh\n" + r.ifThere(opts.Path) + quoteAll(r.aclByHand(opts)) + "\n```\n",
 				When:   r.exists(opts.Path),
 				Run: func(ctx context.Context, task runbook.Task) error {
 					return r.run(ctx, task, args, "", 0)

@@ -183,7 +183,7 @@ func (r *Recovery) restoreByHand(opts *RestoreOptions, adapted bool) string {
 		}
 		b.WriteString(why + ":\n\n```sh\n")
 		for _, p := range record.Paths {
-			fmt.Fprintf(&b, "test ! -e %[1]s || %[3]s %[1]s %[2]s\n", quote(p), quote(p+".fresh"), move)
+			fmt.Fprintf(&b, "test ! -e %[1]s || test -e %[2]s || %[3]s %[1]s %[2]s\n", quote(p), quote(asideByHand(p)), move)
 		}
 		b.WriteString("```\n\n")
 	}

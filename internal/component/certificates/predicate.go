@@ -18,6 +18,15 @@ type PredicateOptions struct {
 	Expired  bool   `yaml:"expired,omitempty"`                       // holds when it is expired, instead of when it is not
 }
 
+// ByHand is a command that shows a person whether it holds, but for the key; nil
+// when no simple one does.
+func (o *PredicateOptions) ByHand() []string {
+	if o.IssuedBy == "" || o.Expired {
+		return nil
+	}
+	return []string{"openssl", "verify", "-CAfile", o.IssuedBy, o.File}
+}
+
 // Predicate decides whether a certificate is there, in its time, by that
 // authority and with that key. Files that are missing or are no certificates
 // make it not hold; they are no error.
