@@ -86,7 +86,7 @@ func (c Change) decided() string {
 	var parts []string
 	for _, taken := range []string{"saved", "fresh", "removed"} {
 		if keys := sides[taken]; len(keys) > 0 {
-			parts = append(parts, listed(taken+": ", keys))
+			parts = append(parts, enumerated(taken+": ", keys, maxKeys))
 		}
 	}
 	if len(parts) == 0 {
@@ -98,14 +98,19 @@ func (c Change) decided() string {
 	return strings.Join(parts, "; ")
 }
 
-func listed(what string, paths []string) string {
-	if len(paths) == 0 {
+func listed(what string, paths []string) string { return enumerated(what, paths, 5) }
+
+// maxKeys bounds how many settings of a file are named.
+const maxKeys = 30
+
+func enumerated(what string, words []string, most int) string {
+	if len(words) == 0 {
 		return ""
 	}
-	slices.Sort(paths)
+	slices.Sort(words)
 	more := ""
-	if n := len(paths) - 5; n > 0 {
-		paths, more = paths[:5], fmt.Sprintf(" and %d more", n)
+	if n := len(words) - most; n > 0 {
+		words, more = words[:most], fmt.Sprintf(" and %d more", n)
 	}
-	return what + strings.Join(paths, ", ") + more
+	return what + strings.Join(words, ", ") + more
 }

@@ -132,10 +132,15 @@ func TestThreeWay(t *testing.T) {
 	}
 	checks, err := c.Check(t.Context(), record)
 	must(t, err)
+	decided := ""
 	for _, check := range checks {
 		if !check.OK {
 			t.Errorf("check after restore: %+v", check)
 		}
+		decided += check.Name + " " + check.Found + "\n"
+	}
+	if want := "settings: /etc/smt.conf saved: [DB] pass; the fresh file is kept as /etc/smt.conf.lifeboat-fresh"; !strings.Contains(decided, want) || strings.Contains(decided, "s3cret") {
+		t.Errorf("the checks do not tell %q:\n%s", want, decided)
 	}
 	must(t, os.WriteFile(filepath.Join(fresh.Root(), "etc/smt.conf"), []byte("changed"), 0o600))
 	checks, err = c.Check(t.Context(), record)
