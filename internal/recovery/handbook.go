@@ -27,8 +27,12 @@ func (r *Recovery) Handbook(ctx context.Context) ([]byte, error) {
 	m := r.Manifest
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Recovery of %s by hand\n\n", m.System)
-	fmt.Fprintf(&b, "%s on %s (%s), as it was at %s. `lifeboat recover %s` does all of this; this page is for the day when there is no Lifeboat.\n\n",
-		r.Profile.Title, m.Identity["hostname"], m.Identity["os"], m.Moment.UTC().Format(time.RFC3339), m.System)
+	machine := line(m.Identity["hostname"])
+	if os := m.Identity["os"]; os != "" { // an import may not know it
+		machine += " (" + line(os) + ")"
+	}
+	fmt.Fprintf(&b, "%s on %s, as it was at %s. `lifeboat recover %s` does all of this; this page is for the day when there is no Lifeboat.\n\n",
+		r.Profile.Title, machine, m.Moment.UTC().Format(time.RFC3339), m.System)
 	fmt.Fprintf(&b, `You need a shell as root, restic 0.14 or newer, and the repository's password. Name the repository and the recovery point first:
 
     export REPOSITORY=…      # where the repository lies, as restic writes it
