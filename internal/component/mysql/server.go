@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -203,15 +204,16 @@ func describe(err error, statement string) error {
 	return fmt.Errorf("%s: %w", brief(statement), err)
 }
 
+// secretWord begins the part of an account statement that holds a password or
+// its hash.
+var secretWord = regexp.MustCompile(`(?i) (IDENTIFIED |PASSWORD)`)
+
 // brief is the beginning of a statement, for messages and journals. Statements
 // about accounts hold password hashes and are cut before them.
 func brief(statement string) string {
 	text := strings.Join(strings.Fields(statement[:min(len(statement), 400)]), " ")
-	upper := strings.ToUpper(text)
-	for _, word := range []string{" IDENTIFIED ", " PASSWORD"} {
-		if i := strings.Index(upper, word); i >= 0 {
-			text, upper = text[:i]+" …", upper[:i]
-		}
+	if at := secretWord.FindStringIndex(text); at != nil {
+		text = text[:at[0]] + " …"
 	}
 	if len(text) > 120 {
 		text = strings.ToValidUTF8(text[:120], "") + " …"
