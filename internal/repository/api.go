@@ -1,7 +1,10 @@
 package repository
 
 import (
+	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -89,20 +92,48 @@ type SessionOptions struct {
 	Parent *Snapshot
 	// Workers is how many goroutines compress and encrypt; 0 is one per CPU.
 	Workers int
-	// Compression defaults to CompressionFast.
+	// Compression is CompressionAuto if it is not set.
 	Compression Compression
 }
 
-// Compression says how much effort goes into making blobs small.
+// Compression says how much effort goes into making blobs small. Whatever was
+// chosen, every restic that reads version 2 can read it.
 type Compression int
 
-// The levels. Any of them can be read by every restic that reads version 2.
+// The modes. CompressionAuto is CompressionFastest that leaves alone what does
+// not become smaller.
 const (
-	CompressionFast Compression = iota
-	CompressionBetter
-	CompressionMax
+	CompressionAuto Compression = iota
 	CompressionOff
+	CompressionFastest
+	CompressionDefault
+	CompressionMax
 )
+
+// compressions are the modes as they are written in configurations and flags.
+var compressions = []string{"auto", "off", "fastest", "default", "max"}
+
+// Compressions lists the names of the modes.
+func Compressions() []string { return slices.Clone(compressions) }
+
+// String is the name of a mode.
+func (c Compression) String() string {
+	if c < 0 || int(c) >= len(compressions) {
+		return fmt.Sprintf("compression %d", int(c))
+	}
+	return compressions[c]
+}
+
+// ParseCompression reads the name of a mode; nothing is CompressionAuto.
+func ParseCompression(name string) (Compression, error) {
+	if name == "" {
+		return CompressionAuto, nil
+	}
+	if i := slices.Index(compressions, name); i >= 0 {
+		return Compression(i), nil
+	}
+	return 0, fmt.Errorf("compression %q is not known; it is one of %s", name, strings.Join(compressions, ", "))
+}
 
 // SnapshotInfo is what a snapshot says of itself.
 type SnapshotInfo struct {

@@ -90,7 +90,7 @@ func (r *Repository) saveJSON(ctx context.Context, t storage.Type, content any) 
 	if err != nil {
 		return ID{}, err
 	}
-	e, err := newEncoder(CompressionFast, 1)
+	e, err := newEncoder(CompressionFastest, 1)
 	if err != nil {
 		return ID{}, err
 	}

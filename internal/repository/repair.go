@@ -122,7 +122,7 @@ func (r *Repository) salvage(ctx context.Context, places []place) error {
 	if len(places) == 0 {
 		return nil
 	}
-	w, err := newWriter(ctx, r, CompressionFast, 1)
+	w, err := newWriter(ctx, r, CompressionAuto, 1)
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func forgeTree(t testing.TB, r *Repository, nodes ...string) ID {
 
 func forgeBlob(t testing.TB, r *Repository, kind BlobType, content string) ID {
 	t.Helper()
-	w, err := newWriter(t.Context(), r, CompressionFast, 1)
+	w, err := newWriter(t.Context(), r, CompressionAuto, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestHostileTrees(t *testing.T) {
 // forgeTrees stores a chain of directories, each in the one before.
 func forgeTrees(t testing.TB, r *Repository, depth int, bottom ID) ID {
 	t.Helper()
-	w, err := newWriter(t.Context(), r, CompressionFast, 1)
+	w, err := newWriter(t.Context(), r, CompressionAuto, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

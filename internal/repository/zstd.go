@@ -60,7 +60,7 @@ func decompress(dst, compressed []byte, size int) ([]byte, error) {
 func newEncoder(c Compression, workers int) (*zstd.Encoder, error) {
 	level := zstd.SpeedFastest
 	switch c {
-	case CompressionBetter:
+	case CompressionDefault:
 		level = zstd.SpeedDefault
 	case CompressionMax:
 		level = zstd.SpeedBestCompression
