@@ -1,0 +1,102 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"lifeboat/internal/config"
+	"lifeboat/internal/runbook"
+	"lifeboat/internal/storage"
+	"lifeboat/internal/storage/check"
+	"lifeboat/internal/storage/open"
+)
+
+func (a *app) checkStoreCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "check-store URL|NAME",
+		Short: "Try out whether a store keeps what a repository relies on",
+		Long: `Writes, reads, lists and removes files of its own in a store, and tells whether
+a repository may be trusted to it: that nothing is overwritten, that ranges are
+read rightly, that what was written is listed at once, and how fast it is. The
+store may be empty or hold a repository; no password of one is needed and nothing
+in it is touched. The files of the trial are removed again.
+
+Exit code 3 says that the store works with a property one should know of.`,
+		Example: `  lifeboat repository check-store /mnt/backup
+  lifeboat repository check-store s3:https://objects.example.com/backup/smt
+  lifeboat repository check-store offsite`,
+		Args: args(cobra.ExactArgs(1)),
+		RunE: func(c *cobra.Command, given []string) error {
+			conf, err := a.loadOrEmpty()
+			if err != nil {
+				return err
+			}
+			ctx := c.Context()
+			url := storeURL(conf, given[0])
+			store, err := open.Open(ctx, url, open.Options{})
+			if err != nil {
+				return usageError{err}
+			}
+			defer store.Close()
+			return a.checkStore(c, store)
+		},
+	}
+}
+
+// storeURL is what was given, or the URL of the configured repository that has
+// this name.
+func storeURL(conf *config.Config, given string) string {
+	if r, ok := conf.Repository(given); ok {
+		return r.URL
+	}
+	return given
+}
+
+func (a *app) checkStore(c *cobra.Command, store storage.Store) error {
+	paint := painterFor(a.out)
+	words := map[check.Grade]string{check.Good: paint.green("good"), check.Note: paint.yellow("note"), check.Bad: paint.red("BAD ")}
+	if !a.json {
+		a.printf("%s\n", paint.bold("Store "+store.Location()))
+	}
+	results, err := check.Store(c.Context(), store, check.Options{Report: func(r check.Result) {
+		if a.json {
+			_ = a.emit(struct {
+				Type string `json:"type"`
+				check.Result
+			}{"store-check", r})
+			return
+		}
+		text := strings.ReplaceAll(wrap(clean(r.Text), 60), "\n", "\n"+strings.Repeat(" ", 64))
+		a.printf("%s\n", strings.TrimRight(fmt.Sprintf("  %s  %-46s %8s  %s", words[r.Grade], r.Step, took(r.Took.Seconds()), text), " "))
+	}})
+	notes := 0
+	for _, r := range results {
+		if r.Grade == check.Note {
+			notes++
+		}
+	}
+	verdict := "fit"
+	switch {
+	case errors.Is(err, check.ErrUnfit):
+		verdict, a.code = "unfit", runbook.ExitFailed
+	case err != nil:
+		return fmt.Errorf("the trial of %s was not finished: %w", store.Location(), err)
+	case notes > 0:
+		verdict, a.code = "fit with notes", runbook.ExitWarnings
+	}
+	if a.json {
+		return a.emit(map[string]any{"type": "store", "store": store.Location(), "verdict": verdict})
+	}
+	switch verdict {
+	case "fit":
+		a.printf("\n%s This store can hold a repository.\n", paint.green("Fit."))
+	case "unfit":
+		a.printf("\n%s Do not trust a repository to this store before what is called BAD is mended.\n", paint.red("Unfit."))
+	default:
+		a.printf("\n%s This store can hold a repository, if what is called a note suits you.\n", paint.yellow("Fit, with notes."))
+	}
+	return nil
+}

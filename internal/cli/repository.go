@@ -1,0 +1,18 @@
+package cli
+
+import "github.com/spf13/cobra"
+
+// repositoryCommand groups what is done to repositories and their stores,
+// rather than to the recovery points in them.
+func (a *app) repositoryCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:     "repository",
+		Aliases: []string{"repo"},
+		Short:   "Look after repositories and the stores that hold them",
+		Example: `  lifeboat repository check-store s3:https://objects.example.com/backup/smt`,
+		Args: knownVerb,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(a.checkStoreCommand())
+	return c
+}
