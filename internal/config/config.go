@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -34,14 +35,19 @@ type Repository struct {
 	Name     string   `yaml:"name" jsonschema:"required"`
 	URL      string   `yaml:"url" jsonschema:"required"` // a directory, or sftp:, rest:, s3:
 	Password Password `yaml:"password" jsonschema:"required"`
-	Line     int      `yaml:"-"`
+	// Retention is of the systems that have none of their own.
+	Retention *Retention `yaml:"retention,omitempty"`
+	Line      int        `yaml:"-"`
 }
 
 // System is one protected system.
 type System struct {
-	Name         string   `yaml:"name" jsonschema:"required"`
-	Profile      string   `yaml:"profile" jsonschema:"required"`
-	Repositories []string `yaml:"repositories,omitempty"` // names; default: the first of all
+	Name    string `yaml:"name" jsonschema:"required"`
+	Profile string `yaml:"profile" jsonschema:"required"`
+	// Repositories are names; default: the first of all. Points are made in the
+	// first one and copied to the others.
+	Repositories []string   `yaml:"repositories,omitempty"`
+	Retention    *Retention `yaml:"retention,omitempty"` // default: the repository's
 	// Settings override what the profile reads from the system's configuration.
 	Settings map[string]string `yaml:"settings,omitempty"`
 	// Components takes optional components in (true) and leaves others out (false).
@@ -125,6 +131,7 @@ func Parse(file string, text []byte) (*Config, error) {
 		doc.Fill(node, s)
 	})
 	strict.Handle(doc, func(node *yaml.Node, p *Password) { doc.Fill(node, p) })
+	strict.Handle(doc, func(node *yaml.Node, r *Retention) { doc.Fill(node, r) })
 	c := &Config{StateDir: DefaultStateDir}
 	doc.Decode(doc.Root, c)
 	check(doc, c)
@@ -158,9 +165,12 @@ func check(doc *strict.Document, c *Config) {
 	}
 	for _, s := range c.Systems {
 		name("system", s.Name, s.Line)
-		for _, r := range s.Repositories {
+		for i, r := range s.Repositories {
 			if _, ok := c.Repository(r); !ok {
 				doc.ProblemAt(s.Line, "system %s: unknown repository %s%s", s.Name, r, strict.Suggest(r, repositories))
+			}
+			if slices.Contains(s.Repositories[:i], r) {
+				doc.ProblemAt(s.Line, "system %s: repository %s is named twice", s.Name, r)
 			}
 		}
 	}

@@ -56,6 +56,9 @@ repositories:
     # {credential: NAME}. Keep a copy outside this machine: without the password
     # nobody can read the recovery points.
     password: {{yaml .Password}}
+{{- if .Retention}}
+    retention: {{yaml .Retention}}
+{{- end}}
 {{- end}}
 
 systems:
@@ -63,7 +66,13 @@ systems:
   - name: {{yaml .Name}}
     profile: {{yaml .Profile}}
 {{- if .Repositories}}
+    # Points are made in the first one and copied to the others.
     repositories: {{yaml .Repositories}}
+{{- end}}
+    # Which scheduled points "lifeboat forget" leaves; without it all stay:
+    # retention: {daily: 14, weekly: 8, monthly: 12}
+{{- if .Retention}}
+    retention: {{yaml .Retention}}
 {{- end}}
     # Settings are read from the system's own configuration. Override one here:
     # settings: {name: value}
