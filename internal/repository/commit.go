@@ -1,6 +1,7 @@
 package repository
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -87,27 +88,11 @@ func (s *Session) stop() {
 }
 
 func (s *Session) snapshot(tree ID, info SnapshotInfo) *Snapshot {
-	snap := &Snapshot{
-		Time:           info.Time,
-		Tree:           &tree,
-		Paths:          info.Paths,
-		Hostname:       info.Hostname,
-		Username:       info.Username,
-		UID:            info.UID,
-		GID:            info.GID,
-		Excludes:       info.Excludes,
-		Tags:           info.Tags,
-		ProgramVersion: info.ProgramVersion,
+	if info.Time.IsZero() {
+		info.Time = s.begun
 	}
-	if snap.Time.IsZero() {
-		snap.Time = s.begun
-	}
-	if snap.Hostname == "" {
-		snap.Hostname = s.repo.opts.Hostname
-	}
-	if snap.Username == "" {
-		snap.Username = s.repo.opts.Username
-	}
+	snap := info.snapshot(s.repo.opts)
+	snap.Tree = &tree
 	if len(snap.Paths) == 0 {
 		for _, e := range s.entries {
 			if e.live || len(s.entries) == 1 {
@@ -121,6 +106,21 @@ func (s *Session) snapshot(tree ID, info SnapshotInfo) *Snapshot {
 		snap.Parent = &p.ID
 	}
 	return snap
+}
+
+// snapshot is what info says, with the host and user of opts where it says none.
+func (info SnapshotInfo) snapshot(opts Options) *Snapshot {
+	return &Snapshot{
+		Time:           info.Time,
+		Paths:          info.Paths,
+		Hostname:       cmp.Or(info.Hostname, opts.Hostname),
+		Username:       cmp.Or(info.Username, opts.Username),
+		UID:            info.UID,
+		GID:            info.GID,
+		Excludes:       info.Excludes,
+		Tags:           info.Tags,
+		ProgramVersion: info.ProgramVersion,
+	}
 }
 
 // branch is a place in the tree that the calls of a session make together.

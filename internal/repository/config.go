@@ -1,6 +1,7 @@
 package repository
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -13,17 +14,27 @@ type Config struct {
 	Version           uint   `json:"version"`
 	ID                string `json:"id"`
 	ChunkerPolynomial string `json:"chunker_polynomial"`
+	// ChunkerSeed is the ID of the repository whose chunk boundaries this one
+	// has; empty is its own. It is ours: others pass over it.
+	ChunkerSeed string `json:"lifeboat_chunker_seed,omitempty"`
 }
 
 const formatVersion = 2
 
-func newConfig() Config {
-	return Config{
+// newConfig is that of a new repository, which cuts content where like does.
+func newConfig(like *Repository) Config {
+	c := Config{
 		Version:           formatVersion,
 		ID:                randomID().String(),
 		ChunkerPolynomial: newPolynomial().String(),
 	}
+	if like != nil {
+		c.ChunkerPolynomial, c.ChunkerSeed = like.config.ChunkerPolynomial, like.config.chunkerSeed()
+	}
+	return c
 }
+
+func (c Config) chunkerSeed() string { return cmp.Or(c.ChunkerSeed, c.ID) }
 
 func parseConfig(data []byte) (Config, error) {
 	var c Config
@@ -35,6 +46,9 @@ func parseConfig(data []byte) (Config, error) {
 	}
 	if _, err := ParseID(c.ID); err != nil {
 		return c, fmt.Errorf("repository ID: %w", err)
+	}
+	if _, err := ParseID(c.chunkerSeed()); err != nil {
+		return c, fmt.Errorf("chunker seed: %w", err)
 	}
 	_, err := parsePolynomial(c.ChunkerPolynomial)
 	return c, err

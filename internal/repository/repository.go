@@ -30,6 +30,9 @@ type Options struct {
 	// PackSize is the size in bytes at which a pack is closed; 0 is 16 MiB, the
 	// most is 128 MiB. Some five packs are in memory at once.
 	PackSize int
+	// Like is for Create: chunks are cut as they are in that repository, so that
+	// what is backed up into one and copied from the other is stored once.
+	Like *Repository
 }
 
 // ScryptParams are the cost of deriving a key from a password.
@@ -82,7 +85,7 @@ func Create(ctx context.Context, store storage.Store, password []byte, opts Opti
 		return nil, err
 	}
 	r := newRepository(store, opts)
-	r.config = newConfig()
+	r.config = newConfig(opts.Like)
 	r.key = crypto.Random()
 	if r.keyID, err = r.AddKey(ctx, password); err != nil {
 		return nil, fmt.Errorf("create repository at %s: %w", store.Location(), err)
@@ -142,7 +145,7 @@ func newRepository(store storage.Store, opts Options) *Repository {
 }
 
 func (r *Repository) setUp() error {
-	r.table = chunker.NewTable([]byte(r.config.ID + " " + r.config.ChunkerPolynomial))
+	r.table = chunker.NewTable([]byte(r.config.chunkerSeed() + " " + r.config.ChunkerPolynomial))
 	return nil
 }
 

@@ -82,16 +82,54 @@ func (r *Repository) LoadSnapshot(ctx context.Context, id ID) (*Snapshot, error)
 	return s, nil
 }
 
+// Label makes a snapshot of a tree that another snapshot has: it stays when that
+// one is forgotten. info.Time must be set.
+func (r *Repository) Label(ctx context.Context, tree ID, info SnapshotInfo) (id ID, err error) {
+	lock, err := r.Lock(ctx, false)
+	if err != nil {
+		return ID{}, err
+	}
+	defer func() { err = errors.Join(err, lock.Release()) }()
+	if _, err := r.LoadTree(ctx, tree); err != nil {
+		return ID{}, err
+	}
+	if err := lock.Verify(ctx); err != nil {
+		return ID{}, err
+	}
+	s := info.snapshot(r.opts)
+	s.Tree = &tree
+	return r.saveJSON(ctx, storage.Snapshot, s)
+}
+
 // Forget removes a snapshot. Its data stays until a prune.
-func (r *Repository) Forget(ctx context.Context, id ID) (err error) {
+func (r *Repository) Forget(ctx context.Context, id ID) error {
+	return r.ForgetChosen(ctx, func(context.Context) ([]ID, error) { return []ID{id}, nil })
+}
+
+// ForgetChosen removes the snapshots that choose returns. It is called under the
+// lock, so that what it decides on cannot change meanwhile; it may read but not
+// lock. Their data stays until a prune.
+func (r *Repository) ForgetChosen(ctx context.Context, choose func(context.Context) ([]ID, error)) (err error) {
 	lock, err := r.Lock(ctx, true)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, lock.Release()) }()
-	err = r.removeFile(ctx, storage.Snapshot, id)
-	if errors.Is(err, storage.ErrNotFound) {
-		return fmt.Errorf("forget snapshot %s: %w", id.Short(), ErrNoSnapshot)
+	ids, err := choose(ctx)
+	if err != nil {
+		return err
 	}
-	return err
+	for _, id := range ids {
+		if err := lock.Verify(ctx); err != nil {
+			return err
+		}
+		err := r.removeFile(ctx, storage.Snapshot, id)
+		if errors.Is(err, storage.ErrNotFound) {
+			err = ErrNoSnapshot
+		}
+		if err != nil {
+			return fmt.Errorf("forget snapshot %s: %w", id.Short(), err)
+		}
+	}
+	return nil
 }
