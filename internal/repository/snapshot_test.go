@@ -1,0 +1,76 @@
+package repository
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// A label keeps a tree when the snapshot that it was made for is forgotten.
+func TestLabel(t *testing.T) {
+	r, _ := newRepo(t)
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a"), []byte("content"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	snapshot, _ := backup(t, r, nil, dir)
+	when := time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
+	id, err := r.Label(t.Context(), *snapshot.Tree, SnapshotInfo{Time: when, Tags: []string{"kept"}, Paths: []string{"/kept"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Forget(t.Context(), snapshot.ID); err != nil {
+		t.Fatal(err)
+	}
+	all, err := r.Snapshots(t.Context())
+	if err != nil || len(all) != 1 || all[0].ID != id || *all[0].Tree != *snapshot.Tree || !all[0].Time.Equal(when) || all[0].Hostname != "testhost" {
+		t.Errorf("%+v, %v", all, err)
+	}
+	if _, err := r.Label(t.Context(), ID{1}, SnapshotInfo{Time: when}); err == nil {
+		t.Error("a tree that there is not was labelled")
+	}
+	if locks, err := r.Locks(t.Context()); err != nil || len(locks) != 0 {
+		t.Errorf("locks left: %v, %v", locks, err)
+	}
+}
+
+// What is forgotten is decided while nobody else can write.
+func TestForgetChosen(t *testing.T) {
+	r, dir := newRepo(t)
+	from := t.TempDir()
+	first, _ := backup(t, r, nil, from)
+	second, _ := backup(t, r, nil, from)
+	third, _ := backup(t, r, nil, from)
+	other := openRepo(t, dir)
+	err := r.ForgetChosen(t.Context(), func(ctx context.Context) ([]ID, error) {
+		if _, err := other.Lock(ctx, false); !errors.Is(err, ErrLocked) {
+			t.Errorf("another one locks meanwhile: %v", err)
+		}
+		return []ID{first.ID, third.ID}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := r.Snapshots(t.Context())
+	if err != nil || len(all) != 1 || all[0].ID != second.ID {
+		t.Errorf("%+v, %v", all, err)
+	}
+	declined := errors.New("declined")
+	if err := r.ForgetChosen(t.Context(), func(context.Context) ([]ID, error) { return []ID{second.ID}, declined }); !errors.Is(err, declined) {
+		t.Errorf("%v", err)
+	}
+	if all, _ := r.Snapshots(t.Context()); len(all) != 1 {
+		t.Error("forgotten in spite of an error")
+	}
+	lock, err := other.Lock(t.Context(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Release()
+	if err := r.Forget(t.Context(), second.ID); !errors.Is(err, ErrLocked) {
+		t.Errorf("forgotten while another one reads: %v", err)
+	}
+}
