@@ -224,8 +224,7 @@ func (c *checker) files(ctx context.Context) error {
 	if c.sizes, err = c.r.listPacks(ctx); err != nil {
 		return err
 	}
-	listed := c.index.byPack()
-	for pack, blobs := range listed {
+	for pack, blobs := range c.index.byPack() {
 		c.report.Blobs += len(blobs)
 		size, found := c.sizes[pack]
 		if !found {
@@ -239,7 +238,7 @@ func (c *checker) files(ctx context.Context) error {
 	for pack, size := range c.sizes {
 		c.report.Packs++
 		c.report.Bytes += size
-		if listed[pack] == nil {
+		if !c.index.lists(pack) {
 			c.add(&Finding{Kind: OrphanPack, File: handle(storage.Data, pack).Path(), Err: errors.New("no index lists it")})
 		}
 	}
@@ -310,13 +309,12 @@ func (c *checker) readPacks(ctx context.Context, choose func(ID) bool) error {
 		}
 	}
 	slices.SortFunc(chosen, func(a, b ID) int { return slices.Compare(a[:], b[:]) })
-	listed := c.index.byPack()
 	var done atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for _, id := range chosen {
 		g.Go(func() error {
-			if err := c.readPack(ctx, id, listed[id]); err != nil {
+			if err := c.readPack(ctx, id, c.index.inPack(id)); err != nil {
 				return err
 			}
 			n := done.Add(c.sizes[id])

@@ -39,7 +39,7 @@ func (r *Repository) RepairIndex(ctx context.Context) (report *Report, err error
 	for _, err := range known.damage {
 		report.Findings = append(report.Findings, &Finding{Kind: DamagedIndex, File: damagedFile(storage.Index, err), Err: err})
 	}
-	packs, salvage, err := r.survey(ctx, known.byPack(), sizes, report)
+	packs, salvage, err := r.survey(ctx, known, sizes, report)
 	if err != nil {
 		return nil, err
 	}
@@ -81,14 +81,14 @@ func (r *Repository) RepairIndex(ctx context.Context) (report *Report, err error
 
 // survey compares the packs with what the index knows of them. It returns the
 // packs for the new index, and what may be saved from damaged ones.
-func (r *Repository) survey(ctx context.Context, listed map[ID][]packedBlob, sizes map[ID]int64, report *Report) (packs []indexPack, salvage []place, err error) {
-	for id := range listed {
+func (r *Repository) survey(ctx context.Context, known *index, sizes map[ID]int64, report *Report) (packs []indexPack, salvage []place, err error) {
+	for id := range known.byPack() {
 		if _, there := sizes[id]; !there {
 			report.Findings = append(report.Findings, &Finding{Kind: MissingPack, File: handle(storage.Data, id).Path(), Err: storage.ErrNotFound})
 		}
 	}
 	for id, size := range sizes {
-		blobs := listed[id]
+		blobs := known.inPack(id)
 		if len(blobs) > 0 && packSize(blobs) == size {
 			packs = append(packs, newIndexPack(id, blobs))
 			continue
