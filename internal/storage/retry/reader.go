@@ -18,14 +18,17 @@ func (s *store) Load(ctx context.Context, h storage.Handle, offset, length int64
 	if err := storage.ValidRange(h, offset, length); err != nil {
 		return nil, err
 	}
-	r := &reader{store: s, ctx: ctx, handle: h, offset: offset, length: length, tries: tries{policy: s.policy}}
+	ctx, done := s.bounded(ctx)
+	r := &reader{store: s, ctx: ctx, done: done, handle: h, offset: offset, length: length, tries: s.tries()}
 	for {
 		err := r.open()
 		if err == nil {
 			return r, nil
 		}
 		if !r.tries.again(ctx, err) {
-			return nil, r.tries.final(ctx, err)
+			err = r.tries.final(ctx, err)
+			done()
+			return nil, err
 		}
 	}
 }
@@ -33,6 +36,7 @@ func (s *store) Load(ctx context.Context, h storage.Handle, offset, length int64
 type reader struct {
 	store  *store
 	ctx    context.Context
+	done   func() // gives the context up
 	handle storage.Handle
 	offset int64
 	length int64 // 0 is to the end
@@ -101,6 +105,7 @@ func (r *reader) drop() {
 
 // Close gives up the request.
 func (r *reader) Close() error {
+	defer r.done()
 	if r.now == nil {
 		return nil
 	}

@@ -21,23 +21,40 @@ import (
 // Policy says how often and how patiently. Fields that are zero have the value
 // of Default.
 type Policy struct {
-	Attempts int           // in all, the first one included; 1 for no repetition
+	Attempts int           // in all, the first one included; 1 for no repetition, 0 for any number
+	For      time.Duration // how long an operation is repeated, from its first failure on
 	First    time.Duration // pause after the first attempt; then it doubles
 	Most     time.Duration // longest pause
 	// Notify is told of every failure that is followed by another attempt. It
 	// may be called from several goroutines at once.
-	Notify func(err error, pause time.Duration)
+	Notify func(Failure)
+	// Interrupt ends when nobody wants to wait any longer. From then on nothing
+	// is repeated, and what still hangs after Grace is given up: those who tidy
+	// up afterwards, without a context that ends, are not held by a dead network.
+	// Nil for never.
+	Interrupt context.Context
+	// Grace is how long operations may take once Interrupt has ended.
+	Grace time.Duration
 }
 
-// Default bears with an outage of about three minutes.
-var Default = Policy{Attempts: 12, First: 250 * time.Millisecond, Most: 30 * time.Second}
+// Failure is an attempt that failed for the moment.
+type Failure struct {
+	Store   string // its location
+	Err     error
+	Pause   time.Duration // until the next attempt
+	Attempt int           // the number of the next one, from 2
+}
+
+// Default bears with an outage of five minutes: services may be standing still
+// meanwhile.
+var Default = Policy{For: 5 * time.Minute, First: 250 * time.Millisecond, Most: 30 * time.Second, Grace: 15 * time.Second}
 
 // New returns a store that repeats what s fails to do for the moment. A file
 // that is found in place after an attempt whose answer was lost counts as saved
 // if its content is ours.
 func New(s storage.Store, p Policy) storage.Store {
-	if p.Attempts <= 0 {
-		p.Attempts = Default.Attempts
+	if p.For <= 0 {
+		p.For = Default.For
 	}
 	if p.First <= 0 {
 		p.First = Default.First
@@ -45,12 +62,41 @@ func New(s storage.Store, p Policy) storage.Store {
 	if p.Most <= 0 {
 		p.Most = Default.Most
 	}
-	return &store{Store: s, policy: p}
+	if p.Grace <= 0 {
+		p.Grace = Default.Grace
+	}
+	r := &store{Store: s, policy: p}
+	if p.Interrupt != nil {
+		over, end := context.WithCancel(context.WithoutCancel(p.Interrupt))
+		r.over = over
+		r.forget = context.AfterFunc(p.Interrupt, func() { time.AfterFunc(p.Grace, end) })
+	}
+	return r
 }
 
 type store struct {
 	storage.Store
 	policy Policy
+	over   context.Context // ends with the grace after an interruption; nil if there is none
+	forget func() bool
+}
+
+// bounded is ctx that also ends when the grace after an interruption does.
+func (s *store) bounded(ctx context.Context) (context.Context, func()) {
+	if s.over == nil {
+		return ctx, func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(s.over, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+// Close closes the store itself.
+func (s *store) Close() error {
+	if s.forget != nil {
+		s.forget()
+	}
+	return s.Store.Close()
 }
 
 // Unwrap returns the store itself, for those who ask what it can do.
@@ -102,13 +148,17 @@ func (p permanent) Unwrap() error { return p.error }
 // tries counts the attempts of one operation.
 type tries struct {
 	policy Policy
+	store  string
 	made   int
+	since  time.Time // the first failure
 }
 
 // again tells whether there is another attempt after err, and waits for it.
 func (t *tries) again(ctx context.Context, err error) bool {
-	t.made++
-	if !Transient(err) || t.made >= t.policy.Attempts || ctx.Err() != nil {
+	if t.made++; t.made == 1 {
+		t.since = time.Now()
+	}
+	if !Transient(err) || t.made == t.policy.Attempts || ctx.Err() != nil || t.interrupted() {
 		return false
 	}
 	pause := t.policy.Most
@@ -121,8 +171,15 @@ func (t *tries) again(ctx context.Context, err error) bool {
 	if errors.As(err, &asked) {
 		pause = max(pause, min(asked.RetryAfter(), t.policy.Most))
 	}
+	if time.Since(t.since)+pause > t.policy.For {
+		return false
+	}
 	if t.policy.Notify != nil {
-		t.policy.Notify(err, pause)
+		t.policy.Notify(Failure{Store: t.store, Err: err, Pause: pause, Attempt: t.made + 1})
+	}
+	var interrupted <-chan struct{}
+	if t.policy.Interrupt != nil {
+		interrupted = t.policy.Interrupt.Done()
 	}
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
@@ -130,15 +187,24 @@ func (t *tries) again(ctx context.Context, err error) bool {
 	case <-timer.C:
 		return true
 	case <-ctx.Done():
-		return false
+	case <-interrupted:
 	}
+	return false
 }
 
+func (t *tries) interrupted() bool {
+	return t.policy.Interrupt != nil && t.policy.Interrupt.Err() != nil
+}
+
+func (s *store) tries() tries { return tries{policy: s.policy, store: s.Location()} }
+
 // run calls fn until it succeeds. The argument tells whether it was called before.
-func (s *store) run(ctx context.Context, fn func(again bool) error) error {
-	t := tries{policy: s.policy}
+func (s *store) run(ctx context.Context, fn func(ctx context.Context, again bool) error) error {
+	ctx, done := s.bounded(ctx)
+	defer done()
+	t := s.tries()
 	for {
-		err := fn(t.made > 0)
+		err := fn(ctx, t.made > 0)
 		if err == nil {
 			return nil
 		}
@@ -148,13 +214,29 @@ func (s *store) run(ctx context.Context, fn func(again bool) error) error {
 	}
 }
 
+// GivenUpError says that a store could not be reached, or did not work, for as
+// long as the policy bears with that.
+type GivenUpError struct {
+	Store    string
+	Attempts int
+	After    time.Duration
+	Err      error // of the last attempt
+}
+
+func (e *GivenUpError) Error() string {
+	return fmt.Sprintf("%v (given up after %d attempts in %v)", e.Err, e.Attempts, e.After.Round(time.Second))
+}
+
+// Unwrap returns the failure of the last attempt.
+func (e *GivenUpError) Unwrap() error { return e.Err }
+
 // final is what an operation fails with in the end.
 func (t *tries) final(ctx context.Context, err error) error {
 	if ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
 		return fmt.Errorf("%w while %w", ctx.Err(), err)
 	}
-	if t.made > 1 {
-		return fmt.Errorf("%w (after %d attempts)", err, t.made)
+	if t.made > 1 && Transient(err) && !t.interrupted() {
+		return &GivenUpError{Store: t.store, Attempts: t.made, After: time.Since(t.since), Err: err}
 	}
 	return err
 }
@@ -164,7 +246,7 @@ func (s *store) Save(ctx context.Context, h storage.Handle, data []byte) error {
 	if err := h.Validate(); err != nil {
 		return err
 	}
-	return s.run(ctx, func(again bool) error {
+	return s.run(ctx, func(ctx context.Context, again bool) error {
 		err := s.Store.Save(ctx, h, data)
 		if again && errors.Is(err, storage.ErrExists) {
 			return s.ours(ctx, h, data, err)
@@ -194,7 +276,7 @@ func (s *store) Stat(ctx context.Context, h storage.Handle) (info storage.Info, 
 	if err := h.Validate(); err != nil {
 		return info, err
 	}
-	err = s.run(ctx, func(bool) error {
+	err = s.run(ctx, func(ctx context.Context, _ bool) error {
 		info, err = s.Store.Stat(ctx, h)
 		return err
 	})
@@ -206,7 +288,7 @@ func (s *store) Remove(ctx context.Context, h storage.Handle) error {
 	if err := h.Validate(); err != nil {
 		return err
 	}
-	return s.run(ctx, func(again bool) error {
+	return s.run(ctx, func(ctx context.Context, again bool) error {
 		err := s.Store.Remove(ctx, h)
 		if again && errors.Is(err, storage.ErrNotFound) {
 			return nil
@@ -222,7 +304,7 @@ func (s *store) List(ctx context.Context, t storage.Type, visit func(storage.Inf
 	}
 	seen := make(map[string]struct{})
 	var stop error
-	err := s.run(ctx, func(bool) error {
+	err := s.run(ctx, func(ctx context.Context, _ bool) error {
 		err := s.Store.List(ctx, t, func(info storage.Info) error {
 			if _, twice := seen[info.Name]; twice {
 				return nil

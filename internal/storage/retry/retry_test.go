@@ -146,7 +146,7 @@ func TestStorms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &flaky{Store: local(t), err: errBroken}
 		var pauses []time.Duration
-		s := retry.New(f, retry.Policy{Attempts: 5, Notify: func(_ error, pause time.Duration) { pauses = append(pauses, pause) }})
+		s := retry.New(f, retry.Policy{Attempts: 5, Notify: func(f retry.Failure) { pauses = append(pauses, f.Pause) }})
 		data := []byte("content")
 		h := handle(data)
 		for _, op := range []func() error{
@@ -229,7 +229,7 @@ func TestRetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &flaky{Store: local(t), before: 1, err: asking{errBroken}}
 		var got time.Duration
-		s := retry.New(f, retry.Policy{Notify: func(_ error, pause time.Duration) { got = pause }})
+		s := retry.New(f, retry.Policy{Notify: func(f retry.Failure) { got = f.Pause }})
 		if _, err := s.Stat(t.Context(), handle(nil)); !errors.Is(err, storage.ErrNotFound) || got != 20*time.Second {
 			t.Errorf("%v after %v", err, got)
 		}
