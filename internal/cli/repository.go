@@ -7,11 +7,10 @@ import "github.com/spf13/cobra"
 func (a *app) repositoryCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "repository",
-		Aliases: []string{"repo"},
 		Short:   "Look after repositories and the stores that hold them",
 		Example: `  lifeboat repository check-store s3:https://objects.example.com/backup/smt`,
-		Args: knownVerb,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+		Args:    knownVerb,
+		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(a.checkStoreCommand())
 	return c

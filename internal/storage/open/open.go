@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"lifeboat/internal/storage"
+	"lifeboat/internal/storage/limit"
 	"lifeboat/internal/storage/rest"
 	"lifeboat/internal/storage/retry"
 	"lifeboat/internal/storage/s3"
@@ -24,14 +25,19 @@ type Options struct {
 	// CACert is a PEM file of the only authorities trusted for HTTPS; empty for
 	// those of the system.
 	CACert string
+	// Fingerprint is that of the only certificate trusted for HTTPS; empty for
+	// the usual checks.
+	Fingerprint string
+	// Limit bounds what is transferred over a network; nil for no bound.
+	Limit *limit.Limit
 	// Stall is the least progress of a transfer; stall.Default if not set.
 	Stall stall.Limit
 	// Retry says how patiently failures of networks and servers are borne with;
 	// retry.Default if not set.
 	Retry retry.Policy
 
-	// What is special to a sort of store. ReadOnly, CACert and Stall need not be
-	// repeated there.
+	// What is special to a sort of store. What stands above need not be repeated
+	// there.
 	S3   s3.Options
 	SFTP sftp.Options
 	REST rest.Options
@@ -68,6 +74,12 @@ func (o Options) transport(own transport.Options) transport.Options {
 	if own.CACert == "" {
 		own.CACert = o.CACert
 	}
+	if own.Fingerprint == "" {
+		own.Fingerprint = o.Fingerprint
+	}
+	if own.Limit == nil {
+		own.Limit = o.Limit
+	}
 	own.Stall = own.Stall.Or(o.Stall)
 	return own
 }
@@ -91,6 +103,9 @@ func (o Options) sftp(address string) (storage.Store, error) {
 	opts := o.SFTP
 	opts.ReadOnly = opts.ReadOnly || o.ReadOnly
 	opts.Stall = opts.Stall.Or(o.Stall)
+	if opts.Limit == nil {
+		opts.Limit = o.Limit
+	}
 	return sftp.Open(place, opts)
 }
 

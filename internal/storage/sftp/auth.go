@@ -14,6 +14,7 @@ import (
 	"golang.org/x/crypto/ssh/agent"
 
 	"lifeboat/internal/storage"
+	"lifeboat/internal/storage/limit"
 	"lifeboat/internal/storage/stall"
 )
 
@@ -23,6 +24,8 @@ type Options struct {
 	storage.Options
 	// Stall is the least progress of a transfer; stall.Default if not set.
 	Stall stall.Limit
+	// Limit bounds what all connections transfer together; nil for no bound.
+	Limit *limit.Limit
 
 	// KeyFile is the only private key used; empty takes the agent of
 	// SSH_AUTH_SOCK, then id_ed25519, id_ecdsa and id_rsa in ~/.ssh.

@@ -269,7 +269,7 @@ func (p *pool) login(ctx context.Context) (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	tcp := &countedConn{Conn: raw, meters: make(map[*stall.Meter]struct{})}
+	tcp := &countedConn{Conn: p.opts.Limit.Conn(raw), meters: make(map[*stall.Meter]struct{})}
 	c := &connection{tcp: tcp}
 	stop := context.AfterFunc(ctx, func() { tcp.Close() })
 	defer stop()

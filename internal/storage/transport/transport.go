@@ -15,6 +15,7 @@ import (
 	"os"
 	"time"
 
+	"lifeboat/internal/storage/limit"
 	"lifeboat/internal/storage/stall"
 )
 
@@ -23,12 +24,20 @@ type Options struct {
 	// CACert is a PEM file of the only authorities trusted; empty for those of
 	// the system.
 	CACert string
+	// Fingerprint is that of the only certificate trusted, in the form that
+	// Fingerprint returns; who signed it, for which name and until when is not
+	// asked then. Empty for the usual checks.
+	Fingerprint string
+	// Limit bounds what all connections transfer together; nil for no bound.
+	Limit *limit.Limit
 	// Stall is the least progress of a transfer; stall.Default if not set.
 	Stall stall.Limit
 	// Dial makes connections in place of the network, for a socket that was
 	// inherited. Nil for the network.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
+
+type dialer = func(ctx context.Context, network, address string) (net.Conn, error)
 
 // Timeouts of what comes before a transfer.
 const (
@@ -52,6 +61,11 @@ func New(opts Options) (*Transport, error) {
 		}
 		config.RootCAs = pool
 	}
+	if opts.Fingerprint != "" {
+		if err := pin(config, opts.Fingerprint); err != nil {
+			return nil, err
+		}
+	}
 	dial := opts.Dial
 	proxy := http.ProxyFromEnvironment
 	if dial == nil {
@@ -59,9 +73,10 @@ func New(opts Options) (*Transport, error) {
 	} else {
 		proxy = nil
 	}
-	limit := opts.Stall.Or(stall.Default)
+	dial = limited(dial, opts.Limit)
+	stalled := opts.Stall.Or(stall.Default)
 	return &Transport{
-		limit: limit,
+		limit: stalled,
 		base: &http.Transport{
 			Proxy:                 proxy,
 			DialContext:           dial,
@@ -69,12 +84,22 @@ func New(opts Options) (*Transport, error) {
 			TLSHandshakeTimeout:   handshakeTimeout,
 			IdleConnTimeout:       idleTimeout,
 			MaxIdleConnsPerHost:   32,
-			ExpectContinueTimeout: min(continueTimeout, limit.Window/4),
+			ExpectContinueTimeout: min(continueTimeout, stalled.Window/4),
 			DisableCompression:    true,
 			// One connection for all would share one congestion window.
 			TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{},
 		},
 	}, nil
+}
+
+func limited(dial dialer, l *limit.Limit) dialer {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return l.Conn(conn), nil
+	}
 }
 
 func authorities(file string) (*x509.CertPool, error) {
