@@ -8,8 +8,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"golang.org/x/term"
-
 	"lifeboat/internal/config"
 	"lifeboat/internal/profile"
 	"lifeboat/internal/repository"
@@ -74,83 +72,60 @@ func (a *app) system(c *config.Config, names []string) (config.System, error) {
 // open opens the repository that --repository names, else the system's first,
 // else the only one of the configuration.
 func (a *app) open(ctx context.Context, c *config.Config, system string) (*vault.Vault, func(), error) {
-	url, password, err := a.repositoryOf(ctx, c, system)
+	repo, err := a.openRepository(ctx, c, system)
 	if err != nil {
 		return nil, nil, err
-	}
-	store, err := open.Open(ctx, url, open.Options{})
-	if err != nil {
-		return nil, nil, fmt.Errorf("open repository %s: %w", storage.Redact(url), err)
-	}
-	repo, err := repository.Open(ctx, store, password, repository.Options{})
-	clear(password)
-	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("open repository %s: %w", storage.Redact(url), err), store.Close())
 	}
 	// One lock for all that this call does: nothing is pruned meanwhile.
 	lock, err := repo.ReadLock(ctx)
 	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("repository %s: %w", storage.Redact(url), err), repo.Close())
+		return nil, nil, errors.Join(fmt.Errorf("repository %s: %w", repo.Location(), err), repo.Close())
 	}
 	return vault.New(repo), func() { _ = errors.Join(lock.Release(), repo.Close()) }, nil
 }
 
-func (a *app) repositoryOf(ctx context.Context, c *config.Config, system string) (url string, password []byte, err error) {
+// openRepository opens the same without a lock.
+func (a *app) openRepository(ctx context.Context, c *config.Config, system string) (*repository.Repository, error) {
+	r, err := a.chooseRepository(c, system)
+	if err != nil {
+		return nil, err
+	}
+	password, err := a.passwordOf(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(password)
+	store, err := open.Open(ctx, r.URL, open.Options{})
+	if err != nil {
+		return nil, fmt.Errorf("open repository %s: %w", storage.Redact(r.URL), err)
+	}
+	repo, err := repository.Open(ctx, store, password, repository.Options{})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open repository %s: %w", storage.Redact(r.URL), err), store.Close())
+	}
+	return repo, nil
+}
+
+// chooseRepository finds the repository that a verb uses. One that is given by
+// its URL is that of the configuration where the configuration has it.
+func (a *app) chooseRepository(c *config.Config, system string) (config.Repository, error) {
 	if a.repository != "" {
-		if r, ok := c.Repository(a.repository); ok {
-			password, err = r.Password.Read(ctx)
-			return r.URL, password, err
+		for _, r := range c.Repositories {
+			if r.Name == a.repository || r.URL == a.repository {
+				return r, nil
+			}
 		}
-		password, err = a.askPassword(ctx, a.repository)
-		return a.repository, password, err
+		return config.Repository{URL: a.repository}, nil
 	}
 	name := ""
-	for _, s := range c.Systems {
-		if s.Name == system && len(s.Repositories) > 0 {
-			name = s.Repositories[0]
-		}
-	}
-	if name == "" && len(c.Repositories) > 0 {
+	if s, ok := c.System(system); ok && len(s.Repositories) > 0 {
+		name = s.Repositories[0]
+	} else if len(c.Repositories) > 0 {
 		name = c.Repositories[0].Name
 	}
 	r, ok := c.Repository(name)
 	if !ok {
-		return "", nil, usagef("no repository is known: give --repository URL, or name one in %s", a.configFile)
+		return r, usagef("no repository is known: give --repository URL, or name one in %s", a.configFile)
 	}
-	if a.passwordFile != "" {
-		password, err = a.askPassword(ctx, r.URL)
-	} else {
-		password, err = r.Password.Read(ctx)
-	}
-	if err != nil {
-		return "", nil, usageError{fmt.Errorf("password of repository %s: %w", r.Name, err)}
-	}
-	return r.URL, password, nil
-}
-
-// passwordVariables are the environment variables that hold a repository
-// password, or name a file with it; restic's own are taken too.
-var passwordVariables = []struct{ name, file string }{
-	{"LIFEBOAT_PASSWORD", "LIFEBOAT_PASSWORD_FILE"},
-	{"RESTIC_PASSWORD", "RESTIC_PASSWORD_FILE"},
-}
-
-func (a *app) askPassword(ctx context.Context, url string) ([]byte, error) {
-	if a.passwordFile != "" {
-		return config.Password{File: a.passwordFile}.Read(ctx)
-	}
-	for _, v := range passwordVariables {
-		if file := os.Getenv(v.file); file != "" {
-			return config.Password{File: file}.Read(ctx)
-		}
-		if s := os.Getenv(v.name); s != "" {
-			return []byte(s), nil
-		}
-	}
-	if !term.IsTerminal(int(os.Stdin.Fd())) {
-		return nil, usagef("repository %s needs a password: give --password-file, or LIFEBOAT_PASSWORD_FILE in the environment", storage.Redact(url))
-	}
-	fmt.Fprintf(a.err, "Password of repository %s: ", storage.Redact(url))
-	defer fmt.Fprintln(a.err)
-	return term.ReadPassword(int(os.Stdin.Fd()))
+	return r, nil
 }

@@ -100,13 +100,13 @@ type app struct {
 	code     int             // when there is no error
 	ran      *runbook.Run
 
-	configFile   string
-	stateDir     string
-	json         bool
-	verbose      bool
-	yes          bool
-	repository   string
-	passwordFile string
+	configFile string
+	stateDir   string
+	json       bool
+	verbose    bool
+	yes        bool
+	repository string
+	password   passwordFlags
 }
 
 func (a *app) root() *cobra.Command {
@@ -140,7 +140,7 @@ Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 done with warnings,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
 		a.initCommand(), a.detectCommand(), a.reviewCommand(), a.backupCommand(),
-		a.listCommand(), a.showCommand(), a.verifyCommand(), a.restoreCommand(),
+		a.listCommand(), a.showCommand(), a.verifyCommand(), a.restoreCommand(), a.keyCommand(),
 		a.recoverCommand(), a.importCommand(), a.repositoryCommand(), a.profileCommand(), a.runsCommand(),
 		a.versionCommand(), a.manCommand(), a.resumeServicesCommand(),
 	)
@@ -150,7 +150,7 @@ Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 done with warnings,
 // repositoryFlags lets a verb work without a configuration file.
 func (a *app) repositoryFlags(c *cobra.Command) {
 	c.Flags().StringVarP(&a.repository, "repository", "r", "", "`URL` of the repository (default from the configuration)")
-	c.Flags().Var((*absolutePath)(&a.passwordFile), "password-file", "`FILE` with the repository's password")
+	a.password.register(c, "", "the repository's password")
 }
 
 // knownVerb refuses a verb that there is none of, and names those alike.

@@ -61,24 +61,28 @@ func (a *app) init(ctx context.Context, wanted []string) error {
 			return err
 		}
 	}
-	keyFile := a.passwordFile
-	if keyFile == "" {
-		keyFile = filepath.Join(filepath.Dir(a.configFile), "repository.key")
-		if err := writePassword(keyFile); err != nil {
-			return err
-		}
-	}
-	password, err := config.Password{File: keyFile}.Read(ctx)
+	from, err := a.password.given()
 	if err != nil {
 		return err
 	}
+	if from.IsZero() {
+		from.File = filepath.Join(filepath.Dir(a.configFile), "repository.key")
+		if err := writePassword(from.File); err != nil {
+			return err
+		}
+	}
+	password, err := a.readPassword(ctx, from, "password of the repository")
+	if err != nil {
+		return err
+	}
+	defer clear(password)
 	made, err := ensureRepository(ctx, url, password)
 	if err != nil {
 		return err
 	}
 	conf := config.Config{
 		StateDir:     firstOf(a.stateDir, config.DefaultStateDir),
-		Repositories: []config.Repository{{Name: "main", URL: url, Password: config.Password{File: keyFile}}},
+		Repositories: []config.Repository{{Name: "main", URL: url, Password: from}},
 	}
 	for _, p := range found {
 		conf.Systems = append(conf.Systems, config.System{Name: p.Name, Profile: p.Name, Repositories: []string{"main"}})
@@ -101,8 +105,8 @@ func (a *app) init(ctx context.Context, wanted []string) error {
 	} else {
 		a.printf("Repository     %s (was there, the password fits)\n", storage.Redact(url))
 	}
-	a.printf("Password       %s\n", keyFile)
-	a.printf("\n%s Copy that password file to a safe place off this machine now: without it nobody can read the repository.\n", painterFor(a.out).yellow("Important:"))
+	a.printf("Password       %s\n", firstOf(from.File, strings.Join(from.Command, " ")))
+	a.printf("\n%s Copy that password to a safe place off this machine now: without it nobody can read the repository.\n", painterFor(a.out).yellow("Important:"))
 	if isPath(url) {
 		a.printf("Keep the repository on another disk or machine than the system it protects.\n")
 	}

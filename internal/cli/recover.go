@@ -86,7 +86,9 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 		slices.Sort(f.force)
 		f.force = slices.Compact(f.force)
 		a.repository = firstOf(a.repository, old.Options["repository"])
-		a.passwordFile = firstOf(a.passwordFile, old.Options["password-file"])
+		if a.password == (passwordFlags{}) {
+			a.password = passwordFlags{file: old.Options["password-file"], command: old.Options["password-command"]}
+		}
 	} else if unfinished, _ := runbook.Unfinished(a.state(conf), system, recovery.Kind); len(unfinished) > 0 && !f.dry {
 		last := unfinished[len(unfinished)-1]
 		if last.State == runbook.StateRunning {
@@ -140,7 +142,7 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 		}
 		a.ran, err = engine.Start(ctx, book, runbook.Meta{
 			Point: point.ID(), Resume: fmt.Sprintf("lifeboat recover %s --resume", system), Options: map[string]string{
-				"repository": recordable(a.repository), "password-file": a.passwordFile, "only": strings.Join(f.only, ","),
+				"repository": recordable(a.repository), "password-file": a.password.file, "password-command": a.password.command, "only": strings.Join(f.only, ","),
 				"force": strings.Join(f.force, ","), "keep-old": fmt.Sprint(f.keepOld),
 				"moment": point.Time().UTC().Format(time.RFC3339Nano),
 			},

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -151,58 +150,6 @@ func TestLoadRefuses(t *testing.T) {
 	write(secret, 0o600)
 	if _, err := Load(file); err != nil {
 		t.Errorf("password in the URL, private file: %v", err)
-	}
-}
-
-func TestPassword(t *testing.T) {
-	dir := t.TempDir()
-	file := filepath.Join(dir, "password")
-	if err := os.WriteFile(file, []byte("p w\"#'\r\nsecond line\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("LIFEBOAT_TEST_PASSWORD", "from env")
-	t.Setenv("CREDENTIALS_DIRECTORY", dir)
-	for _, test := range []struct {
-		name string
-		from Password
-		want string
-	}{
-		{"file", Password{File: file}, `p w"#'`},
-		{"env", Password{Env: "LIFEBOAT_TEST_PASSWORD"}, "from env"},
-		{"credential", Password{Credential: "password"}, `p w"#'`},
-		{"command", Password{Command: []string{"echo", "from a command"}}, "from a command"},
-	} {
-		got, err := test.from.Read(context.Background())
-		if err != nil || string(got) != test.want {
-			t.Errorf("%s: %q, %v", test.name, got, err)
-		}
-	}
-	empty := filepath.Join(dir, "empty")
-	open := filepath.Join(dir, "open")
-	for name, mode := range map[string]os.FileMode{empty: 0o600, open: 0o644} {
-		text := "x"
-		if name == empty {
-			text = "\n"
-		}
-		if err := os.WriteFile(name, []byte(text), mode); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chmod(name, mode); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for name, bad := range map[string]Password{
-		"empty file":      {File: empty},
-		"file for all":    {File: open},
-		"missing file":    {File: filepath.Join(dir, "none")},
-		"unset variable":  {Env: "LIFEBOAT_TEST_UNSET"},
-		"failing command": {Command: []string{"false"}},
-		"silent command":  {Command: []string{"true"}},
-		"nothing":         {},
-	} {
-		if got, err := bad.Read(context.Background()); err == nil {
-			t.Errorf("%s: %q", name, got)
-		}
 	}
 }
 

@@ -22,7 +22,11 @@ const writerEnv = "LIFEBOAT_TEST_WRITER"
 
 func TestMain(m *testing.M) {
 	if spec := os.Getenv(writerEnv); spec != "" {
-		if err := killedWriter(spec); err != nil {
+		write := killedWriter
+		if strings.HasPrefix(spec, changerSpec) {
+			write = killedChanger
+		}
+		if err := write(spec); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

@@ -370,40 +370,6 @@ func TestOpenErrors(t *testing.T) {
 	}
 }
 
-func TestKeys(t *testing.T) {
-	t.Parallel()
-	r, dir := newRepo(t)
-	odd := []byte("p#ss 'word' \"quoted\" ü")
-	id, err := r.AddKey(t.Context(), odd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys, err := r.Keys(t.Context())
-	if err != nil || len(keys) != 2 || !keys[0].Current || keys[1].ID != id || keys[1].Hostname != "testhost" {
-		t.Errorf("%+v, %v", keys, err)
-	}
-	store, _ := storage.Open(t.Context(), dir, storage.Options{})
-	other, err := Open(t.Context(), store, odd, cheap)
-	if err != nil || other.ID() != r.ID() {
-		t.Fatal(err)
-	}
-	if err := r.RemoveKey(t.Context(), keys[0].ID); err == nil {
-		t.Error("the key in use was removed")
-	}
-	if err := other.RemoveKey(t.Context(), keys[0].ID); err != nil {
-		t.Error(err)
-	}
-	if err := other.RemoveKey(t.Context(), id); !errors.Is(err, ErrLastKey) {
-		t.Errorf("%v", err)
-	}
-	if err := other.RemoveKey(t.Context(), ID{}); !errors.Is(err, storage.ErrNotFound) {
-		t.Errorf("%v", err)
-	}
-	if _, err := Open(t.Context(), store, testPassword, cheap); !errors.Is(err, ErrWrongPassword) {
-		t.Errorf("%v", err)
-	}
-}
-
 func TestCalibrate(t *testing.T) {
 	t.Parallel()
 	params, err := calibrate()

@@ -33,6 +33,8 @@ var (
 	ErrNoSpace = errors.New("no space left on the target")
 	// ErrLastKey says that removing the key would lock everyone out.
 	ErrLastKey = errors.New("this is the only key")
+	// ErrKeyExists says that a password opens the repository already.
+	ErrKeyExists = errors.New("the password opens the repository already")
 )
 
 // HintError is an error with a sentence on what to do about it.

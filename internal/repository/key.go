@@ -37,9 +37,9 @@ type keyFile struct {
 
 const saltSize = 64
 
-// maxKeyTrials bounds how many key files one password is tried on: each costs
-// about half a second.
-const maxKeyTrials = 32
+// maxKeys bounds how many keys a repository has, and how many key files one
+// password is tried on: each costs about half a second.
+const maxKeys = 32
 
 func parseKeyFile(data []byte) (keyFile, error) {
 	var k keyFile
@@ -72,24 +72,36 @@ func (k keyFile) open(password []byte) (*crypto.Key, error) {
 	return master, nil
 }
 
-// unlock tries the password on every key file.
+// unlock opens the repository with the key that the password fits.
 func (r *Repository) unlock(ctx context.Context, password []byte) error {
+	master, id, err := r.openKey(ctx, password)
+	if err == nil {
+		r.key, r.keyID = master, id
+	}
+	return err
+}
+
+// openKey tries the password on every key file. ErrWrongPassword if it fits none.
+func (r *Repository) openKey(ctx context.Context, password []byte) (*crypto.Key, ID, error) {
 	ids, err := r.listIDs(ctx, storage.Key)
 	if err != nil {
-		return err
+		return nil, ID{}, err
 	}
 	if len(ids) == 0 {
-		return hint(&DamageError{What: "directory keys", Err: storage.ErrNotFound}, "restore the files in keys from a copy of the repository")
+		return nil, ID{}, hint(&DamageError{What: "directory keys", Err: storage.ErrNotFound}, "restore the files in keys from a copy of the repository")
 	}
 	var damaged error
 	trials := 0
 	for _, id := range ids {
+		if err := ctx.Err(); err != nil { // deriving a key takes its time
+			return nil, ID{}, err
+		}
 		k, err := r.loadKeyFile(ctx, id)
 		if err != nil {
 			damaged = errors.Join(damaged, err)
 			continue
 		}
-		if trials++; trials > maxKeyTrials {
+		if trials++; trials > maxKeys {
 			break
 		}
 		master, err := k.open(password)
@@ -100,13 +112,12 @@ func (r *Repository) unlock(ctx context.Context, password []byte) error {
 			damaged = errors.Join(damaged, &DamageError{What: "key", ID: id, Err: err})
 			continue
 		}
-		r.key, r.keyID = master, id
-		return nil
+		return master, id, nil
 	}
 	if trials == 0 && damaged != nil {
-		return hint(damaged, "restore the files in keys from a copy of the repository")
+		return nil, ID{}, hint(damaged, "restore the files in keys from a copy of the repository")
 	}
-	return errors.Join(hint(fmt.Errorf("%w (%d keys were tried)", ErrWrongPassword, trials), "give the password that the repository was created with, or one added later"), damaged)
+	return nil, ID{}, errors.Join(hint(fmt.Errorf("%w (%d keys were tried)", ErrWrongPassword, trials), "give the password that the repository was created with, or one added later"), damaged)
 }
 
 func (r *Repository) loadKeyFile(ctx context.Context, id ID) (keyFile, error) {
@@ -121,8 +132,8 @@ func (r *Repository) loadKeyFile(ctx context.Context, id ID) (keyFile, error) {
 	return k, nil
 }
 
-// AddKey makes a further password open the repository.
-func (r *Repository) AddKey(ctx context.Context, password []byte) (ID, error) {
+// addKey writes a key file for the password.
+func (r *Repository) addKey(ctx context.Context, password []byte) (ID, error) {
 	if len(password) == 0 {
 		return ID{}, errors.New("an empty repository password is refused")
 	}
@@ -163,24 +174,6 @@ func (r *Repository) AddKey(ctx context.Context, password []byte) (ID, error) {
 		return ID{}, fmt.Errorf("add key: %w", err)
 	}
 	return id, nil
-}
-
-// RemoveKey makes a password useless. ErrLastKey for the only key.
-func (r *Repository) RemoveKey(ctx context.Context, id ID) error {
-	ids, err := r.listIDs(ctx, storage.Key)
-	if err != nil {
-		return err
-	}
-	if !slices.Contains(ids, id) {
-		return fmt.Errorf("remove key %s: %w", id.Short(), storage.ErrNotFound)
-	}
-	if len(ids) == 1 {
-		return hint(fmt.Errorf("remove key %s: %w", id.Short(), ErrLastKey), "add another key first")
-	}
-	if id == r.keyID {
-		return hint(fmt.Errorf("remove key %s: the repository is open with it", id.Short()), "open the repository with another password first")
-	}
-	return r.removeFile(ctx, storage.Key, id)
 }
 
 // Keys lists the keys, oldest first. Damaged key files are reported in the

@@ -87,7 +87,7 @@ func Create(ctx context.Context, store storage.Store, password []byte, opts Opti
 	r := newRepository(store, opts)
 	r.config = newConfig(opts.Like)
 	r.key = crypto.Random()
-	if r.keyID, err = r.AddKey(ctx, password); err != nil {
+	if r.keyID, err = r.addKey(ctx, password); err != nil {
 		return nil, fmt.Errorf("create repository at %s: %w", store.Location(), err)
 	}
 	if err := r.saveConfig(ctx); err != nil {

@@ -8,6 +8,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
+	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -89,6 +90,13 @@ func Derive(password, salt []byte, params Params) (*Key, error) {
 	clear(b)
 	k.init()
 	return k, nil
+}
+
+// Equal tells whether two keys are the same, in constant time.
+func (k *Key) Equal(other *Key) bool {
+	return subtle.ConstantTimeCompare(k.encrypt[:], other.encrypt[:])&
+		subtle.ConstantTimeCompare(k.macK[:], other.macK[:])&
+		subtle.ConstantTimeCompare(k.macR[:], other.macR[:]) == 1
 }
 
 func (k *Key) init() {

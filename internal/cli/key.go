@@ -1,0 +1,213 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"lifeboat/internal/repository"
+	"lifeboat/internal/runbook"
+)
+
+// keyView is a key as --json shows it.
+type keyView struct {
+	Type    string    `json:"type"`
+	ID      string    `json:"id"`
+	User    string    `json:"user"`
+	Host    string    `json:"host"`
+	Created time.Time `json:"created"`
+	Current bool      `json:"current"`
+}
+
+func (a *app) keyCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "key",
+		Short: "See and change the passwords of a repository",
+		Long: `A repository can have several keys; each is one password that opens it. All
+keys open the same data: who had a password and a copy of the key file can
+still read what is there after the key was removed.`,
+		Example: `  lifeboat key list
+  lifeboat key add --new-password-file /root/second.key
+  lifeboat key password
+  lifeboat key remove 1a2b3c4d`,
+		Args: knownVerb,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(a.keyListCommand(), a.keyAddCommand(), a.keyRemoveCommand(), a.keyPasswordCommand())
+	return c
+}
+
+// withRepository opens the repository for a verb about the repository itself.
+func (a *app) withRepository(ctx context.Context, do func(*repository.Repository) error) error {
+	conf, err := a.loadOrEmpty()
+	if err != nil {
+		return err
+	}
+	repo, err := a.openRepository(ctx, conf, "")
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(repo), repo.Close())
+}
+
+func (a *app) keyListCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:     "list",
+		Short:   "List the keys of a repository",
+		Example: "  lifeboat key list\n  lifeboat key list --repository sftp:backup@store.example.com:/lifeboat",
+		Args:    args(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.withRepository(c.Context(), func(repo *repository.Repository) error {
+				keys, err := repo.Keys(c.Context())
+				if len(keys) == 0 {
+					return err
+				}
+				a.warnKeys(err)
+				var rows [][]string
+				for _, k := range keys {
+					view := keyView{"key", k.ID.String(), k.Username, k.Hostname, k.Created, k.Current}
+					if a.json {
+						if err := a.emit(view); err != nil {
+							return err
+						}
+						continue
+					}
+					used := ""
+					if k.Current {
+						used = "in use now"
+					}
+					rows = append(rows, []string{k.ID.Short(), printable(k.Username), printable(k.Hostname), when(k.Created), used})
+				}
+				if !a.json {
+					a.table([]string{"key", "user", "host", "created", ""}, rows)
+				}
+				return nil
+			})
+		},
+	}
+	a.repositoryFlags(c)
+	return c
+}
+
+// warnKeys tells of key files that cannot be read. The others work.
+func (a *app) warnKeys(err error) {
+	if err != nil {
+		fmt.Fprintf(a.err, "%s %v\n", painterFor(a.err).yellow("warning:"), err)
+		a.code = runbook.ExitWarnings
+	}
+}
+
+func (a *app) keyAddCommand() *cobra.Command {
+	var next passwordFlags
+	c := &cobra.Command{
+		Use:   "add",
+		Short: "Let a further password open the repository",
+		Long: `Adds a key and sees that it opens the repository. The new password is read from
+--new-password-file or --new-password-command, from LIFEBOAT_NEW_PASSWORD, or
+from the place that LIFEBOAT_NEW_PASSWORD_FILE, _COMMAND or _CREDENTIAL (a
+systemd credential) names; at a terminal it is asked for twice.`,
+		Example: `  lifeboat key add
+  lifeboat key add --new-password-file /root/second.key`,
+		Args: args(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.withRepository(c.Context(), func(repo *repository.Repository) error {
+				password, err := a.newPassword(c.Context(), &next)
+				if err != nil {
+					return err
+				}
+				defer clear(password)
+				id, err := repo.AddKey(c.Context(), password)
+				if err != nil {
+					return err
+				}
+				if a.json {
+					return a.emit(map[string]string{"type": "key-added", "id": id.String()})
+				}
+				a.printf("Key %s opens the repository now too.\n", id.Short())
+				return nil
+			})
+		},
+	}
+	next.register(c, "new-", "the new password")
+	a.repositoryFlags(c)
+	return c
+}
+
+func (a *app) keyRemoveCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "remove KEY",
+		Short: "Let a password open the repository no longer",
+		Long: `Removes a key. Neither the only key nor the one that this call opened the
+repository with can be removed.
+
+Everybody who knew the password may have kept a copy of the key file and with it
+the master key. Where a password has become known to others, make a new
+repository.`,
+		Example: "  lifeboat key list\n  lifeboat key remove 1a2b3c4d",
+		Args:    args(cobra.ExactArgs(1)),
+		RunE: func(c *cobra.Command, names []string) error {
+			return a.withRepository(c.Context(), func(repo *repository.Repository) error {
+				id, err := repo.FindKey(c.Context(), names[0])
+				if err != nil {
+					return fmt.Errorf("%w (lifeboat key list shows what there is)", err)
+				}
+				if err := confirm(c.Context(), fmt.Sprintf("Remove key %s of %s?", id.Short(), repo.Location()), a.yes); err != nil {
+					return err
+				}
+				if err := repo.RemoveKey(c.Context(), id); err != nil {
+					return err
+				}
+				if a.json {
+					return a.emit(map[string]string{"type": "key-removed", "id": id.String()})
+				}
+				a.printf("Key %s was removed.\n", id.Short())
+				return nil
+			})
+		},
+	}
+	c.Flags().BoolVarP(&a.yes, "yes", "y", false, "do not ask")
+	a.repositoryFlags(c)
+	return c
+}
+
+func (a *app) keyPasswordCommand() *cobra.Command {
+	var next passwordFlags
+	c := &cobra.Command{
+		Use:     "password",
+		Aliases: []string{"passwd"},
+		Short:   "Change the password",
+		Long: `Replaces the key that the repository is opened with: adds one for the new
+password, sees that it opens the repository, and then removes the old one. Killed
+at any moment, one of the two works, and the same call completes the change.
+
+The new password comes from where 'lifeboat key add' takes it.`,
+		Example: `  lifeboat key password
+  lifeboat key password --new-password-file /root/next.key`,
+		Args: args(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.withRepository(c.Context(), func(repo *repository.Repository) error {
+				password, err := a.newPassword(c.Context(), &next)
+				if err != nil {
+					return err
+				}
+				defer clear(password)
+				id, err := repo.ChangePassword(c.Context(), password)
+				if err != nil {
+					return err
+				}
+				if a.json {
+					return a.emit(map[string]string{"type": "password-changed", "id": id.String()})
+				}
+				a.printf("The password was changed: key %s replaces the old one.\n", id.Short())
+				a.printf("%s put the new password where every machine reads it (password: in its lifeboat.yaml),\nand keep a copy in a safe place: their next backup fails until then.\n", painterFor(a.out).yellow("Now:"))
+				return nil
+			})
+		},
+	}
+	next.register(c, "new-", "the new password")
+	a.repositoryFlags(c)
+	return c
+}

@@ -1,0 +1,174 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"lifeboat/internal/config"
+	"lifeboat/internal/storage"
+)
+
+// passwordFlags are the two ways to give a password on the command line. The
+// password itself is never an argument: everybody on the machine could read it.
+type passwordFlags struct {
+	file    string
+	command string
+}
+
+// register adds the flags; prefix is "" or "new-".
+func (p *passwordFlags) register(c *cobra.Command, prefix, what string) {
+	c.Flags().Var((*absolutePath)(&p.file), prefix+"password-file", "`FILE` with "+what)
+	c.Flags().StringVar(&p.command, prefix+"password-command", "", "`COMMAND` that prints "+what+": words, or a list [program, argument]; no shell")
+}
+
+// given is what the flags say, or a zero Password.
+func (p *passwordFlags) given() (config.Password, error) {
+	switch {
+	case p.command == "":
+		return config.Password{File: p.file}, nil
+	case p.file != "":
+		return config.Password{}, usagef("a password comes from a file or from a command, not from both")
+	}
+	words, err := config.ParseCommand(p.command)
+	if err != nil {
+		return config.Password{}, usagef("--password-command: %w", err)
+	}
+	return config.Password{Command: words}, nil
+}
+
+// The environment variables that hold a password, or with an ending say where
+// it is. Restic's own are taken too.
+var (
+	passwordVariables    = []string{"LIFEBOAT_PASSWORD", "RESTIC_PASSWORD"}
+	newPasswordVariables = []string{"LIFEBOAT_NEW_PASSWORD"}
+)
+
+// fromEnvironment is what the environment says, or a zero Password.
+func fromEnvironment(names []string) (config.Password, error) {
+	for _, name := range names {
+		if file := os.Getenv(name + "_FILE"); file != "" {
+			at, err := filepath.Abs(file)
+			return config.Password{File: at}, err
+		}
+		if os.Getenv(name) != "" {
+			return config.Password{Env: name}, nil
+		}
+		if command := os.Getenv(name + "_COMMAND"); command != "" {
+			words, err := config.ParseCommand(command)
+			if err != nil {
+				return config.Password{}, usagef("%s_COMMAND: %w", name, err)
+			}
+			return config.Password{Command: words}, nil
+		}
+		if credential := os.Getenv(name + "_CREDENTIAL"); credential != "" {
+			return config.Password{Credential: credential}, nil
+		}
+	}
+	return config.Password{}, nil
+}
+
+// passwordOf gets the password of a repository: what the command line says,
+// else the configuration, else the environment, else the person at the terminal.
+func (a *app) passwordOf(ctx context.Context, r config.Repository) ([]byte, error) {
+	from, err := a.password.given()
+	if err == nil && from.IsZero() {
+		from = r.Password
+	}
+	if err == nil && from.IsZero() {
+		from, err = fromEnvironment(passwordVariables)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !from.IsZero() {
+		return a.readPassword(ctx, from, "password of repository "+firstOf(r.Name, storage.Redact(r.URL)))
+	}
+	if !onTerminal() {
+		return nil, usagef("repository %s needs a password: give --password-file or --password-command, or LIFEBOAT_PASSWORD_FILE in the environment", storage.Redact(r.URL))
+	}
+	return a.promptPassword(ctx, "Password of repository "+storage.Redact(r.URL))
+}
+
+// newPassword gets a password that is to open a repository from now on. At a
+// terminal it is asked for twice.
+func (a *app) newPassword(ctx context.Context, flags *passwordFlags) ([]byte, error) {
+	from, err := flags.given()
+	if err == nil && from.IsZero() {
+		from, err = fromEnvironment(newPasswordVariables)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !from.IsZero() {
+		return a.readPassword(ctx, from, "new password")
+	}
+	if !onTerminal() {
+		return nil, usagef("a new password is needed: give --new-password-file or --new-password-command, or LIFEBOAT_NEW_PASSWORD_FILE in the environment")
+	}
+	first, err := a.promptPassword(ctx, "New password")
+	if err != nil {
+		return nil, err
+	}
+	second, err := a.promptPassword(ctx, "New password again")
+	if err != nil {
+		return nil, err
+	}
+	defer clear(second)
+	switch {
+	case len(first) == 0:
+		return nil, usagef("the new password is empty: nothing was changed")
+	case !bytes.Equal(first, second):
+		return nil, usagef("the two are not the same: nothing was changed")
+	}
+	return first, nil
+}
+
+func (a *app) readPassword(ctx context.Context, from config.Password, what string) ([]byte, error) {
+	password, err := from.Read(ctx)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("%s: %w", what, err)}
+	}
+	if warning := from.Warning(); warning != "" {
+		fmt.Fprintf(a.err, "%s %s\n", painterFor(a.err).yellow("warning:"), warning)
+	}
+	return password, nil
+}
+
+func onTerminal() bool { return term.IsTerminal(int(os.Stdin.Fd())) }
+
+// promptPassword asks without showing what is typed. An interrupt leaves the
+// terminal as it was.
+func (a *app) promptPassword(ctx context.Context, question string) ([]byte, error) {
+	fd := int(os.Stdin.Fd())
+	before, err := term.GetState(fd)
+	if err != nil {
+		return nil, fmt.Errorf("ask for the password: %w", err)
+	}
+	type answer struct {
+		text []byte
+		err  error
+	}
+	answers := make(chan answer, 1)
+	fmt.Fprintf(a.err, "%s: ", question)
+	go func() {
+		text, err := term.ReadPassword(fd)
+		answers <- answer{text, err}
+	}()
+	select {
+	case got := <-answers:
+		fmt.Fprintln(a.err)
+		if got.err != nil {
+			return nil, fmt.Errorf("ask for the password: %w", got.err)
+		}
+		return got.text, nil
+	case <-ctx.Done():
+		return nil, errors.Join(ctx.Err(), term.Restore(fd, before))
+	}
+}
