@@ -16,6 +16,7 @@ type Point struct {
 	Snapshot *repository.Snapshot
 	Manifest *Manifest // nil when Damage is set
 	Damage   error     // why the point cannot be used
+	Pin      *Pin      // nil when it is not pinned
 }
 
 var _ component.Source = (*Point)(nil)
@@ -25,6 +26,10 @@ func (p *Point) ID() string { return p.Snapshot.ID.String() }
 
 // Short is the id as people type it.
 func (p *Point) Short() string { return p.ID()[:8] }
+
+// Tree identifies the point's content. It is the same in every repository that
+// the point is copied to, where its ID differs.
+func (p *Point) Tree() repository.ID { return *p.Snapshot.Tree }
 
 // System is the name of the system that the point was made of.
 func (p *Point) System() string {

@@ -1,7 +1,8 @@
 // Package vault keeps recovery points in a repository: what a point holds
 // beside the files themselves (manifest, runbook, profile), when it counts as
-// sealed, how points are listed, found and verified. It decides nothing about
-// how a component is captured or restored.
+// sealed, how points are listed, found and verified, which of them stay, and what
+// a second repository lacks. It decides nothing about how a component is captured
+// or restored.
 package vault
 
 import (
@@ -57,6 +58,7 @@ func (v *Vault) Points(ctx context.Context, filter Filter) ([]*Point, error) {
 		err = fmt.Errorf("list recovery points: %w", err)
 	}
 	var points []*Point
+	pins := newestPins(snapshots)
 	for _, s := range snapshots {
 		system, ok := tag(s, tagSystem)
 		if !ok || (filter.System != "" && filter.System != system) {
@@ -72,6 +74,7 @@ func (v *Vault) Points(ctx context.Context, filter Filter) ([]*Point, error) {
 			}
 			p = &Point{vault: v, Snapshot: s, Damage: damage}
 		}
+		p.Pin = pins[p.Tree()]
 		points = append(points, p)
 	}
 	slices.SortFunc(points, func(a, b *Point) int { return a.Time().Compare(b.Time()) })

@@ -87,6 +87,10 @@ func (v *Vault) Verify(ctx context.Context, opts VerifyOptions) (*Verification, 
 		}
 		result.Points = append(result.Points, verdict)
 		delete(byPoint, p.ID())
+		// A pin shares its point's data, and its damage.
+		if p.Pin != nil {
+			delete(byPoint, p.Pin.ID.String())
+		}
 	}
 	// What is left concerns snapshots that cannot be read or were not asked for.
 	for _, id := range slices.Sorted(maps.Keys(byPoint)) {
