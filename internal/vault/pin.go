@@ -48,7 +48,7 @@ func pinOf(s *repository.Snapshot) *Pin {
 	p.System, _ = tag(s, tagPinSystem)
 	p.Note, _ = tag(s, tagPinNote)
 	at, _ := tag(s, tagPinTime)
-	p.Time, _ = time.Parse(time.RFC3339, at)
+	p.Time, _ = time.Parse(time.RFC3339Nano, at)
 	return p
 }
 
@@ -73,8 +73,8 @@ func (v *Vault) Pin(ctx context.Context, p *Point, note string) (*Pin, error) {
 	if len(note) > maxNote || strings.ContainsFunc(note, unicode.IsControl) {
 		return nil, fmt.Errorf("the note of a pin is one line of at most %d bytes", maxNote)
 	}
-	pin := &Pin{Tree: p.Tree(), System: p.System(), Time: time.Now().UTC().Truncate(time.Second), Note: note}
-	tags := []string{tagPin, tagPinSystem + pin.System, tagPinTime + pin.Time.Format(time.RFC3339)}
+	pin := &Pin{Tree: p.Tree(), System: p.System(), Time: time.Now().UTC(), Note: note}
+	tags := []string{tagPin, tagPinSystem + pin.System, tagPinTime + pin.Time.Format(time.RFC3339Nano)}
 	if note != "" {
 		tags = append(tags, tagPinNote+note)
 	}
