@@ -1,0 +1,422 @@
+package repository
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+)
+
+// fate is what becomes of a pack.
+type fate uint8
+
+const (
+	keepPack fate = iota
+	repackPack
+	deletePack
+)
+
+// packState is what is known of one pack. Bytes of blobs are counted with their
+// entries in the pack's header.
+type packState struct {
+	there      bool
+	size       int64 // in the store
+	listed     int64 // as the index has it
+	kinds      [2]int
+	used       int // blobs that are needed and counted here
+	usedBytes  int64
+	extra      int // blobs that are needed and counted elsewhere
+	extraBytes int64
+	fate       fate
+}
+
+// whole tells whether blobs can be read from the pack, as far as sizes tell.
+func (s *packState) whole() bool { return s.there && s.size == s.listed }
+
+func (s *packState) blobs() int  { return s.kinds[DataBlob] + s.kinds[TreeBlob] }
+func (s *packState) mixed() bool { return s.kinds[DataBlob] > 0 && s.kinds[TreeBlob] > 0 }
+func (s *packState) trees() bool { return s.kinds[TreeBlob] > 0 }
+
+// wasted is what repacking would save.
+func (s *packState) wasted() int64 {
+	if s.used == 0 {
+		return s.size
+	}
+	return s.listed - trailerSize(nil) - s.usedBytes
+}
+
+// cost is what a blob takes in a pack, in bytes.
+func (b packedBlob) cost() int64 {
+	if b.plain != 0 {
+		return int64(b.length) + compressedEntrySize
+	}
+	return int64(b.length) + entrySize
+}
+
+type blobKey struct {
+	kind BlobType
+	id   ID
+}
+
+// plan finds out what is needed and decides what becomes of every pack.
+func (p *prune) plan(ctx context.Context) error {
+	if err := errors.Join(p.index.damage...); err != nil {
+		return hint(fmt.Errorf("an index file cannot be read: %w", err), "repair the index first")
+	}
+	if err := p.survey(ctx); err != nil {
+		return err
+	}
+	if err := p.walk(ctx); err != nil {
+		return err
+	}
+	if err := p.count(ctx); err != nil {
+		return err
+	}
+	p.decide()
+	if err := p.findStale(ctx); err != nil {
+		return err
+	}
+	p.estimate()
+	return nil
+}
+
+// survey compares the index with the packs that are there.
+func (p *prune) survey(ctx context.Context) error {
+	sizes, err := p.r.listPacks(ctx)
+	if err != nil {
+		return err
+	}
+	for id, size := range sizes {
+		p.packs[id] = &packState{there: true, size: size, fate: deletePack}
+		p.report.Total.Packs++
+		p.report.Total.Bytes += size
+	}
+	for id, blobs := range p.index.byPack() {
+		s := p.packs[id]
+		if s == nil {
+			s = new(packState)
+			p.packs[id] = s
+			p.report.Missing++
+		}
+		s.listed = packSize(blobs)
+		for _, b := range blobs {
+			s.kinds[b.kind]++
+		}
+		p.report.Total.Blobs += len(blobs)
+	}
+	for _, s := range p.packs {
+		if s.blobs() == 0 {
+			p.report.Unindexed.Packs++
+			p.report.Unindexed.Bytes += s.size
+		}
+	}
+	return nil
+}
+
+// walk collects what the snapshots need.
+func (p *prune) walk(ctx context.Context) error {
+	snapshots, err := p.r.Snapshots(ctx)
+	if err != nil {
+		return hint(fmt.Errorf("a snapshot cannot be read, and what it needs is not known: %w", err), "restore its file from a copy of the repository, or forget it")
+	}
+	p.report.Snapshots = len(snapshots)
+	p.snapshots = make(map[ID]struct{}, len(snapshots))
+	p.used = newBlobSet()
+	var roots []ID
+	for _, s := range snapshots {
+		p.snapshots[s.ID] = struct{}{}
+		roots = append(roots, *s.Tree)
+	}
+	var mu sync.Mutex
+	var trees int64
+	f := forest{mover: mover{repo: p.r}, seen: p.used.trees}
+	f.locate = func(id ID) (place, error) { return p.locate(TreeBlob, id) }
+	f.visit = func(_ moved, t *Tree) error {
+		mu.Lock()
+		defer mu.Unlock()
+		trees++
+		p.opts.Progress(PruneWalk, trees, 0)
+		for _, n := range t.Nodes {
+			if n.Type != File {
+				continue
+			}
+			for _, id := range n.Content {
+				if p.used.has(DataBlob, id) {
+					continue
+				}
+				if _, err := p.locate(DataBlob, id); err != nil {
+					return fmt.Errorf("%s: %w", quoted(n.Name), err)
+				}
+				p.used.addData(id)
+			}
+		}
+		return nil
+	}
+	return f.walk(ctx, roots...)
+}
+
+// locate returns a copy of a blob that may be read, as far as sizes tell.
+func (p *prune) locate(kind BlobType, id ID) (place, error) {
+	first, ok := p.index.lookup(kind, id)
+	if !ok {
+		return place{}, hint(&DamageError{What: kind.String() + " blob", ID: id, Err: errMissingBlob},
+			"a snapshot needs it; repair the index, and if that does not help, a check names what is affected")
+	}
+	for _, c := range append([]place{first}, p.index.others(kind, id)...) {
+		if p.packs[c.pack].whole() {
+			return c, nil
+		}
+	}
+	return place{}, hint(first.damage(errors.New("its pack is missing, or not as long as the index says")),
+		"a snapshot needs it; restore the pack from a copy of the repository, or repair the index; a check names what is affected")
+}
+
+// count adds up, for every pack, what is needed of it.
+func (p *prune) count(ctx context.Context) error {
+	p.keepers = make(map[blobKey]place)
+	for id, blobs := range p.index.byPack() {
+		s := p.packs[id]
+		if !s.whole() {
+			continue // nothing needed counts here: locate saw to that
+		}
+		for _, b := range blobs {
+			if !p.used.has(b.kind, b.id) {
+				continue
+			}
+			if len(p.index.others(b.kind, b.id)) > 0 {
+				p.keepers[blobKey{b.kind, b.id}] = place{}
+				continue
+			}
+			s.used++
+			s.usedBytes += b.cost()
+		}
+	}
+	if err := p.chooseKeepers(ctx); err != nil {
+		return err
+	}
+	for _, s := range p.packs {
+		if s.used > 0 {
+			s.fate = keepPack
+		} else {
+			s.fate = deletePack
+		}
+	}
+	return nil
+}
+
+// chooseKeepers decides, for each needed blob with several copies, which one
+// counts. It is read first: another may be deleted on the strength of it.
+func (p *prune) chooseKeepers(ctx context.Context) error {
+	type choice struct {
+		blobKey
+		copies []place // the best first
+	}
+	open := make([]choice, 0, len(p.keepers))
+	for key := range p.keepers {
+		c := choice{blobKey: key}
+		first, _ := p.index.lookup(key.kind, key.id)
+		for _, copy := range append([]place{first}, p.index.others(key.kind, key.id)...) {
+			if p.packs[copy.pack].whole() {
+				c.copies = append(c.copies, copy)
+			}
+		}
+		open = append(open, c)
+	}
+	slices.SortFunc(open, func(a, b choice) int { return bytes.Compare(a.id[:], b.id[:]) })
+	// Packs that earlier prunes wrote hold nothing unused: they stay anyway, and
+	// what they were written from can go.
+	unused := p.surplus()
+	for i := range open {
+		slices.SortStableFunc(open[i].copies, func(a, b place) int {
+			s, t := p.packs[a.pack], p.packs[b.pack]
+			return cmp.Or(cmp.Compare(unused[a.pack], unused[b.pack]), cmp.Compare(t.usedBytes, s.usedBytes), bytes.Compare(a.pack[:], b.pack[:]))
+		})
+	}
+	for len(open) > 0 {
+		best := make([]place, len(open))
+		for i, c := range open {
+			best[i] = c.copies[0]
+		}
+		bad := make(map[place]error)
+		if !p.opts.DryRun {
+			var mu sync.Mutex
+			m := mover{repo: p.r, damaged: func(c place, err error) error {
+				mu.Lock()
+				defer mu.Unlock()
+				bad[c] = err
+				return nil
+			}}
+			slices.SortStableFunc(best, func(a, b place) int { return bytes.Compare(a.pack[:], b.pack[:]) })
+			if err := m.read(ctx, groupPlaces(best), func(moved) error { return nil }); err != nil {
+				return err
+			}
+		}
+		var again []choice
+		for _, c := range open {
+			keeper := c.copies[0]
+			if err := bad[keeper]; err != nil {
+				if c.copies = c.copies[1:]; len(c.copies) == 0 {
+					return err
+				}
+				again = append(again, c)
+				continue
+			}
+			p.keepers[c.blobKey] = keeper
+			s := p.packs[keeper.pack]
+			s.used++
+			s.usedBytes += keeper.blob.cost()
+		}
+		open = again
+	}
+	for key, keeper := range p.keepers {
+		first, _ := p.index.lookup(key.kind, key.id)
+		for _, c := range append([]place{first}, p.index.others(key.kind, key.id)...) {
+			if c == keeper {
+				continue
+			}
+			s := p.packs[c.pack]
+			s.extra++
+			s.extraBytes += c.blob.cost()
+			p.report.Duplicates.Blobs++
+			p.report.Duplicates.Bytes += c.blob.cost()
+		}
+	}
+	return nil
+}
+
+// surplus counts in every pack the blobs that no snapshot needs.
+func (p *prune) surplus() map[ID]int {
+	n := make(map[ID]int)
+	if len(p.keepers) == 0 {
+		return n
+	}
+	for id, blobs := range p.index.byPack() {
+		for _, b := range blobs {
+			if !p.used.has(b.kind, b.id) {
+				n[id]++
+			}
+		}
+	}
+	return n
+}
+
+// decide chooses the packs that are worth repacking: those that mix trees and
+// data and tree packs with unused parts first, since trees are read by every
+// operation; then the data packs of which most is unused, until the rest may stay.
+func (p *prune) decide() {
+	type candidate struct {
+		id ID
+		*packState
+	}
+	var candidates []candidate
+	var unused, used int64
+	for id, s := range p.packs {
+		if s.fate != keepPack {
+			continue
+		}
+		used += s.usedBytes
+		if s.used < s.blobs() || s.mixed() {
+			candidates = append(candidates, candidate{id, s})
+			unused += s.wasted()
+		}
+	}
+	small := p.small()
+	for id := range small {
+		if s := p.packs[id]; s.used == s.blobs() && !s.mixed() {
+			candidates = append(candidates, candidate{id, s})
+		}
+	}
+	if p.opts.KeepPacks {
+		return
+	}
+	first := func(s *packState) bool { return s.mixed() || s.trees() }
+	slices.SortFunc(candidates, func(a, b candidate) int {
+		if first(a.packState) != first(b.packState) {
+			if first(a.packState) {
+				return -1
+			}
+			return 1
+		}
+		worth := func(s *packState) float64 { return float64(s.wasted()) / float64(s.usedBytes) }
+		return cmp.Or(cmp.Compare(worth(b.packState), worth(a.packState)), bytes.Compare(a.id[:], b.id[:]))
+	})
+	var repacked int64
+	for _, c := range candidates {
+		tolerated := float64(unused) <= p.opts.MaxUnused*float64(used+unused)
+		_, tiny := small[c.id]
+		if tolerated && !first(c.packState) && !tiny {
+			continue
+		}
+		if p.opts.MaxRepack > 0 && repacked+c.size > p.opts.MaxRepack {
+			continue
+		}
+		repacked += c.size
+		unused -= c.wasted()
+		c.fate = repackPack
+	}
+}
+
+// small returns the packs that are worth merging: those less than half as large
+// as a pack should be, where there would be fewer of them.
+func (p *prune) small() map[ID]struct{} {
+	limit := int64(p.r.opts.PackSize)
+	chosen := make(map[ID]struct{})
+	for _, kind := range []BlobType{DataBlob, TreeBlob} {
+		var ids []ID
+		var sum int64
+		for id, s := range p.packs {
+			if s.fate == keepPack && !s.mixed() && s.kinds[kind] > 0 && s.size < limit/2 {
+				ids = append(ids, id)
+				sum += s.usedBytes
+			}
+		}
+		if int64(len(ids)) > (sum+limit-1)/limit {
+			for _, id := range ids {
+				chosen[id] = struct{}{}
+			}
+		}
+	}
+	return chosen
+}
+
+// estimate fills in the report from the plan.
+func (p *prune) estimate() {
+	r := p.report
+	for _, s := range p.packs {
+		unused := s.blobs() - s.used - s.extra
+		r.Unused.Blobs += unused
+		r.Used.Blobs += s.used
+		r.Used.Bytes += s.usedBytes
+		if !s.there {
+			continue
+		}
+		switch s.fate {
+		case keepPack:
+			r.Kept.Packs++
+			r.Kept.Blobs += s.used
+			r.Kept.Bytes += s.size
+			r.Left.Blobs += unused + s.extra
+			r.Left.Bytes += s.wasted()
+		case repackPack:
+			r.Repacked.Packs++
+			r.Repacked.Blobs += s.used
+			r.Repacked.Bytes += s.usedBytes
+		case deletePack:
+			if s.blobs() > 0 {
+				r.Unused.Packs++
+			}
+		}
+		if s.blobs() > 0 {
+			r.Unused.Bytes += s.wasted() - s.extraBytes
+		}
+		if s.fate != keepPack {
+			r.Deleted.Packs++
+			r.Deleted.Bytes += s.size
+		}
+	}
+	r.Written = r.Repacked.Bytes
+	r.Freed = r.Deleted.Bytes - r.Written
+}
