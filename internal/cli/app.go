@@ -90,7 +90,13 @@ func (a *app) openRepository(ctx context.Context, c *config.Config, system strin
 	if err != nil {
 		return nil, err
 	}
-	password, err := a.passwordOf(ctx, r)
+	return a.openOne(ctx, r, a.password)
+}
+
+// openOne opens a repository with the password that the flags name, else with
+// its own.
+func (a *app) openOne(ctx context.Context, r config.Repository, flags passwordFlags) (*repository.Repository, error) {
+	password, err := a.passwordOf(ctx, r, flags)
 	if err != nil {
 		return nil, err
 	}

@@ -76,8 +76,8 @@ func fromEnvironment(names []string) (config.Password, error) {
 
 // passwordOf gets the password of a repository: what the command line says,
 // else the configuration, else the environment, else the person at the terminal.
-func (a *app) passwordOf(ctx context.Context, r config.Repository) ([]byte, error) {
-	from, err := a.password.given()
+func (a *app) passwordOf(ctx context.Context, r config.Repository, flags passwordFlags) ([]byte, error) {
+	from, err := flags.given()
 	if err == nil && from.IsZero() {
 		from = r.Password
 	}
