@@ -277,7 +277,7 @@ func (c *copier) keep(ctx context.Context, w *writer) {
 // save writes the copy's own file: everything the source's says, also what this
 // program does not know, but the parent, which is a snapshot of the source.
 func (c *copier) save(ctx context.Context, s *Snapshot) (ID, error) {
-	text, err := c.src.loadJSON(ctx, storage.Snapshot, s.ID)
+	text, err := c.src.loadJSON(ctx, storage.Snapshot, s.ID, nil)
 	if err != nil {
 		return ID{}, err
 	}

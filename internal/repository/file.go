@@ -31,9 +31,10 @@ func (r *Repository) listIDs(ctx context.Context, t storage.Type) ([]ID, error) 
 	return ids, nil
 }
 
-// loadFile reads a whole file and checks it against its name.
-func (r *Repository) loadFile(ctx context.Context, t storage.Type, id ID, limit int64) ([]byte, error) {
-	data, err := storage.ReadAll(ctx, r.store, handle(t, id), limit)
+// loadFile reads a whole file into buf, if that is large enough, and checks it
+// against its name.
+func (r *Repository) loadFile(ctx context.Context, t storage.Type, id ID, limit int64, buf []byte) ([]byte, error) {
+	data, err := storage.ReadInto(ctx, r.store, handle(t, id), limit, buf)
 	if err != nil {
 		return nil, err
 	}
@@ -51,24 +52,44 @@ func (r *Repository) removeFile(ctx context.Context, t storage.Type, id ID) erro
 // version 2. Files that begin with a bracket are plain JSON.
 const encodingZstd = 2
 
-// loadJSON reads an index, snapshot or lock file and returns its JSON.
-func (r *Repository) loadJSON(ctx context.Context, t storage.Type, id ID) ([]byte, error) {
-	data, err := r.loadFile(ctx, t, id, maxStored)
+// fileBuffer is the room that reading a file of JSON needs.
+type fileBuffer struct {
+	stored, text []byte
+}
+
+// trim gives up what is larger than limit.
+func (b *fileBuffer) trim(limit int) {
+	if cap(b.stored) > limit {
+		b.stored = nil
+	}
+	if cap(b.text) > limit {
+		b.text = nil
+	}
+}
+
+// loadJSON reads an index, snapshot or lock file and returns its JSON. The
+// result lies in buf, unless that is nil, and is lost when buf is used again.
+func (r *Repository) loadJSON(ctx context.Context, t storage.Type, id ID, buf *fileBuffer) ([]byte, error) {
+	if buf == nil {
+		buf = new(fileBuffer)
+	}
+	data, err := r.loadFile(ctx, t, id, maxStored, buf.stored)
 	if err != nil {
 		return nil, err
 	}
+	buf.stored = data
 	plain, err := r.key.Open(data)
 	if err != nil {
 		return nil, &DamageError{What: t.String(), ID: id, Err: err}
 	}
-	text, err := decodeUnpacked(plain)
+	text, err := decodeUnpacked(plain, buf)
 	if err != nil {
 		return nil, &DamageError{What: t.String(), ID: id, Err: err}
 	}
 	return text, nil
 }
 
-func decodeUnpacked(plain []byte) ([]byte, error) {
+func decodeUnpacked(plain []byte, buf *fileBuffer) ([]byte, error) {
 	switch {
 	case len(plain) == 0:
 		return nil, errors.New("the file is empty")
@@ -77,20 +98,26 @@ func decodeUnpacked(plain []byte) ([]byte, error) {
 	case plain[0] != encodingZstd:
 		return nil, fmt.Errorf("unknown encoding %d", plain[0])
 	}
-	text, err := unpackedDecoder().DecodeAll(plain[1:], nil)
+	text, err := unpackedDecoder().DecodeAll(plain[1:], buf.text[:0])
 	if err != nil {
 		return nil, fmt.Errorf("decompress: %w", err)
 	}
+	buf.text = text
 	return text, nil
 }
 
-// saveJSON writes an index, snapshot or lock file.
+// saveJSON writes a snapshot or lock file.
 func (r *Repository) saveJSON(ctx context.Context, t storage.Type, content any) (ID, error) {
 	text, err := json.Marshal(content)
 	if err != nil {
 		return ID{}, err
 	}
-	e, err := newEncoder(CompressionFastest, 1)
+	return r.saveText(ctx, t, text)
+}
+
+// saveText writes an index, snapshot or lock file with this JSON.
+func (r *Repository) saveText(ctx context.Context, t storage.Type, text []byte) (ID, error) {
+	e, err := unpackedEncoder()
 	if err != nil {
 		return ID{}, err
 	}

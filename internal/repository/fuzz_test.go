@@ -1,8 +1,10 @@
 package repository
 
 import (
+	"bytes"
 	"encoding/json"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -33,24 +35,79 @@ func FuzzPackHeader(f *testing.F) {
 	})
 }
 
+// FuzzIndex compares the scanner with encoding/json, which decides what an index
+// file says.
 func FuzzIndex(f *testing.F) {
-	f.Add([]byte(`{"packs":[{"id":"73d04e6125cf3c28a299cc2f3cca3b78ceac396e4fcf9575e34536b26782413c","blobs":[{"id":"3ec79977ef0cf5de7b08cd12b874cd0f62bbaf7f07f3497a5b1bbcc8cb39b1ce","type":"data","offset":0,"length":38,"uncompressed_length":511}]}]}`))
-	f.Add([]byte(`{"supersedes":null,"packs":null}`))
+	const pack, blob = "73d04e6125cf3c28a299cc2f3cca3b78ceac396e4fcf9575e34536b26782413c", "3ec79977ef0cf5de7b08cd12b874cd0f62bbaf7f07f3497a5b1bbcc8cb39b1ce"
+	const entry = `{"id":"` + blob + `","type":"data","offset":0,"length":38,"uncompressed_length":511}`
+	const tree = `{"id":"` + blob + `","type":"tree","offset":38,"length":4000000000}`
+	for _, text := range []string{
+		`{"packs":[{"id":"` + pack + `","blobs":[` + entry + `,` + tree + `]}]}`,
+		`{"supersedes":["` + blob + `","` + pack + `"],"packs":[{"id":"` + pack + `","blobs":[` + entry + `]},{"id":"` + strings.ToUpper(pack) + `","blobs":[]}]}` + "\n",
+		`{"packs":[{"id":"` + pack + `","blobs":[` + entry + `,]}]}`,
+		`{"supersedes":[],"packs":[]}`,
+		`{"supersedes":null,"packs":null}`,
+		`{ "packs" : [{"blobs":[{"type":"d\u0061ta","id":"` + blob + `","length":32,"offset":00,"x":1}],"ID":"` + pack + `"}],"packs":[]}`,
+		`{"packs":[{"id":"` + pack + `","blobs":[{"id":"` + blob + `","type":"data","offset":4294967296,"length":1e2}]}]}`,
+	} {
+		f.Add([]byte(text))
+	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		packs, err := parseIndex(text)
+		var scanned, list listing
+		ok := scanned.scan(text)
+		var file indexFile
+		err := json.Unmarshal(text, &file)
+		var want []indexPack
+		for _, p := range file.Packs {
+			if _, wrong := p.entries(); err == nil {
+				err = wrong
+			}
+			want = append(want, p)
+		}
+		if ok && err != nil {
+			t.Fatalf("scanned, but %v", err)
+		}
+		if got := list.parse(text); (got == nil) != (err == nil) {
+			t.Fatalf("parse: %v, encoding/json: %v", got, err)
+		}
 		if err != nil {
 			return
 		}
+		file.Packs = append([]indexPack{}, file.Packs...)
+		for i, p := range file.Packs {
+			file.Packs[i].Blobs = append([]indexBlob{}, p.Blobs...)
+		}
+		if written, err := json.Marshal(file); err != nil || !bytes.Equal(appendIndex(nil, file), written) {
+			t.Fatalf("written as %s, want %s, %v", appendIndex(nil, file), written, err)
+		}
+		if !new(listing).scan(appendIndex(nil, file)) {
+			t.Fatal("what is written is not what is scanned")
+		}
+		lists := []*listing{&list}
+		if ok {
+			lists = append(lists, &scanned)
+		}
+		for _, l := range lists {
+			n := 0
+			l.each(func(pack ID, blobs []packedBlob) {
+				if entries, _ := want[n].entries(); pack != want[n].ID || !slices.Equal(blobs, entries) {
+					t.Fatalf("pack %d is %s %v, want %v", n, pack, blobs, want[n])
+				}
+				n++
+			})
+			if n != len(want) {
+				t.Fatalf("%d packs, want %d", n, len(want))
+			}
+		}
 		x := newIndex()
-		for id, blobs := range packs {
-			x.add(id, blobs)
+		x.addFile(ID{}, &list)
+		for _, blobs := range x.byPack() {
 			for _, b := range blobs {
 				if b.size() > b.length && b.plain == 0 {
 					t.Fatalf("%+v", b)
 				}
 			}
 		}
-		x.byPack()
 	})
 }
 
@@ -117,7 +174,7 @@ func FuzzUnpacked(f *testing.F) {
 	f.Add([]byte(`{}`))
 	f.Add([]byte("\x02\x28\xb5\x2f\xfd\x00\x00\x00"))
 	f.Fuzz(func(_ *testing.T, plain []byte) {
-		if text, err := decodeUnpacked(plain); err == nil {
+		if text, err := decodeUnpacked(plain, new(fileBuffer)); err == nil {
 			_ = json.Valid(text)
 		}
 	})

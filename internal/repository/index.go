@@ -84,6 +84,14 @@ func (x *index) add(pack ID, blobs []packedBlob) {
 	x.put(pack, blobs)
 }
 
+// addFile records what an index file lists.
+func (x *index) addFile(file ID, list *listing) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.files[file] = true
+	list.each(x.put)
+}
+
 // put is add; x.mu is held.
 func (x *index) put(pack ID, blobs []packedBlob) {
 	n, known := x.numbers[pack]

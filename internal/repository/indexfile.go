@@ -2,14 +2,14 @@ package repository
 
 import (
 	"context"
-	"encoding/json"
+	"encoding/hex"
 	"errors"
 	"fmt"
-	"math"
+	"slices"
+	"strconv"
 
 	"golang.org/x/sync/errgroup"
 
-	"lifeboat/internal/repository/crypto"
 	"lifeboat/internal/storage"
 )
 
@@ -56,29 +56,13 @@ func (p indexPack) entries() ([]packedBlob, error) {
 		default:
 			return nil, fmt.Errorf("pack %s lists a blob of type %q", p.ID, b.Type)
 		}
-		if b.Length < crypto.Overhead || b.Offset > math.MaxUint32 || b.Length > math.MaxUint32-b.Offset || b.Plain > maxTreeBlob {
-			return nil, fmt.Errorf("pack %s lists blob %s at %d with length %d", p.ID, b.ID, b.Offset, b.Length)
+		if err := checkPlace(b.Offset, b.Length, b.Plain); err != nil {
+			return nil, fmt.Errorf("pack %s lists blob %s %w", p.ID, b.ID, err)
 		}
 		e.offset, e.length, e.plain = uint32(b.Offset), uint32(b.Length), uint32(b.Plain)
 		blobs[i] = e
 	}
 	return blobs, nil
-}
-
-func parseIndex(text []byte) (map[ID][]packedBlob, error) {
-	var file indexFile
-	if err := json.Unmarshal(text, &file); err != nil {
-		return nil, err
-	}
-	packs := make(map[ID][]packedBlob, len(file.Packs))
-	for _, p := range file.Packs {
-		blobs, err := p.entries()
-		if err != nil {
-			return nil, err
-		}
-		packs[p.ID] = append(packs[p.ID], blobs...)
-	}
-	return packs, nil
 }
 
 // loadIndex reads the index files that were not read yet.
@@ -88,47 +72,98 @@ func (r *Repository) loadIndex(ctx context.Context) error {
 	return r.readIndex(ctx, r.index)
 }
 
+// Reading index files. Each reader takes a file of the usual size at a time,
+// some 15 MB with what is made of it; more of them than cores hide how long a
+// distant store takes to answer.
+const (
+	indexReaders = 3
+	// listedBlob is how many bytes of a compressed index file a blob takes, or
+	// more; the most that is believed of what a store says on the sizes of files.
+	listedBlob  = 44
+	mostGuessed = 7 << 20
+	// keptBuffer bounds what a reader keeps for its next file.
+	keptBuffer = 64 << 20
+)
+
 // readIndex adds the index files that x does not know to it. Damaged ones are
 // remembered and left out: what they list counts as missing until the index is
 // repaired.
 func (r *Repository) readIndex(ctx context.Context, x *index) error {
-	ids, err := r.listIDs(ctx, storage.Index)
-	if err != nil {
-		return err
-	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(4)
-	for _, id := range ids {
-		if x.knows(id) {
-			continue
+	var ids []ID
+	var size int64
+	err := r.store.List(ctx, storage.Index, func(info storage.Info) error {
+		id, err := ParseID(info.Name)
+		if err == nil && !x.knows(id) {
+			ids, size = append(ids, id), size+info.Size
 		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("list index files: %w", err)
+	}
+	slices.SortFunc(ids, func(a, b ID) int { return slices.Compare(a[:], b[:]) })
+	x.reserve(int(min(size/listedBlob, mostGuessed)))
+	g, ctx := errgroup.WithContext(ctx)
+	queue := make(chan ID)
+	g.Go(func() error {
+		defer close(queue)
+		for _, id := range ids {
+			select {
+			case queue <- id:
+			case <-ctx.Done():
+				return nil
+			}
+		}
+		return nil
+	})
+	for range min(indexReaders, len(ids)) {
 		g.Go(func() error {
-			packs, err := r.readIndexFile(ctx, id)
-			if errors.Is(err, storage.ErrNotFound) {
-				return nil // replaced meanwhile
+			reader := indexReader{repo: r}
+			for id := range queue {
+				err := reader.read(ctx, id)
+				switch {
+				case errors.Is(err, storage.ErrNotFound): // replaced meanwhile
+				case err != nil && !errors.Is(err, ErrDamaged):
+					return err
+				case err != nil:
+					x.read(id, err)
+				default:
+					x.addFile(id, &reader.list)
+				}
 			}
-			if err != nil && !errors.Is(err, ErrDamaged) {
-				return err
-			}
-			for pack, blobs := range packs {
-				x.add(pack, blobs)
-			}
-			x.read(id, err)
 			return nil
 		})
 	}
 	return g.Wait()
 }
 
-func (r *Repository) readIndexFile(ctx context.Context, id ID) (map[ID][]packedBlob, error) {
-	text, err := r.loadJSON(ctx, storage.Index, id)
+// indexReader reads one index file after the other.
+type indexReader struct {
+	repo *Repository
+	buf  fileBuffer
+	list listing // of the file that was read last
+}
+
+func (i *indexReader) read(ctx context.Context, id ID) error {
+	i.buf.trim(keptBuffer)
+	text, err := i.repo.loadJSON(ctx, storage.Index, id, &i.buf)
 	if err != nil {
+		return err
+	}
+	if err := i.list.parse(text); err != nil {
+		return &DamageError{What: "index", ID: id, Err: err}
+	}
+	return nil
+}
+
+// readIndexFile returns the packs of one index file.
+func (r *Repository) readIndexFile(ctx context.Context, id ID) (map[ID][]packedBlob, error) {
+	reader := indexReader{repo: r}
+	if err := reader.read(ctx, id); err != nil {
 		return nil, err
 	}
-	packs, err := parseIndex(text)
-	if err != nil {
-		return nil, &DamageError{What: "index", ID: id, Err: err}
-	}
+	packs := make(map[ID][]packedBlob, len(reader.list.packs))
+	reader.list.each(func(pack ID, blobs []packedBlob) { packs[pack] = append(packs[pack], blobs...) })
 	return packs, nil
 }
 
@@ -141,7 +176,7 @@ func (r *Repository) saveIndex(ctx context.Context, packs []indexPack, supersede
 			blobs += len(packs[n].Blobs)
 			n++
 		}
-		id, err := r.saveJSON(ctx, storage.Index, indexFile{Supersedes: supersedes, Packs: packs[:n]})
+		id, err := r.saveText(ctx, storage.Index, appendIndex(nil, indexFile{Supersedes: supersedes, Packs: packs[:n]}))
 		if err != nil {
 			return written, fmt.Errorf("save index: %w", err)
 		}
@@ -158,4 +193,44 @@ func (r *Repository) Damage() []error {
 	r.index.mu.RLock()
 	defer r.index.mu.RUnlock()
 	return append([]error(nil), r.index.damage...)
+}
+
+// appendIndex appends the JSON of an index file, as encoding/json writes it.
+func appendIndex(text []byte, file indexFile) []byte {
+	text = append(text, '{')
+	for i, id := range file.Supersedes {
+		text = append(text, separator(i, `"supersedes":[`)...)
+		text = appendID(text, id)
+	}
+	if len(file.Supersedes) > 0 {
+		text = append(text, "],"...)
+	}
+	text = append(text, `"packs":[`...)
+	for i, p := range file.Packs {
+		text = appendID(append(text, separator(i, "")+`{"id":`...), p.ID)
+		text = append(text, `,"blobs":[`...)
+		for i, b := range p.Blobs {
+			text = appendID(append(text, separator(i, "")+`{"id":`...), b.ID)
+			text = append(text, `,"type":"`+b.Type+`","offset":`...)
+			text = strconv.AppendUint(text, b.Offset, 10)
+			text = strconv.AppendUint(append(text, `,"length":`...), b.Length, 10)
+			if b.Plain != 0 {
+				text = strconv.AppendUint(append(text, `,"uncompressed_length":`...), b.Plain, 10)
+			}
+			text = append(text, '}')
+		}
+		text = append(text, "]}"...)
+	}
+	return append(text, "]}"...)
+}
+
+func separator(i int, first string) string {
+	if i == 0 {
+		return first
+	}
+	return ","
+}
+
+func appendID(text []byte, id ID) []byte {
+	return append(hex.AppendEncode(append(text, '"'), id[:]), '"')
 }

@@ -121,7 +121,7 @@ func (r *Repository) openKey(ctx context.Context, password []byte) (*crypto.Key,
 }
 
 func (r *Repository) loadKeyFile(ctx context.Context, id ID) (keyFile, error) {
-	data, err := r.loadFile(ctx, storage.Key, id, maxKeyFile)
+	data, err := r.loadFile(ctx, storage.Key, id, maxKeyFile, nil)
 	if err != nil {
 		return keyFile{}, err
 	}

@@ -75,7 +75,7 @@ func (r *Repository) Locks(ctx context.Context) ([]Lock, error) {
 }
 
 func (r *Repository) loadLock(ctx context.Context, id ID) (Lock, error) {
-	text, err := r.loadJSON(ctx, storage.Lock, id)
+	text, err := r.loadJSON(ctx, storage.Lock, id, nil)
 	if err != nil {
 		return Lock{}, err
 	}

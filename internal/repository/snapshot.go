@@ -67,7 +67,7 @@ func (r *Repository) Snapshots(ctx context.Context) ([]*Snapshot, error) {
 
 // LoadSnapshot returns one snapshot, or ErrNoSnapshot.
 func (r *Repository) LoadSnapshot(ctx context.Context, id ID) (*Snapshot, error) {
-	text, err := r.loadJSON(ctx, storage.Snapshot, id)
+	text, err := r.loadJSON(ctx, storage.Snapshot, id, nil)
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil, fmt.Errorf("snapshot %s: %w", id.Short(), ErrNoSnapshot)
 	}

@@ -31,6 +31,11 @@ var unpackedDecoder = sync.OnceValue(func() *zstd.Decoder {
 	return newDecoder(maxUnpacked)
 })
 
+// unpackedEncoder compresses files.
+var unpackedEncoder = sync.OnceValues(func() (*zstd.Encoder, error) {
+	return newEncoder(CompressionFastest, 1)
+})
+
 func newDecoder(limit uint64, opts ...zstd.DOption) *zstd.Decoder {
 	opts = append(opts, zstd.WithDecoderConcurrency(runtime.GOMAXPROCS(0)), zstd.WithDecoderMaxMemory(limit))
 	d, err := zstd.NewReader(nil, opts...)

@@ -5,6 +5,7 @@
 package storage
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -160,19 +161,24 @@ type Store interface {
 // ReadAll loads a whole file into memory. A file larger than limit bytes is
 // refused, so that a hostile store cannot exhaust memory.
 func ReadAll(ctx context.Context, s Store, h Handle, limit int64) ([]byte, error) {
+	return ReadInto(ctx, s, h, limit, nil)
+}
+
+// ReadInto is ReadAll into the memory of buf, as far as that reaches.
+func ReadInto(ctx context.Context, s Store, h Handle, limit int64, buf []byte) ([]byte, error) {
 	r, err := s.Load(ctx, h, 0, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	data, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err != nil {
+	into := bytes.NewBuffer(buf[:0])
+	if _, err := into.ReadFrom(io.LimitReader(r, limit+1)); err != nil {
 		return nil, fmt.Errorf("read %s: %w", h, err)
 	}
-	if int64(len(data)) > limit {
+	if int64(into.Len()) > limit {
 		return nil, fmt.Errorf("read %s: larger than %d bytes", h, limit)
 	}
-	return data, nil
+	return into.Bytes(), nil
 }
 
 // ReadRange loads len(buf) bytes from offset into buf.
