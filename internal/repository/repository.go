@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"slices"
 	"sync"
 
 	"lifeboat/internal/repository/chunker"
@@ -73,8 +74,8 @@ func Create(ctx context.Context, store storage.Store, password []byte, opts Opti
 	if !errors.Is(err, storage.ErrNotFound) {
 		return nil, fmt.Errorf("create repository at %s: %w", store.Location(), err)
 	}
-	// Keys without a config mean that the config was lost, or that a Create
-	// was interrupted; a second master key would make the data unreadable.
+	// Packs without a config mean that the config was lost; a second master key
+	// would make them unreadable.
 	var found error
 	err = store.List(ctx, storage.Data, func(storage.Info) error {
 		found = hint(fmt.Errorf("create repository at %s: %w", store.Location(), &DamageError{What: "config file", Err: storage.ErrNotFound}),
@@ -86,17 +87,60 @@ func Create(ctx context.Context, store storage.Store, password []byte, opts Opti
 	}
 	r := newRepository(store, opts)
 	r.config = newConfig(opts.Like)
-	r.key = crypto.Random()
-	if r.keyID, err = r.addKey(ctx, password); err != nil {
+	left, err := r.takeKey(ctx, password)
+	if err != nil {
 		return nil, fmt.Errorf("create repository at %s: %w", store.Location(), err)
 	}
 	if err := r.saveConfig(ctx); err != nil {
 		if errors.Is(err, storage.ErrExists) {
-			return nil, errors.Join(exists(store), r.removeFile(ctx, storage.Key, r.keyID))
+			return r.created(ctx)
 		}
 		return nil, fmt.Errorf("create repository at %s: %w", store.Location(), err)
 	}
+	for _, id := range left {
+		// They hold other master keys, and would only be tried in vain.
+		_ = r.removeFile(ctx, storage.Key, id)
+	}
 	return r, r.setUp()
+}
+
+// takeKey makes the first key. A Create that was interrupted may have left one
+// for the same password: that is used, since of two keys that one password opens
+// nobody could tell which is the repository's. Other keys are returned.
+func (r *Repository) takeKey(ctx context.Context, password []byte) (left []ID, err error) {
+	ids, err := r.listIDs(ctx, storage.Key)
+	if err != nil {
+		return nil, err
+	}
+	if len(ids) > 0 {
+		r.key, r.keyID, err = r.openKey(ctx, password)
+		if err == nil {
+			return slices.DeleteFunc(ids, func(id ID) bool { return id == r.keyID }), nil
+		}
+		if !errors.Is(err, ErrWrongPassword) && !errors.Is(err, ErrDamaged) {
+			return nil, err
+		}
+	}
+	r.key = crypto.Random()
+	r.keyID, err = r.addKey(ctx, password)
+	return ids, err
+}
+
+// created ends a Create that found a config when it came to save its own.
+// Where that is its own after all, saved by a request that arrived twice, the
+// repository is there.
+func (r *Repository) created(ctx context.Context) (*Repository, error) {
+	id := r.config.ID
+	switch err := r.loadConfig(ctx); {
+	case err == nil && r.config.ID == id:
+		return r, r.setUp()
+	case err == nil: // made by another at the same time, with the same key
+		return nil, exists(r.store)
+	case errors.Is(err, ErrDamaged): // sealed with another key: ours is of no use
+		return nil, errors.Join(exists(r.store), r.removeFile(ctx, storage.Key, r.keyID))
+	default:
+		return nil, errors.Join(exists(r.store), err)
+	}
 }
 
 func exists(store storage.Store) error {
