@@ -139,6 +139,12 @@ func (r *Repository) Check(ctx context.Context, opts CheckOptions) (report *Repo
 		bad:    make(map[ID]bool),
 		clean:  make(map[ID]bool),
 	}
+	// Before the index: others may be storing, and what a snapshot needs is in
+	// the index before the snapshot is there.
+	ids, err := r.listIDs(ctx, storage.Snapshot)
+	if err != nil {
+		return nil, err
+	}
 	if err := c.files(ctx); err != nil {
 		return nil, err
 	}
@@ -147,7 +153,7 @@ func (r *Repository) Check(ctx context.Context, opts CheckOptions) (report *Repo
 			return nil, err
 		}
 	}
-	if err := c.snapshots(ctx); err != nil {
+	if err := c.snapshots(ctx, ids); err != nil {
 		return nil, err
 	}
 	slices.SortStableFunc(c.report.Findings, func(a, b *Finding) int {

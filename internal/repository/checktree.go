@@ -10,11 +10,7 @@ import (
 )
 
 // snapshots checks that all trees and blobs of all snapshots are there.
-func (c *checker) snapshots(ctx context.Context) error {
-	ids, err := c.r.listIDs(ctx, storage.Snapshot)
-	if err != nil {
-		return err
-	}
+func (c *checker) snapshots(ctx context.Context, ids []ID) error {
 	c.report.Snapshots = len(ids)
 	for i, id := range ids {
 		s, err := c.r.LoadSnapshot(ctx, id)
