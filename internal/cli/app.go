@@ -12,7 +12,6 @@ import (
 	"lifeboat/internal/profile"
 	"lifeboat/internal/repository"
 	"lifeboat/internal/storage"
-	"lifeboat/internal/storage/open"
 	"lifeboat/internal/vault"
 	"lifeboat/profiles"
 )
@@ -72,7 +71,15 @@ func (a *app) system(c *config.Config, names []string) (config.System, error) {
 // open opens the repository that --repository names, else the system's first,
 // else the only one of the configuration.
 func (a *app) open(ctx context.Context, c *config.Config, system string) (*vault.Vault, func(), error) {
-	repo, err := a.openRepository(ctx, c, system)
+	r, err := a.chooseRepository(c, system)
+	if err != nil {
+		return nil, nil, err
+	}
+	compression, err := repository.ParseCompression(firstOf(a.compression, r.Compression))
+	if err != nil {
+		return nil, nil, usageError{fmt.Errorf("--compression: %w", err)}
+	}
+	repo, err := a.openOne(ctx, r, a.password)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -81,7 +88,7 @@ func (a *app) open(ctx context.Context, c *config.Config, system string) (*vault
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("repository %s: %w", repo.Location(), err), repo.Close())
 	}
-	return vault.New(repo), func() { _ = errors.Join(lock.Release(), repo.Close()) }, nil
+	return vault.New(repo).WithCompression(compression), func() { _ = errors.Join(lock.Release(), repo.Close()) }, nil
 }
 
 // openRepository opens the same without a lock.
@@ -101,9 +108,9 @@ func (a *app) openOne(ctx context.Context, r config.Repository, flags passwordFl
 		return nil, err
 	}
 	defer clear(password)
-	store, err := open.Open(ctx, r.URL, open.Options{})
+	store, err := a.openStore(ctx, r.URL, r.Store)
 	if err != nil {
-		return nil, fmt.Errorf("open repository %s: %w", storage.Redact(r.URL), err)
+		return nil, err
 	}
 	repo, err := repository.Open(ctx, store, password, repository.Options{})
 	if err != nil {

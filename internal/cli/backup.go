@@ -26,7 +26,8 @@ func (a *app) backupCommand() *cobra.Command {
 rest, starts it again whatever happens, captures the rest, and seals the
 recovery point. What did not change since the last point is not stored again.`,
 		Example: `  lifeboat backup smt
-  lifeboat backup smt --dry-run`,
+  lifeboat backup smt --dry-run
+  lifeboat backup smt --compression max --limit-upload 2M`,
 		Args: args(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
 			ctx := c.Context()
@@ -59,6 +60,7 @@ recovery point. What did not change since the last point is not stored again.`,
 	}
 	c.Flags().BoolVarP(&dry, "dry-run", "n", false, "show what would be done")
 	c.Flags().StringVar(&trigger, "trigger", trigger, "why the point is made: manual, scheduled or before-upgrade")
+	a.compressionFlag(c)
 	a.repositoryFlags(c)
 	return c
 }

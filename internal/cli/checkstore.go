@@ -11,11 +11,11 @@ import (
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/storage"
 	"lifeboat/internal/storage/check"
-	"lifeboat/internal/storage/open"
+	"lifeboat/internal/storage/retry"
 )
 
 func (a *app) checkStoreCommand() *cobra.Command {
-	return &cobra.Command{
+	c := &cobra.Command{
 		Use:   "check-store URL|NAME",
 		Short: "Try out whether a store keeps what a repository relies on",
 		Long: `Writes, reads, lists and removes files of its own in a store, and tells whether
@@ -35,24 +35,20 @@ Exit code 3 says that the store works with a property one should know of.`,
 				return err
 			}
 			ctx := c.Context()
-			url := storeURL(conf, given[0])
-			store, err := open.Open(ctx, url, open.Options{})
+			r, ok := conf.Repository(given[0])
+			if !ok {
+				r = config.Repository{URL: given[0]}
+			}
+			store, err := a.openStore(ctx, r.URL, r.Store)
 			if err != nil {
-				return usageError{err}
+				return err
 			}
 			defer store.Close()
 			return a.checkStore(c, store)
 		},
 	}
-}
-
-// storeURL is what was given, or the URL of the configured repository that has
-// this name.
-func storeURL(conf *config.Config, given string) string {
-	if r, ok := conf.Repository(given); ok {
-		return r.URL
-	}
-	return given
+	a.storeFlags(c)
+	return c
 }
 
 func (a *app) checkStore(c *cobra.Command, store storage.Store) error {
@@ -69,9 +65,16 @@ func (a *app) checkStore(c *cobra.Command, store storage.Store) error {
 			}{"store-check", r})
 			return
 		}
-		text := strings.ReplaceAll(wrap(clean(r.Text), 60), "\n", "\n"+strings.Repeat(" ", 64))
-		a.printf("%s\n", strings.TrimRight(fmt.Sprintf("  %s  %-46s %8s  %s", words[r.Grade], r.Step, took(r.Took.Seconds()), text), " "))
+		text, more := clean(r.Text), ""
+		if r.Grade != check.Good { // a sentence, not a number
+			text, more = "", "\n"+strings.ReplaceAll("        "+wrap(text, 90), "\n", "\n        ")
+		}
+		a.printf("%s%s\n", strings.TrimRight(fmt.Sprintf("  %s  %-46s %8s  %s", words[r.Grade], r.Step, took(r.Took.Seconds()), text), " "), more)
 	}})
+	var given *retry.GivenUpError
+	if errors.As(err, &given) {
+		return fmt.Errorf("nothing can be said about %s: %w", store.Location(), err)
+	}
 	notes := 0
 	for _, r := range results {
 		if r.Grade == check.Note {

@@ -36,6 +36,7 @@ func Main() int {
 	ctx, hard, stop := runbook.Interrupts(context.Background())
 	defer stop()
 	a := &app{out: os.Stdout, err: os.Stderr, hard: hard}
+	a.notices.err = a.err
 	root := a.root()
 	command, err := root.ExecuteContextC(ctx)
 	if err == nil {
@@ -59,6 +60,9 @@ func (a *app) fail(command *cobra.Command, err error) int {
 	}
 	if !errors.Is(err, errSilent) {
 		fmt.Fprintf(a.err, "%s %v\n", painterFor(a.err).red("lifeboat:"), err)
+	}
+	if hint := a.outage(err); hint != "" {
+		fmt.Fprintln(a.err, hint)
 	}
 	if a.ran != nil && a.ran.State == runbook.StateFailed && a.ran.Hint != "" {
 		fmt.Fprintf(a.err, "Correct that, then: %s\n", a.ran.Hint)
@@ -107,6 +111,11 @@ type app struct {
 	yes        bool
 	repository string
 	password   passwordFlags
+
+	storeOptions               []string
+	limitUpload, limitDownload string
+	compression                string
+	notices                    notices
 }
 
 func (a *app) root() *cobra.Command {
@@ -137,6 +146,11 @@ Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 done with warnings,
 	flags.StringVar(&a.stateDir, "state-dir", "", "directory of runs and locks (default from the configuration, else /var/lib/lifeboat)")
 	flags.BoolVar(&a.json, "json", false, "print one JSON object a line")
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "show every line that steps log")
+	root.PersistentPreRun = func(*cobra.Command, []string) {
+		if a.json {
+			a.notices.json = a.emit
+		}
+	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
 		a.initCommand(), a.detectCommand(), a.reviewCommand(), a.backupCommand(),
@@ -151,6 +165,7 @@ Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 done with warnings,
 func (a *app) repositoryFlags(c *cobra.Command) {
 	c.Flags().StringVarP(&a.repository, "repository", "r", "", "`URL` of the repository (default from the configuration)")
 	a.password.register(c, "", "the repository's password")
+	a.storeFlags(c)
 }
 
 // knownVerb refuses a verb that there is none of, and names those alike.

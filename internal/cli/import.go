@@ -28,6 +28,7 @@ point of everything.`,
 		},
 	}
 	c.Flags().BoolVarP(&a.yes, "yes", "y", false, "do not ask")
+	a.compressionFlag(c)
 	a.repositoryFlags(c)
 	return c
 }

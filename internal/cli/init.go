@@ -18,7 +18,6 @@ import (
 	"lifeboat/internal/profile"
 	"lifeboat/internal/repository"
 	"lifeboat/internal/storage"
-	"lifeboat/internal/storage/open"
 )
 
 // passwordBytes is how much randomness a generated repository password has.
@@ -76,13 +75,17 @@ func (a *app) init(ctx context.Context, wanted []string) error {
 		return err
 	}
 	defer clear(password)
-	made, err := ensureRepository(ctx, url, password)
+	store, err := a.storeOf(url, config.Store{})
+	if err != nil {
+		return err
+	}
+	made, err := a.ensureRepository(ctx, url, store, password)
 	if err != nil {
 		return err
 	}
 	conf := config.Config{
 		StateDir:     firstOf(a.stateDir, config.DefaultStateDir),
-		Repositories: []config.Repository{{Name: "main", URL: url, Password: from}},
+		Repositories: []config.Repository{{Name: "main", URL: url, Password: from, Store: store}},
 	}
 	for _, p := range found {
 		conf.Systems = append(conf.Systems, config.System{Name: p.Name, Profile: p.Name, Repositories: []string{"main"}})
@@ -170,10 +173,10 @@ func writePassword(file string) error {
 }
 
 // ensureRepository makes the repository, or opens the one that is there.
-func ensureRepository(ctx context.Context, url string, password []byte) (made bool, err error) {
-	store, err := open.Open(ctx, url, open.Options{})
+func (a *app) ensureRepository(ctx context.Context, url string, s config.Store, password []byte) (made bool, err error) {
+	store, err := a.openStore(ctx, url, s)
 	if err != nil {
-		return false, fmt.Errorf("repository %s: %w", storage.Redact(url), err)
+		return false, err
 	}
 	repo, err := repository.Open(ctx, store, password, repository.Options{})
 	if errors.Is(err, repository.ErrNoRepository) {

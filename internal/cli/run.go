@@ -19,7 +19,8 @@ func (a *app) engine(stateDir string, accept bool) (*runbook.Engine, func()) {
 		opts.Observers = []runbook.Observer{t}
 		opts.Prompter = runPrompter()
 		t.asks = opts.Prompter != nil
-		done = t.Close
+		quiet := a.showOn(t)
+		done = func() { quiet(); t.Close() }
 	}
 	return runbook.New(opts), done
 }

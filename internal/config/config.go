@@ -37,7 +37,10 @@ type Repository struct {
 	Password Password `yaml:"password" jsonschema:"required"`
 	// Retention is of the systems that have none of their own.
 	Retention *Retention `yaml:"retention,omitempty"`
-	Line      int        `yaml:"-"`
+	// Compression is auto if it is not set.
+	Compression string `yaml:"compression,omitempty" jsonschema:"enum=auto,enum=off,enum=fastest,enum=default,enum=max"`
+	Store       `yaml:",inline"`
+	Line        int `yaml:"-"`
 }
 
 // System is one protected system.
@@ -130,7 +133,7 @@ func Parse(file string, text []byte) (*Config, error) {
 		s.Line = node.Line
 		doc.Fill(node, s)
 	})
-	strict.Handle(doc, func(node *yaml.Node, p *Password) { doc.Fill(node, p) })
+	handleStore(doc)
 	strict.Handle(doc, func(node *yaml.Node, r *Retention) { doc.Fill(node, r) })
 	c := &Config{StateDir: DefaultStateDir}
 	doc.Decode(doc.Root, c)
@@ -162,6 +165,9 @@ func check(doc *strict.Document, c *Config) {
 		if r.URL != "" && !strings.Contains(r.URL, ":") && !filepath.IsAbs(r.URL) {
 			doc.ProblemAt(r.Line, "repository %s: the directory %q is not absolute", r.Name, r.URL)
 		}
+		for _, err := range unjoined(r.Fits(r.URL)) {
+			doc.ProblemAt(r.Line, "repository %s: %v", r.Name, err)
+		}
 	}
 	for _, s := range c.Systems {
 		name("system", s.Name, s.Line)
@@ -177,6 +183,17 @@ func check(doc *strict.Document, c *Config) {
 	if !filepath.IsAbs(c.StateDir) {
 		doc.ProblemAt(1, "state_dir %q is not absolute", c.StateDir)
 	}
+}
+
+// unjoined lists the errors of errors.Join.
+func unjoined(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()
+	}
+	if err != nil {
+		return []error{err}
+	}
+	return nil
 }
 
 // holdsPassword tells whether a repository URL carries a password, as rest: URLs

@@ -44,7 +44,7 @@ func Format(c *Config) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-var layout = template.Must(template.New("lifeboat.yaml").Funcs(template.FuncMap{"yaml": flow}).Parse(`# What Lifeboat protects on this machine, and where the recovery points go.
+var layout = template.Must(template.New("lifeboat.yaml").Funcs(template.FuncMap{"yaml": flow, "options": options}).Parse(`# What Lifeboat protects on this machine, and where the recovery points go.
 # Check it with: lifeboat review
 
 repositories:
@@ -58,6 +58,12 @@ repositories:
     password: {{yaml .Password}}
 {{- if .Retention}}
     retention: {{yaml .Retention}}
+{{- end}}
+{{- if .Compression}}
+    compression: {{yaml .Compression}}
+{{- end}}
+{{- range options .Store}}
+    {{.}}
 {{- end}}
 {{- end}}
 
@@ -106,4 +112,26 @@ func flow(value any) (string, error) {
 	}
 	text, err = yaml.Dump(&node, yaml.WithLineWidth(-1))
 	return strings.TrimSpace(string(text)), err
+}
+
+// options writes what is set of a store's options, one key a line.
+func options(s Store) ([]string, error) {
+	text, err := yaml.Dump(s)
+	if err != nil {
+		return nil, err
+	}
+	var node yaml.Node
+	if err := yaml.Load(text, &node); err != nil || len(node.Content) != 1 {
+		return nil, err
+	}
+	var lines []string
+	keys := node.Content[0].Content
+	for i := 0; i+1 < len(keys); i += 2 {
+		value, err := flow(keys[i+1])
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, keys[i].Value+": "+value)
+	}
+	return lines, nil
 }

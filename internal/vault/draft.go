@@ -56,7 +56,7 @@ func (v *Vault) Begin(ctx context.Context, opts DraftOptions) (*Draft, error) {
 			d.parent, parent = p, p.Snapshot
 		}
 	}
-	d.session, err = v.repo.Begin(ctx, repository.SessionOptions{Parent: parent})
+	d.session, err = v.repo.Begin(ctx, repository.SessionOptions{Parent: parent, Compression: v.compression})
 	if err != nil {
 		return nil, fmt.Errorf("begin recovery point: %w", err)
 	}

@@ -27,11 +27,17 @@ var (
 
 // Vault is the recovery points of one repository. Safe for concurrent use.
 type Vault struct {
-	repo *repository.Repository
+	repo        *repository.Repository
+	compression repository.Compression
 }
 
 // New returns the vault of an open repository.
 func New(repo *repository.Repository) *Vault { return &Vault{repo: repo} }
+
+// WithCompression returns the same vault, whose new points are compressed so.
+func (v *Vault) WithCompression(c repository.Compression) *Vault {
+	return &Vault{repo: v.repo, compression: c}
+}
 
 // Repository gives the repository below.
 func (v *Vault) Repository() *repository.Repository { return v.repo }

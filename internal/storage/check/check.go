@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"lifeboat/internal/storage"
+	"lifeboat/internal/storage/retry"
 )
 
 // Grade is how a step came out.
@@ -54,7 +55,8 @@ type Options struct {
 var ErrUnfit = errors.New("the store does not keep what a repository relies on")
 
 // Store tries out a store and returns the results of all steps. The error is
-// ErrUnfit if one came out bad, or why the trial could not go on.
+// ErrUnfit if one came out bad, or why the trial could not go on: a
+// *retry.GivenUpError says nothing about the store, only that it is out of reach.
 func Store(ctx context.Context, s storage.Store, opts Options) ([]Result, error) {
 	if opts.Size <= 0 {
 		opts.Size = 16 << 20
@@ -87,6 +89,10 @@ func Store(ctx context.Context, s storage.Store, opts Options) ([]Result, error)
 		if ctx.Err() != nil {
 			failed = ctx.Err()
 			break
+		}
+		var given *retry.GivenUpError
+		if errors.As(err, &given) {
+			return results, err // there is nobody to tidy up with, and no verdict
 		}
 		result := Result{Step: step.name, Grade: grade, Text: text, Took: time.Since(begin), Err: err}
 		if err != nil {

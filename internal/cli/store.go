@@ -1,0 +1,167 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"lifeboat/internal/config"
+	"lifeboat/internal/repository"
+	"lifeboat/internal/runbook"
+	"lifeboat/internal/storage"
+	"lifeboat/internal/storage/open"
+	"lifeboat/internal/storage/retry"
+)
+
+// storeFlags are the options of the configuration's repositories, for verbs that
+// reach a store. They go before the configuration.
+func (a *app) storeFlags(c *cobra.Command) {
+	c.Flags().StringArrayVarP(&a.storeOptions, "option", "o", nil, "option of the store as `KEY=VALUE`, such as s3.region=eu-central-1 (docs/stores.md lists them)")
+	c.Flags().StringVar(&a.limitUpload, "limit-upload", "", "send at most `SPEED` bytes a second, such as 10M")
+	c.Flags().StringVar(&a.limitDownload, "limit-download", "", "receive at most `SPEED` bytes a second, such as 50M")
+}
+
+// compressionFlag is for verbs that make recovery points.
+func (a *app) compressionFlag(c *cobra.Command) {
+	c.Flags().StringVar(&a.compression, "compression", "", "how new data is compressed: `MODE` is "+strings.Join(repository.Compressions(), ", ")+" (default from the configuration, else auto)")
+}
+
+// storeOf is how the store of a repository is reached: what the configuration
+// says, and before it the flags.
+func (a *app) storeOf(address string, s config.Store) (config.Store, error) {
+	options := a.storeOptions
+	for key, value := range map[string]string{"limit.upload": a.limitUpload, "limit.download": a.limitDownload} {
+		if value != "" {
+			options = append(options[:len(options):len(options)], key+"="+value)
+		}
+	}
+	if err := s.Set(options); err != nil {
+		return s, usageError{err}
+	}
+	if err := s.Fits(address); err != nil {
+		return s, usageError{fmt.Errorf("repository %s: %w", storage.Redact(address), err)}
+	}
+	return s, nil
+}
+
+// openStore opens the store of a repository. Failures that are borne with are
+// shown, and an interruption ends the patience of all that follows too.
+func (a *app) openStore(ctx context.Context, address string, s config.Store) (storage.Store, error) {
+	s, err := a.storeOf(address, s)
+	if err != nil {
+		return nil, err
+	}
+	opts, err := s.Options(ctx)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("repository %s: %w", storage.Redact(address), err)}
+	}
+	opts.Retry.Notify = a.notices.retry
+	opts.Retry.Interrupt = ctx
+	store, err := open.Open(ctx, address, opts)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return store, nil
+}
+
+// notices tells a person what goes on below a run: on the terminal of the run
+// while there is one, else on standard error, or as JSON among the events.
+type notices struct {
+	json func(any) error // nil for text
+	err  io.Writer
+
+	mu    sync.Mutex
+	line  func(string) // of the terminal of a run; nil without one
+	quiet map[string]time.Time
+}
+
+// through has what is to be told go through the terminal of a run, until the
+// function that is returned is called.
+func (n *notices) through(line func(string)) (done func()) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.line = line
+	return func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.line = nil
+	}
+}
+
+// retry tells of a store that is tried again. Several transfers fail at once
+// when a line is cut; while one of them waits, the others are not told too.
+func (n *notices) retry(f retry.Failure) {
+	why := reason(f.Err)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	now := time.Now()
+	if now.Before(n.quiet[f.Store+why]) {
+		return
+	}
+	if n.quiet == nil {
+		n.quiet = map[string]time.Time{}
+	}
+	n.quiet[f.Store+why] = now.Add(f.Pause)
+	if n.json != nil {
+		_ = n.json(map[string]any{
+			"type": "store-retry", "time": now, "store": f.Store, "error": why,
+			"pause_seconds": f.Pause.Seconds(), "attempt": f.Attempt,
+		})
+		return
+	}
+	text := clean(fmt.Sprintf("store %s: %s; trying again in %s (attempt %d)", f.Store, why, pause(f.Pause), f.Attempt))
+	if n.line != nil {
+		n.line(text)
+		return
+	}
+	fmt.Fprintln(n.err, text)
+}
+
+func pause(d time.Duration) string {
+	if d < time.Second {
+		return "a moment"
+	}
+	return fmt.Sprintf("%d s", int(d.Round(time.Second).Seconds()))
+}
+
+// reason is the cause of a failure without what it was wrapped in on its way.
+func reason(err error) string {
+	var errno syscall.Errno
+	var name *net.DNSError
+	var address *url.Error
+	switch {
+	case errors.As(err, &name):
+		return fmt.Sprintf("the name %s cannot be resolved (%s)", name.Name, name.Err)
+	case errors.As(err, &errno):
+		return errno.Error()
+	case errors.As(err, &address):
+		return address.Err.Error()
+	}
+	return err.Error()
+}
+
+// outage is what a person can do about a store that was given up, or nothing.
+func (a *app) outage(err error) string {
+	var given *retry.GivenUpError
+	if !errors.As(err, &given) {
+		return ""
+	}
+	return fmt.Sprintf("The store %s did not work for %v. See whether its server runs and can be reached from here\n(lifeboat repository check-store), then run the command again: what was stored is not sent again.\nTo bear longer outages, set retry_for in %s or give -o retry_for=30m.",
+		given.Store, given.After.Round(time.Second), a.configFile)
+}
+
+// showOn lets the terminal of a run take the notices.
+func (a *app) showOn(t *terminal) (done func()) {
+	return a.notices.through(func(text string) {
+		t.Observe(runbook.Event{Type: runbook.StepWarning, Text: text})
+	})
+}
