@@ -17,6 +17,8 @@ const DefaultMaxUnused = 0.05
 type PruneOptions struct {
 	// DryRun only finds out what would be done. It writes nothing, not even a lock.
 	DryRun bool
+	// Without are snapshots that a dry run takes for forgotten.
+	Without []ID
 	// MaxUnused is the share of all bytes, from 0 to below 1, that may stay in
 	// packs although no snapshot needs them. 0 tolerates none; DefaultMaxUnused
 	// is usual.
@@ -91,6 +93,9 @@ func (r *Repository) Prune(ctx context.Context, opts PruneOptions) (report *Prun
 	}
 	if opts.MaxUnused < 0 || opts.MaxUnused >= 1 {
 		return nil, fmt.Errorf("prune: a share of %g unused bytes makes no sense: it lies between 0 and 1", opts.MaxUnused)
+	}
+	if len(opts.Without) > 0 && !opts.DryRun {
+		return nil, errors.New("prune: only a dry run takes snapshots for forgotten")
 	}
 	if opts.Progress == nil {
 		opts.Progress = func(PruneStage, int64, int64) {}

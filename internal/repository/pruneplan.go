@@ -122,6 +122,7 @@ func (p *prune) walk(ctx context.Context) error {
 	if err != nil {
 		return hint(fmt.Errorf("a snapshot cannot be read, and what it needs is not known: %w", err), "restore its file from a copy of the repository, or forget it")
 	}
+	snapshots = slices.DeleteFunc(snapshots, func(s *Snapshot) bool { return slices.Contains(p.opts.Without, s.ID) })
 	p.report.Snapshots = len(snapshots)
 	p.snapshots = make(map[ID]struct{}, len(snapshots))
 	p.used = newBlobSet()

@@ -74,3 +74,32 @@ func TestForgetChosen(t *testing.T) {
 		t.Errorf("forgotten while another one reads: %v", err)
 	}
 }
+
+// What forgetting would free is known before anything is forgotten.
+func TestPruneWithout(t *testing.T) {
+	r, _ := newRepo(t)
+	pruneRepo(t, r)
+	all, err := r.Snapshots(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	without := []ID{all[0].ID, all[1].ID}
+	if _, err := r.Prune(t.Context(), PruneOptions{Without: without}); err == nil {
+		t.Error("pruned as if snapshots were forgotten that are not")
+	}
+	plan, err := r.Prune(t.Context(), PruneOptions{DryRun: true, Without: without})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, err := r.Prune(t.Context(), PruneOptions{DryRun: true})
+	if err != nil || now.Freed >= plan.Freed {
+		t.Errorf("now %d bytes, without two snapshots %d: %v", now.Freed, plan.Freed, err)
+	}
+	if err := r.ForgetChosen(t.Context(), func(context.Context) ([]ID, error) { return without, nil }); err != nil {
+		t.Fatal(err)
+	}
+	done, err := r.Prune(t.Context(), PruneOptions{})
+	if err != nil || done.Deleted != plan.Deleted || done.Used != plan.Used || done.Snapshots != plan.Snapshots {
+		t.Errorf("planned %+v, done %+v, %v", plan, done, err)
+	}
+}
