@@ -131,6 +131,9 @@ func (b *Backup) seal() []runbook.Step {
 			b.point = point
 			b.mu.Unlock()
 			task.Logf("recovery point %s", point.Short())
+			if point.Unnoted != nil {
+				task.Warnf("the recovery point is sealed, but this machine cannot remember it: %v", point.Unnoted)
+			}
 			if m.Incomplete {
 				task.Warnf("the recovery point is incomplete")
 			}

@@ -13,6 +13,7 @@ import (
 	"lifeboat/internal/repository"
 	"lifeboat/internal/storage"
 	"lifeboat/internal/vault"
+	"lifeboat/internal/vault/head"
 	"lifeboat/profiles"
 )
 
@@ -88,7 +89,14 @@ func (a *app) open(ctx context.Context, c *config.Config, system string) (*vault
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("repository %s: %w", repo.Location(), err), repo.Close())
 	}
-	return vault.New(repo).WithCompression(compression), func() { _ = errors.Join(lock.Release(), repo.Close()) }, nil
+	return a.vaultOf(c, repo).WithCompression(compression), func() { _ = errors.Join(lock.Release(), repo.Close()) }, nil
+}
+
+// vaultOf is the vault of a repository, which this machine remembers.
+func (a *app) vaultOf(c *config.Config, repo *repository.Repository) *vault.Vault {
+	v := vault.New(repo)
+	v.Remember(head.New(a.state(c)))
+	return v
 }
 
 // openRepository opens the same without a lock.

@@ -11,17 +11,24 @@ import (
 )
 
 func (a *app) verifyCommand() *cobra.Command {
-	var readData bool
+	var readData, accept bool
 	var subset, point string
 	c := &cobra.Command{
 		Use:   "verify [SYSTEM]",
 		Short: "Check that recovery points are whole",
 		Long: `Checks that everything the recovery points refer to is in the repository. With
 --read-data every byte is read, decrypted and compared with its name; with
---read-data-subset a part of it.`,
+--read-data-subset a part of it.
+
+This machine remembers, in a signed record of its own, which points there were.
+Verify tells when one vanished or was altered, or when another repository or an
+older state of it lies there, although this machine did nothing of the kind. Where
+that was meant, a point forgotten on another machine say, --accept makes the
+present state the one that is remembered.`,
 		Example: `  lifeboat verify
   lifeboat verify smt --read-data
-  lifeboat verify smt --read-data-subset 1/7`,
+  lifeboat verify smt --read-data-subset 1/7
+  lifeboat verify --accept`,
 		Args: args(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
 			ctx := c.Context()
@@ -49,12 +56,19 @@ func (a *app) verifyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if accept && !report.Untouched() {
+				if err := a.acceptHead(ctx, v, report); err != nil {
+					return err
+				}
+			}
 			return a.showVerify(report)
 		},
 	}
 	c.Flags().BoolVar(&readData, "read-data", false, "read and check every byte")
 	c.Flags().StringVar(&subset, "read-data-subset", "", "read a part: `N/T` or P%")
 	c.Flags().StringVar(&point, "point", "", "only this recovery point must be whole")
+	c.Flags().BoolVar(&accept, "accept", false, "show what changed without this machine, and remember it as right")
+	c.Flags().BoolVarP(&a.yes, "yes", "y", false, "do not ask")
 	a.repositoryFlags(c)
 	return c
 }
@@ -83,12 +97,19 @@ func (a *app) showVerify(r *vault.Verification) error {
 			a.printf("%s to no recovery point and to no index. An interrupted backup leaves such; that is no damage. The next backup uses\nwhat the interrupted one had indexed; 'restic prune' removes the rest.\n", count(n, "pack belongs", "packs belong"))
 		}
 		a.printf("%s, %s of data read.\n", count(len(r.Points), "recovery point", "recovery points"), size(r.BytesRead))
+		a.showHead(r)
 	}
 	if !r.OK() {
 		if !a.json {
 			a.printf("\nThe repository is damaged. Points called whole can still be restored. Keep the repository as it is,\ncopy it aside, and make a new recovery point: what is still on the machine is stored again.\n")
 		}
 		a.code = runbook.ExitFailed
+	}
+	switch {
+	case !r.Untouched():
+		a.code = runbook.ExitFailed
+	case r.HeadError != "" && a.code == runbook.ExitDone:
+		a.code = runbook.ExitWarnings
 	}
 	return nil
 }

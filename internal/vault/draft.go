@@ -172,7 +172,11 @@ func (d *Draft) Seal(ctx context.Context, m *Manifest, runbook, profile []byte) 
 	if err != nil {
 		return nil, fmt.Errorf("read sealed recovery point: %w", err)
 	}
-	return d.vault.load(ctx, s)
+	p, err := d.vault.load(ctx, s)
+	if err == nil {
+		p.Unnoted = d.vault.sealed(p)
+	}
+	return p, err
 }
 
 // Abort gives the draft up. What it stored stays until the next prune and is

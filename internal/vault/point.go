@@ -16,7 +16,10 @@ type Point struct {
 	Snapshot *repository.Snapshot
 	Manifest *Manifest // nil when Damage is set
 	Damage   error     // why the point cannot be used
-	Pin      *Pin      // nil when it is not pinned
+	// Unnoted says why a point that was just sealed is not in this machine's head
+	// record. It is sealed all the same.
+	Unnoted error
+	Pin     *Pin // nil when it is not pinned
 }
 
 var _ component.Source = (*Point)(nil)

@@ -200,6 +200,7 @@ func protect(newestFirst []*Verdict, now time.Time, reason string, ok func(*Poin
 // repository to itself. A pinned point is ErrPinned, and nothing is removed then,
 // nor when any snapshot cannot be read. The data stays until a prune.
 func (v *Vault) Forget(ctx context.Context, choose func([]*Point) ([]*Point, error)) error {
+	var ids []repository.ID
 	err := v.repo.ForgetChosen(ctx, func(ctx context.Context) ([]repository.ID, error) {
 		points, err := v.Points(ctx, Filter{})
 		if err != nil {
@@ -209,15 +210,17 @@ func (v *Vault) Forget(ctx context.Context, choose func([]*Point) ([]*Point, err
 		if err != nil {
 			return nil, err
 		}
-		var ids []repository.ID
 		for _, p := range chosen {
 			if p.Pin != nil {
 				return nil, fmt.Errorf("%s: %w (lifeboat unpin %s first)", p.Short(), ErrPinned, p.Short())
 			}
 			ids = append(ids, p.Snapshot.ID)
 		}
-		return ids, nil
+		return ids, v.forgetting(ids...)
 	})
+	if err == nil {
+		err = v.forgotten(ids...)
+	}
 	if err != nil {
 		return fmt.Errorf("forget recovery points: %w", err)
 	}

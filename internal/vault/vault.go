@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"lifeboat/internal/repository"
+	"lifeboat/internal/vault/head"
 )
 
 // Errors of this package, to be tested with errors.Is.
@@ -29,6 +30,7 @@ var (
 type Vault struct {
 	repo        *repository.Repository
 	compression repository.Compression
+	head        *head.Keeper
 }
 
 // New returns the vault of an open repository.

@@ -10,6 +10,7 @@ import (
 
 	"lifeboat/internal/component"
 	"lifeboat/internal/repository"
+	"lifeboat/internal/vault/head"
 )
 
 // VerifyOptions says what Verify looks at.
@@ -26,6 +27,10 @@ type Verification struct {
 	Problems  []string       `json:"problems,omitempty"` // of the repository, beyond single points
 	Remarks   []string       `json:"remarks,omitempty"`  // what is odd and no damage
 	BytesRead int64          `json:"bytes_read"`
+	// Head is what changed since this machine last looked; nil where no record is
+	// kept. HeadError says why it could not be compared.
+	Head      *head.Findings `json:"head,omitempty"`
+	HeadError string         `json:"head_error,omitempty"`
 }
 
 // PointVerdict is what Verify says of one point.
@@ -35,6 +40,12 @@ type PointVerdict struct {
 	System   string    `json:"system"`
 	Time     time.Time `json:"time"`
 	Problems []string  `json:"problems,omitempty"`
+}
+
+// Untouched tells whether nothing was changed behind this machine's back, as far
+// as it can tell.
+func (v *Verification) Untouched() bool {
+	return v.Head == nil || v.Head.Accepted || len(v.Head.Problems) == 0
 }
 
 // OK tells whether nothing is damaged.
@@ -51,6 +62,9 @@ func (v *Vault) Verify(ctx context.Context, opts VerifyOptions) (*Verification, 
 		return nil, fmt.Errorf("check repository: %w", err)
 	}
 	result.BytesRead = report.BytesRead
+	if result.Head, err = v.look(ctx); err != nil {
+		result.HeadError = err.Error()
+	}
 	byPoint := map[string][]string{}
 	for _, f := range report.Findings {
 		if f.Harmless() {
@@ -75,7 +89,7 @@ func (v *Vault) Verify(ctx context.Context, opts VerifyOptions) (*Verification, 
 		}
 		points = []*Point{p}
 	}
-	if len(points) == 0 && opts.Filter.System != "" && result.OK() && len(byPoint) == 0 {
+	if len(points) == 0 && opts.Filter.System != "" && result.OK() && len(byPoint) == 0 && result.Untouched() {
 		return nil, fmt.Errorf("%w of %s in this repository: nothing was verified", ErrNoPoint, opts.Filter.System)
 	}
 	for _, p := range points {
