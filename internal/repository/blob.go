@@ -52,6 +52,12 @@ func (r *Repository) loadBlob(ctx context.Context, kind BlobType, id ID, buf *bl
 			return data, nil
 		}
 	}
+	if errors.Is(err, storage.ErrNotFound) && r.loadIndex(ctx) == nil {
+		// Another process may have pruned since the index was read.
+		if moved, ok := r.index.lookup(kind, id); ok && moved != p {
+			return r.readBlob(ctx, moved, buf)
+		}
+	}
 	return nil, err
 }
 

@@ -28,7 +28,7 @@ func (r *Repository) listIDs(ctx context.Context, t storage.Type) ([]ID, error) 
 		return nil, fmt.Errorf("list %s files: %w", t, err)
 	}
 	slices.SortFunc(ids, func(a, b ID) int { return slices.Compare(a[:], b[:]) })
-	return ids, nil
+	return slices.Compact(ids), nil // a server may name a file twice
 }
 
 // loadFile reads a whole file into buf, if that is large enough, and checks it

@@ -65,10 +65,14 @@ func (p indexPack) entries() ([]packedBlob, error) {
 	return blobs, nil
 }
 
-// loadIndex reads the index files that were not read yet.
+// loadIndex reads the index files that were not read yet, and all of them if one
+// that was is gone.
 func (r *Repository) loadIndex(ctx context.Context) error {
 	r.refresh.Lock()
 	defer r.refresh.Unlock()
+	if err := r.dropOutdated(ctx); err != nil {
+		return err
+	}
 	return r.readIndex(ctx, r.index)
 }
 

@@ -115,6 +115,7 @@ func (h *HeldLock) Release() error {
 				return
 			}
 			k.shared = nil
+			k.repo.forgetPending()
 		}
 		h.err = k.drop(h.lock)
 	})

@@ -190,17 +190,6 @@ func (p *prune) locked(ctx context.Context) (err error) {
 	return p.deletePacks(ctx)
 }
 
-// forgetIndex makes this process read the index again when it needs it next. An
-// exclusive lock is held.
-func (r *Repository) forgetIndex() {
-	r.pending.mu.Lock()
-	r.pending.packs, r.pending.blobs = nil, 0
-	r.pending.mu.Unlock()
-	r.refresh.Lock()
-	r.index.replace(newIndex())
-	r.refresh.Unlock()
-}
-
 // needed tells whether there is anything to do.
 func (p *prune) needed() bool {
 	if len(p.stale) > 0 {
