@@ -38,7 +38,9 @@ func New(repo *repository.Repository) *Vault { return &Vault{repo: repo} }
 
 // WithCompression returns the same vault, whose new points are compressed so.
 func (v *Vault) WithCompression(c repository.Compression) *Vault {
-	return &Vault{repo: v.repo, compression: c}
+	same := *v
+	same.compression = c
+	return &same
 }
 
 // Repository gives the repository below.
