@@ -33,6 +33,22 @@ func checkACL(value []byte) error {
 	return nil
 }
 
+// aclItem is one entry of an ACL.
+type aclItem struct {
+	tag, perm uint16
+	id        uint32
+}
+
+func parseACL(value []byte) (entries []aclItem, err error) {
+	if err := checkACL(value); err != nil {
+		return nil, err
+	}
+	for b := value[aclHeader:]; len(b) > 0; b = b[aclEntry:] {
+		entries = append(entries, aclItem{binary.LittleEndian.Uint16(b), binary.LittleEndian.Uint16(b[2:]), binary.LittleEndian.Uint32(b[4:])})
+	}
+	return entries, nil
+}
+
 // ACLIDs returns the uids and gids that entries of an ACL name. Value is that
 // of the attribute system.posix_acl_access or _default; anything else has none.
 func ACLIDs(value []byte) (uids, gids []uint32) {
@@ -60,16 +76,12 @@ const NoID = ^uint32(0)
 // left out. The kernel wants entries of one tag in order of their IDs, so they
 // are sorted again.
 func TranslateACL(value []byte, uid, gid func(uint32) uint32) ([]byte, error) {
-	if err := checkACL(value); err != nil {
+	all, err := parseACL(value)
+	if err != nil {
 		return nil, err
 	}
-	type entry struct {
-		tag, perm uint16
-		id        uint32
-	}
-	var entries []entry
-	for b := value[aclHeader:]; len(b) > 0; b = b[aclEntry:] {
-		e := entry{binary.LittleEndian.Uint16(b), binary.LittleEndian.Uint16(b[2:]), binary.LittleEndian.Uint32(b[4:])}
+	var entries []aclItem
+	for _, e := range all {
 		switch {
 		case e.tag == aclTagUser && uid != nil:
 			e.id = uid(e.id)
@@ -81,7 +93,7 @@ func TranslateACL(value []byte, uid, gid func(uint32) uint32) ([]byte, error) {
 		}
 		entries = append(entries, e)
 	}
-	slices.SortStableFunc(entries, func(a, b entry) int {
+	slices.SortStableFunc(entries, func(a, b aclItem) int {
 		if a.tag != b.tag || a.id == b.id {
 			return int(a.tag) - int(b.tag)
 		}
