@@ -212,4 +212,7 @@ type Source interface {
 	// RestorePath writes the tree at path of the point to target, which is
 	// an absolute directory or file name on this machine, as opts say.
 	RestorePath(ctx context.Context, path, target string, opts repository.RestoreOptions) (repository.Stats, error)
+	// ComparePath compares the tree at path of the point with the live one at
+	// place, as opts say.
+	ComparePath(ctx context.Context, path, place string, opts repository.CompareOptions, report func(Difference)) (repository.CompareStats, error)
 }

@@ -89,6 +89,11 @@ func (p *Point) RestorePath(ctx context.Context, at, target string, opts reposit
 	return p.vault.repo.Restore(ctx, p.Snapshot, at, target, opts)
 }
 
+// ComparePath compares the tree at a path of the point with the live one at place.
+func (p *Point) ComparePath(ctx context.Context, at, place string, opts repository.CompareOptions, report func(component.Difference)) (repository.CompareStats, error) {
+	return p.vault.repo.Compare(ctx, p.Snapshot, at, place, opts, report)
+}
+
 // Find returns the node at an absolute path of the point.
 func (p *Point) Find(ctx context.Context, at string) (*repository.Node, error) {
 	return p.vault.repo.Find(ctx, p.Snapshot, at)

@@ -66,3 +66,10 @@ func (b *breaking) RestorePath(ctx context.Context, path, target string, opts re
 	}
 	return stats, err
 }
+
+func (b *breaking) ComparePath(ctx context.Context, path, place string, opts repository.CompareOptions, report func(component.Difference)) (repository.CompareStats, error) {
+	if err := b.spent(); err != nil {
+		return repository.CompareStats{}, err
+	}
+	return b.Source.ComparePath(ctx, path, place, opts, report)
+}

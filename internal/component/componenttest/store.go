@@ -87,3 +87,7 @@ func (s source) OpenFile(ctx context.Context, node *repository.Node) (io.ReadClo
 func (s source) RestorePath(ctx context.Context, at, target string, opts repository.RestoreOptions) (repository.Stats, error) {
 	return s.repo.Restore(ctx, s.snapshot, at, target, opts)
 }
+
+func (s source) ComparePath(ctx context.Context, at, place string, opts repository.CompareOptions, report func(component.Difference)) (repository.CompareStats, error) {
+	return s.repo.Compare(ctx, s.snapshot, at, place, opts, report)
+}

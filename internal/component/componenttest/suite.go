@@ -1,7 +1,8 @@
 // Package componenttest is the conformance suite that every kind of component
 // passes: what is captured comes back after a loss; a restore that is killed at
 // any boundary is completed or reversed exactly; errors of the disk and of the
-// repository change nothing. It is imported by tests only.
+// repository change nothing; a comparison finds what differs and touches nothing.
+// It is imported by tests only.
 package componenttest
 
 import (
@@ -11,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -71,6 +73,8 @@ func Run(t *testing.T, f Fixture) {
 		{"full repository", fullSink},
 		{"broken repository", brokenSource},
 		{"absent part", absent},
+		{"compares", compares},
+		{"compares nothing that is broken", comparesNoRuin},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, newSuite(t, f)) })
 	}
@@ -131,6 +135,7 @@ func newSuite(t *testing.T, f Fixture) *suite {
 	}
 	before := f.Around(t, s.dir)
 	store := NewStore(t)
+	s.record.Started = time.Now()
 	s.source = store.Save(t, func(ctx context.Context, sink component.Sink) error {
 		got, err := c.Capture(ctx, sink)
 		if err != nil {

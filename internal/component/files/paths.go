@@ -53,7 +53,7 @@ func glob(h *host.Host, pattern string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	names, err := doublestar.Glob(os.DirFS(real), rest, doublestar.WithNoFollow())
+	names, err := doublestar.Glob(untouched{os.DirFS(real), real}, rest, doublestar.WithNoFollow())
 	if err != nil {
 		return nil, fmt.Errorf("look for %s: %w", pattern, err)
 	}
@@ -64,6 +64,38 @@ func glob(h *host.Host, pattern string) ([]string, error) {
 		}
 	}
 	return matches, nil
+}
+
+// untouched is a directory tree whose directories keep their access times when
+// they are listed.
+type untouched struct {
+	fs.FS
+	root string
+}
+
+// ReadDir implements fs.ReadDirFS.
+func (u untouched) ReadDir(name string) ([]fs.DirEntry, error) {
+	return readDir(filepath.Join(u.root, name))
+}
+
+// Stat implements fs.StatFS.
+func (u untouched) Stat(name string) (fs.FileInfo, error) { return fs.Stat(u.FS, name) }
+
+// readDir lists a directory, sorted, without setting its access time where the
+// kernel allows that: to root and to its owner.
+func readDir(real string) ([]fs.DirEntry, error) {
+	const flags = os.O_RDONLY | syscall.O_DIRECTORY | syscall.O_NONBLOCK
+	f, err := os.OpenFile(real, flags|syscall.O_NOATIME, 0)
+	if errors.Is(err, syscall.EPERM) {
+		f, err = os.OpenFile(real, flags, 0)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	list, err := f.ReadDir(-1)
+	slices.SortFunc(list, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	return list, err
 }
 
 // hasMeta tells whether a pattern has a character with a meaning.

@@ -62,17 +62,10 @@ func (c *Component) restore(ctx context.Context, source component.Source, opts c
 // Recorded returns the captured paths, after checking that each is one that
 // this component may write: a manifest is no authority over other paths.
 func (c *Component) Recorded(ctx context.Context, source component.Source, opts component.RestoreOptions) ([]string, Detail, error) {
-	var detail Detail
-	if len(opts.Record.Detail) > 0 {
-		if err := json.Unmarshal(opts.Record.Detail, &detail); err != nil {
-			return nil, detail, fmt.Errorf("read its record: %w", err)
-		}
+	paths, detail, err := recorded(opts.Record)
+	if err != nil {
+		return nil, detail, err
 	}
-	paths := slices.Clone(opts.Record.Paths)
-	for _, odd := range detail.Odd {
-		paths = append(paths, string(odd))
-	}
-	slices.Sort(paths)
 	links := map[string]string{}
 	for link := range detail.Links {
 		node, err := Node(ctx, source, link)
@@ -84,9 +77,6 @@ func (c *Component) Recorded(ctx context.Context, source component.Source, opts 
 		}
 	}
 	for _, path := range paths {
-		if !filepath.IsAbs(path) || filepath.Clean(path) != path || path == "/" {
-			return nil, detail, fmt.Errorf("recorded path %q is not a clean absolute path", path)
-		}
 		switch {
 		case c.declares(path):
 		case slices.Contains(slices.Collect(maps.Values(links)), path):
@@ -96,6 +86,27 @@ func (c *Component) Recorded(ctx context.Context, source component.Source, opts 
 		}
 	}
 	return outermost(paths), detail, nil
+}
+
+// recorded reads which paths a record has, sorted.
+func recorded(record component.Record) ([]string, Detail, error) {
+	var detail Detail
+	if len(record.Detail) > 0 {
+		if err := json.Unmarshal(record.Detail, &detail); err != nil {
+			return nil, detail, fmt.Errorf("read its record: %w", err)
+		}
+	}
+	paths := slices.Clone(record.Paths)
+	for _, odd := range detail.Odd {
+		paths = append(paths, string(odd))
+	}
+	slices.Sort(paths)
+	for _, path := range paths {
+		if !filepath.IsAbs(path) || filepath.Clean(path) != path || path == "/" {
+			return nil, detail, fmt.Errorf("recorded path %q is not a clean absolute path", path)
+		}
+	}
+	return paths, detail, nil
 }
 
 func (c *Component) declares(path string) bool {

@@ -187,8 +187,9 @@ func (o *objects) script() []byte {
 	fmt.Fprintf(&b, "-- What hangs on the tables of database %s: routines, views, triggers, accounts, events.\n", ident(o.database))
 	fmt.Fprintf(&b, "-- Load it into the database of the same name, after the tables.\n")
 	b.WriteString("SET NAMES utf8;\nSET @lifeboat_sql_mode = @@sql_mode, @lifeboat_time_zone = @@time_zone;\nSET sql_mode = '';\n")
-	for _, x := range o.routines {
-		x.write(&b, "DROP "+x.kind+" IF EXISTS "+ident(x.name), x.create)
+	all := o.renditions()
+	for _, r := range all[:len(o.routines)] {
+		b.WriteString(r.text)
 	}
 	for _, x := range o.views {
 		if len(x.columns) == 0 { // broken: the server knows no column of it
@@ -203,20 +204,40 @@ func (o *objects) script() []byte {
 		}
 		b.WriteString(";\n")
 	}
-	for _, x := range o.views {
-		x.write(&b, "", "CREATE OR REPLACE "+strings.TrimPrefix(x.create, "CREATE "))
-	}
-	for _, x := range o.triggers {
-		x.write(&b, "DROP TRIGGER IF EXISTS "+ident(x.name), x.create)
-	}
-	for _, a := range o.accounts {
-		a.write(&b)
-	}
-	for _, x := range o.events {
-		x.write(&b, "DROP EVENT IF EXISTS "+ident(x.name), x.create)
+	for _, r := range all[len(o.routines):] {
+		b.WriteString(r.text)
 	}
 	b.WriteString("\nSET sql_mode = @lifeboat_sql_mode;\nSET time_zone = @lifeboat_time_zone;\n\n" + trailer + "\n")
 	return b.Bytes()
+}
+
+// rendition is one object as the script has it.
+type rendition struct{ sort, name, text string }
+
+// renditions are all objects in the script's order, the routines first.
+func (o *objects) renditions() []rendition {
+	var all []rendition
+	add := func(sort, name string, write func(b *bytes.Buffer)) {
+		var b bytes.Buffer
+		write(&b)
+		all = append(all, rendition{sort, name, b.String()})
+	}
+	for _, x := range o.routines {
+		add("routine", x.name, func(b *bytes.Buffer) { x.write(b, "DROP "+x.kind+" IF EXISTS "+ident(x.name), x.create) })
+	}
+	for _, x := range o.views {
+		add("view", x.name, func(b *bytes.Buffer) { x.write(b, "", "CREATE OR REPLACE "+strings.TrimPrefix(x.create, "CREATE ")) })
+	}
+	for _, x := range o.triggers {
+		add("trigger", x.name, func(b *bytes.Buffer) { x.write(b, "DROP TRIGGER IF EXISTS "+ident(x.name), x.create) })
+	}
+	for _, a := range o.accounts {
+		add("account", a.name(), a.write)
+	}
+	for _, x := range o.events {
+		add("event", x.name, func(b *bytes.Buffer) { x.write(b, "DROP EVENT IF EXISTS "+ident(x.name), x.create) })
+	}
+	return all
 }
 
 // write renders one object. The surroundings that it was created in are set,

@@ -134,17 +134,30 @@ func (c *Component) compare(ctx context.Context, was Identity) ([]component.Chec
 	if err != nil {
 		return nil, err
 	}
-	checks := []component.Check{
-		one(c.spec.Name+": host name", was.Hostname, now.Hostname, "set it with hostnamectl set-hostname or in /etc/HOSTNAME, if this machine takes the old one's place"),
-		one(c.spec.Name+": full name", was.FQDN, now.FQDN, "clients and certificates know the old name; see /etc/hosts and the DNS"),
+	var checks []component.Check
+	for _, side := range sides(was, now, c.env.Host.IsLocal()) {
+		checks = append(checks, all(c.spec.Name+": "+side.name, side.was, side.now, side.hint))
 	}
-	if !c.env.Host.IsLocal() {
-		return checks, nil // the addresses would be those of the rescue system
+	return checks, nil
+}
+
+// side is one property of two identities.
+type side struct {
+	name, hint string
+	was, now   []string
+}
+
+// sides are the properties that are compared. Of a machine that is not this one
+// only the names are known: the addresses would be those of the rescue system.
+func sides(was, now Identity, local bool) []side {
+	names := []side{
+		{"host name", "set it with hostnamectl set-hostname or in /etc/HOSTNAME, if this machine takes the old one's place", []string{was.Hostname}, []string{now.Hostname}},
+		{"full name", "clients and certificates know the old name; see /etc/hosts and the DNS", []string{was.FQDN}, []string{now.FQDN}},
 	}
-	for _, set := range []struct {
-		name, hint string
-		was, now   []string
-	}{
+	if !local {
+		return names
+	}
+	return append(names, []side{
 		{"addresses", "give the machine its old addresses, or change the DNS and what clients have configured", was.Addresses(), now.Addresses()},
 		{"default gateways", "clients in other networks may not be reached", gateways(was.Network), gateways(now.Network)},
 		{"other routes", "networks behind these gateways may not be reached", routes(was.Network), routes(now.Network)},
@@ -152,18 +165,7 @@ func (c *Component) compare(ctx context.Context, was Identity) ([]component.Chec
 		{"search domains", "short names may not be found; see /etc/resolv.conf", was.DNS.Search, now.DNS.Search},
 		{"hosts file", "names may not be found; see /etc/hosts", entries(was.Hosts), entries(now.Hosts)},
 		{"hardware addresses", "new hardware: DHCP reservations, PXE and licenses may be bound to the old ones", macs(was.Network), macs(now.Network)},
-	} {
-		checks = append(checks, all(c.spec.Name+": "+set.name, set.was, set.now, set.hint))
-	}
-	return checks, nil
-}
-
-func one(name, was, now, hint string) component.Check {
-	check := component.Check{Name: name, OK: was == now, Expected: was, Found: now}
-	if !check.OK {
-		check.Warning, check.Hint = true, hint
-	}
-	return check
+	}...)
 }
 
 // all is met when everything recorded is there; more is no difference.
