@@ -11,11 +11,12 @@ import (
 )
 
 func (a *app) verifyCommand() *cobra.Command {
-	var readData, accept bool
-	var subset, point string
+	var readData, accept, against bool
+	var subset string
+	f := againstFlags{limit: 20}
 	c := &cobra.Command{
 		Use:   "verify [SYSTEM]",
-		Short: "Check that recovery points are whole",
+		Short: "Check that recovery points are whole, or compare one with this machine",
 		Long: `Checks that everything the recovery points refer to is in the repository. With
 --read-data every byte is read, decrypted and compared with its name; with
 --read-data-subset a part of it.
@@ -24,11 +25,19 @@ This machine remembers, in a signed record of its own, which points there were.
 Verify tells when one vanished or was altered, or when another repository or an
 older state of it lies there, although this machine did nothing of the kind. Where
 that was meant, a point forgotten on another machine say, --accept makes the
-present state the one that is remembered.`,
+present state the one that is remembered.
+
+With --against-source the newest point, or --point, is compared with the live
+system, component by component. Nothing is changed, not even access times. What
+was written since the point is told apart from what differs although its times
+say that nobody wrote to it: exit code 3 for the one, 1 for the other and for
+what could not be read. Files are read and hashed; --quick trusts change times.`,
 		Example: `  lifeboat verify
   lifeboat verify smt --read-data
   lifeboat verify smt --read-data-subset 1/7
-  lifeboat verify --accept`,
+  lifeboat verify --accept
+  lifeboat verify smt --against-source
+  lifeboat verify smt --against-source --point 1a2b3c4d --only configuration`,
 		Args: args(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
 			ctx := c.Context()
@@ -44,13 +53,22 @@ present state the one that is remembered.`,
 			if len(names) > 0 {
 				system = names[0]
 			}
+			if against {
+				if readData || subset != "" || accept {
+					return usagef("--against-source reads the live system, --read-data and --accept look at the repository: one at a time")
+				}
+				return a.verifyAgainst(ctx, conf, system, f)
+			}
+			if len(f.only) > 0 || f.quick || c.Flags().Changed("limit") {
+				return usagef("--only, --quick and --limit go with --against-source")
+			}
 			v, closeVault, err := a.open(ctx, conf, system)
 			if err != nil {
 				return err
 			}
 			defer closeVault()
 			report, err := v.Verify(ctx, vault.VerifyOptions{
-				Filter: vault.Filter{System: system}, Point: point,
+				Filter: vault.Filter{System: system}, Point: f.point,
 				Check: check,
 			})
 			if err != nil {
@@ -66,8 +84,12 @@ present state the one that is remembered.`,
 	}
 	c.Flags().BoolVar(&readData, "read-data", false, "read and check every byte")
 	c.Flags().StringVar(&subset, "read-data-subset", "", "read a part: `N/T` or P%")
-	c.Flags().StringVar(&point, "point", "", "only this recovery point must be whole")
 	c.Flags().BoolVar(&accept, "accept", false, "show what changed without this machine, and remember it as right")
+	c.Flags().StringVar(&f.point, "point", "", "only this recovery `POINT` must be whole, or is compared")
+	c.Flags().BoolVar(&against, "against-source", false, "compare a recovery point with the live system")
+	c.Flags().StringSliceVar(&f.only, "only", nil, "compare only `COMPONENT[,COMPONENT]`")
+	c.Flags().BoolVar(&f.quick, "quick", false, "do not read files whose change time is the stored one")
+	c.Flags().IntVar(&f.limit, "limit", f.limit, "list at most `N` differences of a sort in each component, 0 for all")
 	c.Flags().BoolVarP(&a.yes, "yes", "y", false, "do not ask")
 	a.repositoryFlags(c)
 	return c

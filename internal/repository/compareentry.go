@@ -179,7 +179,7 @@ func (c *comparison) file(d *liveDir, name string, node *Node, st *unix.Stat_t, 
 		case v.differs >= 0:
 			found.Kind = Changed
 			st = &v.st
-			found.Fields = append(found.Fields, Field{Name: "content", Now: fmt.Sprintf("other bytes in the %d from byte %d", v.length, v.differs)})
+			found.Fields = append(found.Fields, Field{Name: "content", Now: fmt.Sprintf("other bytes among the %d from byte %d", v.length, v.differs)})
 		}
 		c.finish(found, node, st)
 	})

@@ -188,3 +188,7 @@ func (m memory) OpenFile(context.Context, *repository.Node) (io.ReadCloser, erro
 func (m memory) RestorePath(context.Context, string, string, repository.RestoreOptions) (repository.Stats, error) {
 	return repository.Stats{}, os.ErrNotExist
 }
+
+func (m memory) ComparePath(context.Context, string, string, repository.CompareOptions, func(component.Difference)) (repository.CompareStats, error) {
+	return repository.CompareStats{}, os.ErrNotExist
+}
