@@ -208,13 +208,18 @@ func (c *copier) content(ctx context.Context, root ID) (blobs, bytes int64, err 
 		c.tell(1, int64(n))
 		return nil
 	}
-	m := mover{repo: c.src}
+	m := mover{repo: c.src, index: c.src.index}
 	drain := func() error {
 		wanted := c.wanted
 		c.wanted = nil
 		return m.read(w.ctx, groupPlaces(wanted), carry)
 	}
-	f := forest{mover: m, seen: c.seen}
+	f := forest{mover: m}
+	f.enter = func(id ID) bool {
+		_, seen := c.seen[id]
+		c.seen[id] = struct{}{}
+		return !seen
+	}
 	f.locate = func(id ID) (place, error) { return c.src.locate(w.ctx, TreeBlob, id) }
 	f.visit = func(b moved, t *Tree) error {
 		if w.claim(TreeBlob, b.id) {

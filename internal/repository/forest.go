@@ -15,7 +15,9 @@ const forestStep = 4096
 // against its hash, none can contain itself.
 type forest struct {
 	mover mover
-	seen  map[ID]struct{}
+	// enter tells whether a tree is to be visited, which it is once. It is called
+	// from one goroutine at a time.
+	enter func(id ID) bool
 	// locate finds a tree.
 	locate func(id ID) (place, error)
 	// visit is called once for every tree, from several goroutines at once.
@@ -28,7 +30,9 @@ type forest struct {
 func (f *forest) walk(ctx context.Context, roots ...ID) error {
 	var level []ID
 	for _, root := range roots {
-		level = f.unseen(level, root)
+		if f.enter(root) {
+			level = append(level, root)
+		}
 	}
 	for len(level) > 0 {
 		var next []ID
@@ -51,14 +55,6 @@ func (f *forest) walk(ctx context.Context, roots ...ID) error {
 	return ctx.Err()
 }
 
-func (f *forest) unseen(list []ID, id ID) []ID {
-	if _, ok := f.seen[id]; ok {
-		return list
-	}
-	f.seen[id] = struct{}{}
-	return append(list, id)
-}
-
 // step visits some trees and returns those directly below them.
 func (f *forest) step(ctx context.Context, ids []ID) (below []ID, err error) {
 	places := make([]place, len(ids))
@@ -75,8 +71,8 @@ func (f *forest) step(ctx context.Context, ids []ID) (below []ID, err error) {
 		}
 		mu.Lock()
 		for _, n := range t.Nodes {
-			if n.Type == Dir {
-				below = f.unseen(below, *n.Subtree)
+			if n.Type == Dir && f.enter(*n.Subtree) {
+				below = append(below, *n.Subtree)
 			}
 		}
 		mu.Unlock()

@@ -24,7 +24,8 @@ const (
 // checks every one. Prune takes what it rewrites from it, copy what it copies,
 // and both the trees. It holds some 8 MiB a worker.
 type mover struct {
-	repo *Repository
+	repo  *Repository
+	index *index // where other copies are looked for
 	// damaged is told of a copy that cannot be read, from several goroutines at
 	// once. If it is nil another copy is used, and without one the read ends.
 	damaged func(p place, err error) error
@@ -159,10 +160,10 @@ func (m *mover) span(ctx context.Context, s span, use func(moved) error) error {
 // elsewhere reads another copy of a blob, or the same once more.
 func (m *mover) elsewhere(ctx context.Context, p place, damage error) (moved, error) {
 	places := []place{p}
-	if first, ok := m.repo.index.lookup(p.blob.kind, p.blob.id); ok {
+	if first, ok := m.index.lookup(p.blob.kind, p.blob.id); ok {
 		places = append(places, first)
 	}
-	for _, other := range append(places, m.repo.index.others(p.blob.kind, p.blob.id)...) {
+	for _, other := range append(places, m.index.others(p.blob.kind, p.blob.id)...) {
 		if other.blob.length > maxTreeBlob || other.blob.size() > maxTreeBlob {
 			continue
 		}

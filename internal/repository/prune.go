@@ -122,6 +122,7 @@ type prune struct {
 
 	packs     map[ID]*packState
 	snapshots map[ID]struct{}   // those whose blobs were counted
+	roots     []ID              // their trees
 	used      *blobSet          // what they need
 	keepers   map[blobKey]place // of needed blobs with several copies, the one that counts
 	files     []ID              // index files
@@ -140,6 +141,9 @@ func (p *prune) look(ctx context.Context) error {
 		if l.Exclusive && !l.Stale(p.r.opts.Hostname) {
 			return hint(&LockedError{Lock: l}, "wait until it has ended; if it is known to be gone, remove its lock")
 		}
+	}
+	if err := p.list(ctx); err != nil {
+		return err
 	}
 	p.index = newIndex()
 	if err := p.r.readIndex(ctx, p.index); err != nil {
@@ -161,6 +165,9 @@ func (p *prune) locked(ctx context.Context) (err error) {
 	// of it is under way, or there would be a lock.
 	p.r.forgetIndex()
 	defer p.r.forgetIndex()
+	if err := p.list(ctx); err != nil {
+		return err
+	}
 	if err := p.r.loadIndex(ctx); err != nil {
 		return err
 	}

@@ -61,6 +61,23 @@ type blobKey struct {
 	id   ID
 }
 
+// list reads the snapshots, before the index: what one made in between needs
+// would seem to be missing.
+func (p *prune) list(ctx context.Context) error {
+	snapshots, err := p.r.Snapshots(ctx)
+	if err != nil {
+		return hint(fmt.Errorf("a snapshot cannot be read, and what it needs is not known: %w", err), "restore its file from a copy of the repository, or forget it")
+	}
+	snapshots = slices.DeleteFunc(snapshots, func(s *Snapshot) bool { return slices.Contains(p.opts.Without, s.ID) })
+	p.report.Snapshots = len(snapshots)
+	p.snapshots = make(map[ID]struct{}, len(snapshots))
+	for _, s := range snapshots {
+		p.snapshots[s.ID] = struct{}{}
+		p.roots = append(p.roots, *s.Tree)
+	}
+	return nil
+}
+
 // plan finds out what is needed and decides what becomes of every pack.
 func (p *prune) plan(ctx context.Context) error {
 	if err := errors.Join(p.index.damage...); err != nil {
@@ -118,22 +135,15 @@ func (p *prune) survey(ctx context.Context) error {
 
 // walk collects what the snapshots need.
 func (p *prune) walk(ctx context.Context) error {
-	snapshots, err := p.r.Snapshots(ctx)
-	if err != nil {
-		return hint(fmt.Errorf("a snapshot cannot be read, and what it needs is not known: %w", err), "restore its file from a copy of the repository, or forget it")
-	}
-	snapshots = slices.DeleteFunc(snapshots, func(s *Snapshot) bool { return slices.Contains(p.opts.Without, s.ID) })
-	p.report.Snapshots = len(snapshots)
-	p.snapshots = make(map[ID]struct{}, len(snapshots))
-	p.used = newBlobSet()
-	var roots []ID
-	for _, s := range snapshots {
-		p.snapshots[s.ID] = struct{}{}
-		roots = append(roots, *s.Tree)
-	}
-	var mu sync.Mutex
+	p.used = newBlobSet(p.index)
+	var mu sync.Mutex // of p.used
 	var trees int64
-	f := forest{mover: mover{repo: p.r}, seen: p.used.trees}
+	f := forest{mover: mover{repo: p.r, index: p.index}}
+	f.enter = func(id ID) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return !p.used.add(TreeBlob, id)
+	}
 	f.locate = func(id ID) (place, error) { return p.locate(TreeBlob, id) }
 	f.visit = func(_ moved, t *Tree) error {
 		mu.Lock()
@@ -145,18 +155,17 @@ func (p *prune) walk(ctx context.Context) error {
 				continue
 			}
 			for _, id := range n.Content {
-				if p.used.has(DataBlob, id) {
+				if p.used.add(DataBlob, id) {
 					continue
 				}
 				if _, err := p.locate(DataBlob, id); err != nil {
 					return fmt.Errorf("%s: %w", quoted(n.Name), err)
 				}
-				p.used.addData(id)
 			}
 		}
 		return nil
 	}
-	return f.walk(ctx, roots...)
+	return f.walk(ctx, p.roots...)
 }
 
 // locate returns a copy of a blob that may be read, as far as sizes tell.
@@ -173,135 +182,6 @@ func (p *prune) locate(kind BlobType, id ID) (place, error) {
 	}
 	return place{}, hint(first.damage(errors.New("its pack is missing, or not as long as the index says")),
 		"a snapshot needs it; restore the pack from a copy of the repository, or repair the index; a check names what is affected")
-}
-
-// count adds up, for every pack, what is needed of it.
-func (p *prune) count(ctx context.Context) error {
-	p.keepers = make(map[blobKey]place)
-	for id, blobs := range p.index.byPack() {
-		s := p.packs[id]
-		if !s.whole() {
-			continue // nothing needed counts here: locate saw to that
-		}
-		for _, b := range blobs {
-			if !p.used.has(b.kind, b.id) {
-				continue
-			}
-			if len(p.index.others(b.kind, b.id)) > 0 {
-				p.keepers[blobKey{b.kind, b.id}] = place{}
-				continue
-			}
-			s.used++
-			s.usedBytes += b.cost()
-		}
-	}
-	if err := p.chooseKeepers(ctx); err != nil {
-		return err
-	}
-	for _, s := range p.packs {
-		if s.used > 0 {
-			s.fate = keepPack
-		} else {
-			s.fate = deletePack
-		}
-	}
-	return nil
-}
-
-// chooseKeepers decides, for each needed blob with several copies, which one
-// counts. It is read first: another may be deleted on the strength of it.
-func (p *prune) chooseKeepers(ctx context.Context) error {
-	type choice struct {
-		blobKey
-		copies []place // the best first
-	}
-	open := make([]choice, 0, len(p.keepers))
-	for key := range p.keepers {
-		c := choice{blobKey: key}
-		first, _ := p.index.lookup(key.kind, key.id)
-		for _, copy := range append([]place{first}, p.index.others(key.kind, key.id)...) {
-			if p.packs[copy.pack].whole() {
-				c.copies = append(c.copies, copy)
-			}
-		}
-		open = append(open, c)
-	}
-	slices.SortFunc(open, func(a, b choice) int { return bytes.Compare(a.id[:], b.id[:]) })
-	// Packs that earlier prunes wrote hold nothing unused: they stay anyway, and
-	// what they were written from can go.
-	unused := p.surplus()
-	for i := range open {
-		slices.SortStableFunc(open[i].copies, func(a, b place) int {
-			s, t := p.packs[a.pack], p.packs[b.pack]
-			return cmp.Or(cmp.Compare(unused[a.pack], unused[b.pack]), cmp.Compare(t.usedBytes, s.usedBytes), bytes.Compare(a.pack[:], b.pack[:]))
-		})
-	}
-	for len(open) > 0 {
-		best := make([]place, len(open))
-		for i, c := range open {
-			best[i] = c.copies[0]
-		}
-		bad := make(map[place]error)
-		if !p.opts.DryRun {
-			var mu sync.Mutex
-			m := mover{repo: p.r, damaged: func(c place, err error) error {
-				mu.Lock()
-				defer mu.Unlock()
-				bad[c] = err
-				return nil
-			}}
-			slices.SortStableFunc(best, func(a, b place) int { return bytes.Compare(a.pack[:], b.pack[:]) })
-			if err := m.read(ctx, groupPlaces(best), func(moved) error { return nil }); err != nil {
-				return err
-			}
-		}
-		var again []choice
-		for _, c := range open {
-			keeper := c.copies[0]
-			if err := bad[keeper]; err != nil {
-				if c.copies = c.copies[1:]; len(c.copies) == 0 {
-					return err
-				}
-				again = append(again, c)
-				continue
-			}
-			p.keepers[c.blobKey] = keeper
-			s := p.packs[keeper.pack]
-			s.used++
-			s.usedBytes += keeper.blob.cost()
-		}
-		open = again
-	}
-	for key, keeper := range p.keepers {
-		first, _ := p.index.lookup(key.kind, key.id)
-		for _, c := range append([]place{first}, p.index.others(key.kind, key.id)...) {
-			if c == keeper {
-				continue
-			}
-			s := p.packs[c.pack]
-			s.extra++
-			s.extraBytes += c.blob.cost()
-			p.report.Duplicates.Blobs++
-			p.report.Duplicates.Bytes += c.blob.cost()
-		}
-	}
-	return nil
-}
-
-// surplus counts in every pack the blobs that no snapshot needs.
-func (p *prune) surplus() map[ID]int {
-	n := make(map[ID]int)
-	if len(p.keepers) == 0 {
-		return n
-	}
-	for id, blobs := range p.index.byPack() {
-		for _, b := range blobs {
-			if !p.used.has(b.kind, b.id) {
-				n[id]++
-			}
-		}
-	}
-	return n
 }
 
 // decide chooses the packs that are worth repacking: those that mix trees and

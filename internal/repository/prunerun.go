@@ -55,7 +55,7 @@ func (p *prune) repack(ctx context.Context) error {
 	}
 	defer w.fail(ErrClosed)
 	var done, carried atomic.Int64
-	m := mover{repo: p.r}
+	m := mover{repo: p.r, index: p.index}
 	err = m.read(w.ctx, wants, func(b moved) error {
 		if _, err := w.carry(b); err != nil {
 			return err
