@@ -85,6 +85,8 @@ func (a *app) checkStore(c *cobra.Command, store storage.Store) error {
 	switch {
 	case errors.Is(err, check.ErrUnfit):
 		verdict, a.code = "unfit", runbook.ExitFailed
+	case errors.Is(err, check.ErrUntried):
+		verdict, a.code = "untried", runbook.ExitWarnings
 	case err != nil:
 		return fmt.Errorf("the trial of %s was not finished: %w", store.Location(), err)
 	case notes > 0:
@@ -98,6 +100,8 @@ func (a *app) checkStore(c *cobra.Command, store storage.Store) error {
 		a.printf("\n%s This store can hold a repository.\n", paint.green("Fit."))
 	case "unfit":
 		a.printf("\n%s Do not trust a repository to this store before what is called BAD is mended.\n", paint.red("Unfit."))
+	case "untried":
+		a.printf("\n%s Whether this store can hold a repository was not tried.\n", paint.yellow("Left alone."))
 	default:
 		a.printf("\n%s This store can hold a repository, if what is called a note suits you.\n", paint.yellow("Fit, with notes."))
 	}

@@ -6,12 +6,13 @@ import "github.com/spf13/cobra"
 // rather than to the recovery points in them.
 func (a *app) repositoryCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:     "repository",
-		Short:   "Look after repositories and the stores that hold them",
-		Example: `  lifeboat repository check-store s3:https://objects.example.com/backup/smt`,
-		Args:    knownVerb,
-		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
+		Use:   "repository",
+		Short: "Look after repositories and the stores that hold them",
+		Example: `  lifeboat repository check-store s3:https://objects.example.com/backup/smt
+  lifeboat repository serve --directory /srv/lifeboat --self-signed`,
+		Args: knownVerb,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(a.checkStoreCommand())
+	c.AddCommand(a.checkStoreCommand(), a.serveCommand())
 	return c
 }

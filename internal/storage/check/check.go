@@ -2,7 +2,7 @@
 // relies on, and how fast it is. It is shipped, so that an administrator can ask
 // a server of unknown make before trusting it. What it writes are data files
 // named by their content, which no repository takes for its own, and which it
-// removes again.
+// removes again. Where nothing can be removed it writes nothing that stays.
 package check
 
 import (
@@ -54,9 +54,14 @@ type Options struct {
 // ErrUnfit says that a step came out bad.
 var ErrUnfit = errors.New("the store does not keep what a repository relies on")
 
+// ErrUntried says that the store was left alone, as it has a repository and
+// keeps whatever is written.
+var ErrUntried = errors.New("nothing was written, as nothing could be removed from this repository again")
+
 // Store tries out a store and returns the results of all steps. The error is
 // ErrUnfit if one came out bad, or why the trial could not go on: a
-// *retry.GivenUpError says nothing about the store, only that it is out of reach.
+// *retry.GivenUpError says nothing about the store, only that it is out of reach,
+// and ErrUntried that it was left alone.
 func Store(ctx context.Context, s storage.Store, opts Options) ([]Result, error) {
 	if opts.Size <= 0 {
 		opts.Size = 16 << 20
@@ -64,12 +69,13 @@ func Store(ctx context.Context, s storage.Store, opts Options) ([]Result, error)
 	if opts.Parallel <= 0 {
 		opts.Parallel = 4
 	}
-	t := &trial{store: s, opts: opts}
+	t := &trial{store: s, opts: opts, each: 256 << 10, kind: storage.Data}
 	steps := []struct {
 		name string
 		run  func(context.Context) (Grade, string, error)
 		must bool // nothing can be said without it
 	}{
+		{"be allowed to remove", t.permission, true},
 		{"write a small file", t.small, true},
 		{"miss what is not there", t.missing, false},
 		{"refuse to overwrite", t.overwrite, false},
@@ -84,6 +90,9 @@ func Store(ctx context.Context, s storage.Store, opts Options) ([]Result, error)
 	var results []Result
 	var failed error
 	for _, step := range steps {
+		if t.repository {
+			return results, ErrUntried
+		}
 		begin := time.Now()
 		grade, text, err := step.run(ctx)
 		if ctx.Err() != nil {
@@ -92,7 +101,8 @@ func Store(ctx context.Context, s storage.Store, opts Options) ([]Result, error)
 		}
 		var given *retry.GivenUpError
 		if errors.As(err, &given) {
-			return results, err // there is nobody to tidy up with, and no verdict
+			failed = err
+			break
 		}
 		result := Result{Step: step.name, Grade: grade, Text: text, Took: time.Since(begin), Err: err}
 		if err != nil {
@@ -117,6 +127,10 @@ func Store(ctx context.Context, s storage.Store, opts Options) ([]Result, error)
 type trial struct {
 	store storage.Store
 	opts  Options
+	each  int64 // bytes of each file that several clients write at once
+	kind  storage.Type
+
+	repository bool // there is one, from which nothing may be removed
 
 	mu      sync.Mutex
 	written map[storage.Handle]int64
@@ -128,11 +142,11 @@ type trial struct {
 }
 
 // fresh makes content that nobody has, and its handle.
-func fresh(size int64) (storage.Handle, []byte) {
+func (t *trial) fresh(size int64) (storage.Handle, []byte) {
 	data := make([]byte, size)
 	rand.Read(data)
 	sum := sha256.Sum256(data)
-	return storage.Handle{Type: storage.Data, Name: hex.EncodeToString(sum[:])}, data
+	return storage.Handle{Type: t.kind, Name: hex.EncodeToString(sum[:])}, data
 }
 
 func (t *trial) save(ctx context.Context, h storage.Handle, data []byte) error {
@@ -157,7 +171,7 @@ func (t *trial) same(ctx context.Context, h storage.Handle, want []byte) error {
 }
 
 func (t *trial) small(ctx context.Context) (Grade, string, error) {
-	t.first, t.firstData = fresh(1000)
+	t.first, t.firstData = t.fresh(1000)
 	if err := t.save(ctx, t.first, t.firstData); err != nil {
 		return Bad, "", err
 	}
@@ -171,8 +185,42 @@ func (t *trial) small(ctx context.Context) (Grade, string, error) {
 	return Good, "", err
 }
 
+// permission asks what may be removed, by a file that is not there: what cannot
+// be removed must not be written, as it would lie in the repository for ever and
+// look like damage.
+func (t *trial) permission(ctx context.Context) (Grade, string, error) {
+	h, _ := t.fresh(10)
+	err := t.store.Remove(ctx, h)
+	if errors.Is(err, storage.ErrNotFound) {
+		return Good, "", nil
+	}
+	if !kept(err) {
+		return Bad, "", fmt.Errorf("told to remove a file that is not there, it says: %v", err)
+	}
+	t.opts.Size, t.opts.Parallel, t.each = min(t.opts.Size, 256<<10), min(t.opts.Parallel, 2), 4<<10
+	t.kind = storage.Lock // these may be removed even so
+	h, _ = t.fresh(10)
+	if err := t.store.Remove(ctx, h); !errors.Is(err, storage.ErrNotFound) {
+		return Bad, "", fmt.Errorf("not even locks may be removed, so nobody could ever prune the repository: %w", err)
+	}
+	_, err = t.store.Stat(ctx, storage.Handle{Type: storage.Config})
+	switch {
+	case err == nil:
+		t.repository = true
+		return Note, "nothing may be removed here: an append-only store; it holds a repository, so nothing was written, and to try that out name an empty place beside it", nil
+	case !errors.Is(err, storage.ErrNotFound):
+		return Bad, "", err
+	}
+	return Note, "nothing but locks may be removed here: an append-only store; what follows is tried with small files", nil
+}
+
+// kept tells whether a store keeps everything, as append-only ones do.
+func kept(err error) bool {
+	return errors.Is(err, fs.ErrPermission) || errors.Is(err, storage.ErrReadOnly)
+}
+
 func (t *trial) missing(ctx context.Context) (Grade, string, error) {
-	h, _ := fresh(10)
+	h, _ := t.fresh(10)
 	if _, err := t.store.Stat(ctx, h); !errors.Is(err, storage.ErrNotFound) {
 		return Bad, "", fmt.Errorf("asked for the size of a file that is not there, it says: %v", err)
 	}
@@ -224,7 +272,7 @@ func rate(size int64, took time.Duration) string {
 }
 
 func (t *trial) large(ctx context.Context) (Grade, string, error) {
-	t.big, t.bigData = fresh(t.opts.Size)
+	t.big, t.bigData = t.fresh(t.opts.Size)
 	begin := time.Now()
 	err := t.save(ctx, t.big, t.bigData)
 	return Good, rate(t.opts.Size, time.Since(begin)), err
@@ -245,7 +293,7 @@ func (t *trial) list(ctx context.Context) (Grade, string, error) {
 	}
 	t.mu.Unlock()
 	files := 0
-	err := t.store.List(ctx, storage.Data, func(info storage.Info) error {
+	err := t.store.List(ctx, t.kind, func(info storage.Info) error {
 		files++
 		if size, ours := missing[info.Name]; ours {
 			if info.Size != size {
@@ -262,14 +310,15 @@ func (t *trial) list(ctx context.Context) (Grade, string, error) {
 }
 
 func (t *trial) parallel(ctx context.Context) (Grade, string, error) {
-	const each, size = 4, 256 << 10
+	const each = 4
+	size := t.each
 	errs := make([]error, t.opts.Parallel)
 	begin := time.Now()
 	var g sync.WaitGroup
 	for i := range errs {
 		g.Go(func() {
 			for range each {
-				h, data := fresh(size)
+				h, data := t.fresh(size)
 				if err := t.save(ctx, h, data); err != nil {
 					errs[i] = err
 					return
@@ -282,7 +331,7 @@ func (t *trial) parallel(ctx context.Context) (Grade, string, error) {
 		})
 	}
 	g.Wait()
-	total := int64(t.opts.Parallel * each * size)
+	total := int64(t.opts.Parallel*each) * size
 	return Good, "each file written and read, " + rate(total, time.Since(begin)), errors.Join(errs...)
 }
 
@@ -290,7 +339,7 @@ func (t *trial) race(ctx context.Context) (Grade, string, error) {
 	const rounds = 5
 	several := 0
 	for range rounds {
-		h, data := fresh(1000)
+		h, data := t.fresh(1000)
 		errs := make([]error, max(2, t.opts.Parallel))
 		var g sync.WaitGroup
 		for i := range errs {
@@ -321,9 +370,6 @@ func (t *trial) race(ctx context.Context) (Grade, string, error) {
 
 func (t *trial) remove(ctx context.Context) (Grade, string, error) {
 	err := t.store.Remove(ctx, t.first)
-	if errors.Is(err, fs.ErrPermission) || errors.Is(err, storage.ErrReadOnly) {
-		return Note, "nothing may be removed here: an append-only store; the files of this trial stay, and the next prune by somebody who may removes them", nil
-	}
 	if err != nil {
 		return Bad, "", err
 	}
@@ -344,7 +390,7 @@ func (t *trial) remove(ctx context.Context) (Grade, string, error) {
 		}
 		delete(t.written, h)
 	}
-	err = t.store.List(ctx, storage.Data, func(info storage.Info) error {
+	err = t.store.List(ctx, t.kind, func(info storage.Info) error {
 		if info.Name == t.first.Name {
 			return errors.New("a file that was removed is still listed")
 		}

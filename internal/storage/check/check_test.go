@@ -24,8 +24,10 @@ func local(t *testing.T) storage.Store {
 func leftOver(t *testing.T, s storage.Store) int {
 	t.Helper()
 	n := 0
-	if err := s.List(context.Background(), storage.Data, func(storage.Info) error { n++; return nil }); err != nil {
-		t.Fatal(err)
+	for _, kind := range storage.Types {
+		if err := s.List(context.Background(), kind, func(storage.Info) error { n++; return nil }); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return n
 }
@@ -38,7 +40,7 @@ func TestGoodStore(t *testing.T) {
 	opts := small
 	opts.Report = func(check.Result) { reported++ }
 	results, err := check.Store(t.Context(), s, opts)
-	if err != nil || len(results) != 10 || reported != len(results) {
+	if err != nil || len(results) != 11 || reported != len(results) {
 		t.Errorf("%d results, %d reported, %v", len(results), reported, err)
 	}
 	for _, r := range results {
@@ -62,10 +64,57 @@ func (o overwriting) Save(ctx context.Context, h storage.Handle, data []byte) er
 	return err
 }
 
-// appending refuses to remove.
+// appending refuses to remove anything but locks.
 type appending struct{ storage.Store }
 
-func (appending) Remove(context.Context, storage.Handle) error { return fs.ErrPermission }
+func (a appending) Remove(ctx context.Context, h storage.Handle) error {
+	if h.Type == storage.Lock {
+		return a.Store.Remove(ctx, h)
+	}
+	return fs.ErrPermission
+}
+
+// eternal refuses to remove.
+type eternal struct{ storage.Store }
+
+func (eternal) Remove(context.Context, storage.Handle) error { return fs.ErrPermission }
+
+// TestAppendOnly leaves nothing where nothing could be removed again.
+func TestAppendOnly(t *testing.T) {
+	for name, tt := range map[string]struct {
+		inhabited bool
+		wrap      func(storage.Store) storage.Store
+		steps     int
+		unfit     bool
+	}{
+		"empty":          {false, func(s storage.Store) storage.Store { return appending{s} }, 11, false},
+		"a repository":   {true, func(s storage.Store) storage.Store { return appending{s} }, 1, false},
+		"not even locks": {false, func(s storage.Store) storage.Store { return eternal{s} }, 1, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := local(t)
+			if tt.inhabited {
+				if err := s.Save(t.Context(), storage.Handle{Type: storage.Config}, []byte("config")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			results, err := check.Store(t.Context(), tt.wrap(s), small)
+			if errors.Is(err, check.ErrUnfit) != tt.unfit || errors.Is(err, check.ErrUntried) != tt.inhabited || len(results) != tt.steps {
+				t.Errorf("%d steps, %v", len(results), err)
+			}
+			want := check.Note
+			if tt.unfit {
+				want = check.Bad
+			}
+			if got := grade(t, results, "be allowed to remove"); got != want {
+				t.Errorf("%s, want %s", got, want)
+			}
+			if n := leftOver(t, s); n != 0 {
+				t.Errorf("%d files are left", n)
+			}
+		})
+	}
+}
 
 // forgetful does not list what it keeps.
 type forgetful struct{ storage.Store }
@@ -97,7 +146,6 @@ func TestBadStores(t *testing.T) {
 	}{
 		{"overwrites", overwriting{local(t)}, "refuse to overwrite", check.Bad, true},
 		{"several win", overwriting{local(t)}, "create one file from several clients at once", check.Note, true},
-		{"appends only", appending{local(t)}, "remove files", check.Note, false},
 		{"does not list", forgetful{local(t)}, "list files", check.Bad, true},
 		{"turns bits over", turned, "write a small file", check.Bad, true},
 		{"cuts files", cut, "write a small file", check.Bad, true},

@@ -163,17 +163,13 @@ func (s *Server) save(w *recorder, r *http.Request, store storage.Store, req req
 		s.failure(w, r, err)
 		return
 	}
-	release, err := s.quota.reserve(r.Context(), s.spaceOf(req), size)
+	done, err := s.quota.reserve(r.Context(), s.spaceOf(req), size, req.handle.Type == storage.Lock)
 	if err != nil {
 		s.failure(w, r, err)
 		return
 	}
 	kept := false
-	defer func() {
-		if !kept {
-			release()
-		}
-	}()
+	defer func() { done(kept) }()
 	if err := s.memory.Acquire(r.Context(), size); err != nil {
 		panic(http.ErrAbortHandler)
 	}
@@ -225,7 +221,7 @@ func (s *Server) remove(w *recorder, r *http.Request, store storage.Store, req r
 		s.failure(w, r, err)
 		return
 	}
-	s.quota.free(s.spaceOf(req), info.Size)
+	s.quota.free(s.spaceOf(req), info.Size, req.handle.Type == storage.Lock)
 	w.WriteHeader(http.StatusOK)
 }
 

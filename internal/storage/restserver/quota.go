@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"lifeboat/internal/storage"
 )
 
 // quota counts what lies in each space. A space is measured when it is first
-// written to.
+// written to, and again when it seems full: whoever administers the server may
+// have removed something behind its back.
 type quota struct {
 	limit int64 // bytes; 0 for none
 	usage func(ctx context.Context, space string) (int64, error)
@@ -20,9 +22,19 @@ type quota struct {
 
 type space struct {
 	mu       sync.Mutex // held while it is measured
-	measured bool
+	measured time.Time  // zero for never
 	used     int64
+	reserved int64 // of used, by uploads under way
+	locks    int64 // those written since the server runs
 }
+
+// lockRoom is what locks may take, in bytes, however full the space is: without
+// a lock nobody could remove anything to make room.
+const lockRoom = 1 << 20
+
+// remeasure is the least time between two measurements of a space, which may
+// hold a million files.
+const remeasure = time.Minute
 
 func (s *Server) spaceOf(r request) string {
 	if s.opts.Private {
@@ -44,34 +56,61 @@ func (q *quota) space(name string) *space {
 }
 
 // reserve sets n bytes of a space aside, or fails with storage.ErrNoSpace. The
-// function it returns gives them back.
-func (q *quota) reserve(ctx context.Context, name string, n int64) (release func(), err error) {
+// function it returns must be called with whether they were used. Locks have
+// an allowance of their own.
+func (q *quota) reserve(ctx context.Context, name string, n int64, lock bool) (done func(kept bool), err error) {
 	if q.limit <= 0 {
-		return func() {}, nil
+		return func(bool) {}, nil
 	}
 	s := q.space(name)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.measured {
-		if s.used, err = q.usage(ctx, name); err != nil {
+	if lock {
+		if n > lockRoom-s.locks {
+			return nil, fmt.Errorf("%w: there are too many locks", storage.ErrNoSpace)
+		}
+		s.locks += n
+		return func(kept bool) {
+			if !kept {
+				q.free(name, n, true)
+			}
+		}, nil
+	}
+	if s.measured.IsZero() || n > q.limit-s.used && time.Since(s.measured) >= remeasure {
+		used, err := q.usage(ctx, name)
+		if err != nil {
 			return nil, fmt.Errorf("measure what is stored: %w", err)
 		}
-		s.measured = true
+		// An upload that ends just now may be counted twice, never not at all.
+		s.used = used + s.reserved
+		s.measured = time.Now()
 	}
 	if n > q.limit-s.used {
 		return nil, fmt.Errorf("%w: the quota is %d bytes, of which %d are used", storage.ErrNoSpace, q.limit, s.used)
 	}
 	s.used += n
-	return func() { q.free(name, n) }, nil
+	s.reserved += n
+	return func(kept bool) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.reserved -= n
+		if !kept {
+			s.used = max(0, s.used-n)
+		}
+	}, nil
 }
 
 // free gives n bytes of a space back.
-func (q *quota) free(name string, n int64) {
+func (q *quota) free(name string, n int64, lock bool) {
 	if q.limit <= 0 {
 		return
 	}
 	s := q.space(name)
 	s.mu.Lock()
-	s.used = max(0, s.used-n)
+	if lock {
+		s.locks = max(0, s.locks-n)
+	} else {
+		s.used = max(0, s.used-n)
+	}
 	s.mu.Unlock()
 }

@@ -62,6 +62,8 @@ type Options struct {
 	Stall stall.Limit
 	// Grace is how long requests may still take once Serve is told to end.
 	Grace time.Duration
+	// Cut ends the grace when it ends. Nil for never.
+	Cut context.Context
 	// Log takes a line for each request. Nil for none.
 	Log *slog.Logger
 }
@@ -132,6 +134,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.opts.Grace)
 	defer cancel()
+	if s.opts.Cut != nil {
+		defer context.AfterFunc(s.opts.Cut, cancel)()
+	}
 	err := server.Shutdown(grace)
 	if err != nil {
 		server.Close()

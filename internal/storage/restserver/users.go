@@ -89,6 +89,9 @@ func readUsers(file string) (map[string]string, error) {
 		return nil, fmt.Errorf("users: %w", err)
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err != nil || info.Mode().Perm()&0o022 != 0 {
+		return nil, fmt.Errorf("users: %s may be written by others than its owner (chmod go-w %s)", file, file)
+	}
 	hashes, err := parseUsers(io.LimitReader(f, maxUsers))
 	if err != nil {
 		return nil, fmt.Errorf("users: %s:%w", file, err)
