@@ -43,12 +43,12 @@ func (r *Repository) loadBlob(ctx context.Context, kind BlobType, id ID, buf *bl
 	if err != nil {
 		return nil, err
 	}
-	data, err := r.readBlob(ctx, p, buf)
+	data, err := r.fetchBlob(ctx, p, buf)
 	if err == nil || ctx.Err() != nil {
 		return data, err
 	}
 	for _, other := range r.index.others(kind, id) {
-		if data, otherErr := r.readBlob(ctx, other, buf); otherErr == nil {
+		if data, otherErr := r.fetchBlob(ctx, other, buf); otherErr == nil {
 			return data, nil
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"lifeboat/internal/repository/cache"
 	"lifeboat/internal/storage"
 	"lifeboat/internal/storage/faulty"
 )
@@ -31,6 +32,10 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		os.Exit(0)
+	}
+	if dir := os.Getenv(cacheEnv); dir != "" {
+		testCache = cache.Options{Dir: dir, Trees: true}
+		cheap.Cache = testCache
 	}
 	os.Exit(m.Run())
 }

@@ -52,7 +52,7 @@ func openRepo(t testing.TB, dir string) *Repository {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := Open(t.Context(), store, testPassword, Options{Hostname: "testhost"})
+	r, err := Open(t.Context(), store, testPassword, Options{Hostname: "testhost", Cache: testCache})
 	if err != nil {
 		t.Fatal(err)
 	}

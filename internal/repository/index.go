@@ -2,7 +2,10 @@ package repository
 
 import (
 	"iter"
+	"slices"
 	"sync"
+
+	"lifeboat/internal/repository/cache"
 )
 
 // index knows where every blob of the repository lies. It is safe for
@@ -23,8 +26,9 @@ type index struct {
 	numbers map[ID]uint32 // of packs
 	parts   map[uint32][]run
 
-	files  map[ID]bool // index files that were read, or could not be
-	damage []error     // of index files
+	files  map[ID]bool  // index files that were read, or could not be
+	cache  *cache.Cache // that may stand for index files; nil for who checks them
+	damage []error      // of index files
 }
 
 // indexEntry is one place of one blob: 48 bytes without a pointer, so that the
@@ -101,8 +105,11 @@ func (x *index) put(pack ID, blobs []packedBlob) {
 		x.numbers[pack] = n
 	}
 	first := x.count
-	for i := range blobs {
-		x.insert(n, &blobs[i])
+	for batch := range slices.Chunk(blobs, 32) {
+		x.table.touch(batch)
+		for i := range batch {
+			x.insert(n, &batch[i])
+		}
 	}
 	added := run{first, x.count - first}
 	switch {

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"lifeboat/internal/repository/cache"
 	"lifeboat/internal/storage"
 )
 
@@ -93,63 +94,101 @@ const (
 // remembered and left out: what they list counts as missing until the index is
 // repaired.
 func (r *Repository) readIndex(ctx context.Context, x *index) error {
-	var ids []ID
+	var files []indexInfo
 	var size int64
 	err := r.store.List(ctx, storage.Index, func(info storage.Info) error {
 		id, err := ParseID(info.Name)
 		if err == nil && !x.knows(id) {
-			ids, size = append(ids, id), size+info.Size
+			files, size = append(files, indexInfo{id, info.Size}), size+info.Size
 		}
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("list index files: %w", err)
 	}
-	slices.SortFunc(ids, func(a, b ID) int { return slices.Compare(a[:], b[:]) })
-	x.reserve(int(min(size/listedBlob, mostGuessed)))
+	slices.SortFunc(files, func(a, b indexInfo) int { return slices.Compare(a.id[:], b.id[:]) })
+	x.reserve(int(max(0, min(size/listedBlob, mostGuessed))))
 	g, ctx := errgroup.WithContext(ctx)
-	queue := make(chan ID)
+	queue := make(chan indexInfo)
 	g.Go(func() error {
 		defer close(queue)
-		for _, id := range ids {
+		for _, f := range files {
 			select {
-			case queue <- id:
+			case queue <- f:
 			case <-ctx.Done():
 				return nil
 			}
 		}
 		return nil
 	})
-	for range min(indexReaders, len(ids)) {
+	for range min(indexReaders, len(files)) {
 		g.Go(func() error {
-			reader := indexReader{repo: r}
-			for id := range queue {
-				err := reader.read(ctx, id)
+			reader := indexReader{repo: r, cache: x.cache}
+			for f := range queue {
+				err := reader.read(ctx, f)
 				switch {
 				case errors.Is(err, storage.ErrNotFound): // replaced meanwhile
 				case err != nil && !errors.Is(err, ErrDamaged):
 					return err
 				case err != nil:
-					x.read(id, err)
+					x.read(f.id, err)
 				default:
-					x.addFile(id, &reader.list)
+					x.addFile(f.id, &reader.list)
 				}
 			}
 			return nil
 		})
 	}
-	return g.Wait()
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	x.cache.Keep(cache.Index, func(name string) bool {
+		id, err := ParseID(name)
+		return err == nil && x.knows(id)
+	})
+	x.cache.Keep(cache.Tree, func(name string) bool {
+		id, err := ParseID(name)
+		return err == nil && x.lists(id)
+	})
+	return nil
+}
+
+// indexInfo is an index file as the store lists it.
+type indexInfo struct {
+	id   ID
+	size int64 // bytes
 }
 
 // indexReader reads one index file after the other.
 type indexReader struct {
-	repo *Repository
-	buf  fileBuffer
-	list listing // of the file that was read last
+	repo  *Repository
+	cache *cache.Cache
+	buf   fileBuffer
+	list  listing // of the file that was read last
 }
 
-func (i *indexReader) read(ctx context.Context, id ID) error {
+// read reads a file, or what the cache has of it. Which files there are never
+// comes from the cache.
+func (i *indexReader) read(ctx context.Context, file indexInfo) error {
 	i.buf.trim(keptBuffer)
+	name := file.id.String()
+	if compiled, ok := i.cache.Get(cache.Index, name, i.buf.stored); ok {
+		i.buf.stored = compiled
+		if i.list.decode(compiled, file.size) {
+			return nil
+		}
+	}
+	if err := i.load(ctx, file.id); err != nil {
+		return err
+	}
+	if i.cache != nil {
+		i.buf.text = i.list.encode(i.buf.text[:0], file.size)
+		i.cache.PutSealed(cache.Index, name, i.buf.text)
+	}
+	return nil
+}
+
+func (i *indexReader) load(ctx context.Context, id ID) error {
 	text, err := i.repo.loadJSON(ctx, storage.Index, id, &i.buf)
 	if err != nil {
 		return err
@@ -163,7 +202,7 @@ func (i *indexReader) read(ctx context.Context, id ID) error {
 // readIndexFile returns the packs of one index file.
 func (r *Repository) readIndexFile(ctx context.Context, id ID) (map[ID][]packedBlob, error) {
 	reader := indexReader{repo: r}
-	if err := reader.read(ctx, id); err != nil {
+	if err := reader.load(ctx, id); err != nil {
 		return nil, err
 	}
 	packs := make(map[ID][]packedBlob, len(reader.list.packs))

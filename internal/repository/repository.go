@@ -13,6 +13,7 @@ import (
 	"slices"
 	"sync"
 
+	"lifeboat/internal/repository/cache"
 	"lifeboat/internal/repository/chunker"
 	"lifeboat/internal/repository/crypto"
 	"lifeboat/internal/storage"
@@ -34,6 +35,9 @@ type Options struct {
 	// Like is for Create: chunks are cut as they are in that repository, so that
 	// what is backed up into one and copied from the other is stored once.
 	Like *Repository
+	// Cache says where what was read is kept on this machine. The zero value
+	// keeps nothing; results never depend on it.
+	Cache cache.Options
 }
 
 // ScryptParams are the cost of deriving a key from a password.
@@ -59,6 +63,8 @@ type Repository struct {
 
 	refresh sync.Mutex // held while index files are read
 	trees   treeCache
+	cache   *cache.Cache
+	fetcher *packFetcher
 }
 
 // Create makes a new repository in an empty store, with one key.
@@ -183,13 +189,19 @@ func newRepository(store storage.Store, opts Options) *Repository {
 		opts.PackSize = defaultPackSize
 	}
 	opts.PackSize = min(opts.PackSize, maxPackSize)
-	r := &Repository{store: store, opts: opts, index: newIndex()}
+	r := &Repository{store: store, opts: opts, index: newIndex(), fetcher: newPackFetcher()}
 	r.locks.repo = r
 	return r
 }
 
 func (r *Repository) setUp() error {
 	r.table = chunker.NewTable([]byte(r.config.chunkerSeed() + " " + r.config.ChunkerPolynomial))
+	key, err := r.key.Subkey("lifeboat cache")
+	if err != nil {
+		return fmt.Errorf("derive the key of the cache: %w", err)
+	}
+	r.cache = cache.Open(r.opts.Cache, r.config.ID, key)
+	r.index.cache = r.cache
 	return nil
 }
 
@@ -205,5 +217,6 @@ func (r *Repository) Location() string { return r.store.Location() }
 
 // Close gives up all locks and closes the store.
 func (r *Repository) Close() error {
+	defer r.cache.Close()
 	return errors.Join(r.locks.close(), r.store.Close())
 }

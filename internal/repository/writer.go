@@ -10,6 +10,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"lifeboat/internal/repository/cache"
 	"lifeboat/internal/repository/crypto"
 	"lifeboat/internal/storage"
 )
@@ -187,6 +188,9 @@ func (w *writer) upload(p *openPack) error {
 			err = hint(err, "make room in %s and run again; what was stored is used then", w.repo.store.Location())
 		}
 		return err
+	}
+	if p.blobs[0].kind == TreeBlob && w.repo.cache.Trees() {
+		w.repo.cache.Put(cache.Tree, id.String(), p.data) // for the next backup
 	}
 	w.repo.index.add(id, p.blobs)
 	due := w.repo.pending.add(newIndexPack(id, p.blobs))

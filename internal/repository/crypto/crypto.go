@@ -7,7 +7,9 @@ package crypto
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
@@ -149,6 +151,13 @@ func (k *Key) Open(sealed []byte) ([]byte, error) {
 	}
 	cipher.NewCTR(k.block, iv).XORKeyStream(body, body)
 	return body, nil
+}
+
+// Subkey derives a key of 32 bytes for a purpose outside the repository.
+func (k *Key) Subkey(purpose string) ([]byte, error) {
+	secret := slices.Concat(k.encrypt[:], k.macK[:], k.macR[:])
+	defer clear(secret)
+	return hkdf.Key(sha256.New, secret, nil, purpose, 32)
 }
 
 // pad is Poly1305's one-time key: r, then the nonce encrypted.
