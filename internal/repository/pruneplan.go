@@ -1,8 +1,6 @@
 package repository
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,6 +37,14 @@ func (s *packState) whole() bool { return s.there && s.size == s.listed }
 func (s *packState) blobs() int  { return s.kinds[DataBlob] + s.kinds[TreeBlob] }
 func (s *packState) mixed() bool { return s.kinds[DataBlob] > 0 && s.kinds[TreeBlob] > 0 }
 func (s *packState) trees() bool { return s.kinds[TreeBlob] > 0 }
+
+// kind is that of all blobs, unless they are mixed.
+func (s *packState) kind() BlobType {
+	if s.trees() {
+		return TreeBlob
+	}
+	return DataBlob
+}
 
 // wasted is what repacking would save.
 func (s *packState) wasted() int64 {
@@ -182,85 +188,6 @@ func (p *prune) locate(kind BlobType, id ID) (place, error) {
 	}
 	return place{}, hint(first.damage(errors.New("its pack is missing, or not as long as the index says")),
 		"a snapshot needs it; restore the pack from a copy of the repository, or repair the index; a check names what is affected")
-}
-
-// decide chooses the packs that are worth repacking: those that mix trees and
-// data and tree packs with unused parts first, since trees are read by every
-// operation; then the data packs of which most is unused, until the rest may stay.
-func (p *prune) decide() {
-	type candidate struct {
-		id ID
-		*packState
-	}
-	var candidates []candidate
-	var unused, used int64
-	for id, s := range p.packs {
-		if s.fate != keepPack {
-			continue
-		}
-		used += s.usedBytes
-		if s.used < s.blobs() || s.mixed() {
-			candidates = append(candidates, candidate{id, s})
-			unused += s.wasted()
-		}
-	}
-	small := p.small()
-	for id := range small {
-		if s := p.packs[id]; s.used == s.blobs() && !s.mixed() {
-			candidates = append(candidates, candidate{id, s})
-		}
-	}
-	if p.opts.KeepPacks {
-		return
-	}
-	first := func(s *packState) bool { return s.mixed() || s.trees() }
-	slices.SortFunc(candidates, func(a, b candidate) int {
-		if first(a.packState) != first(b.packState) {
-			if first(a.packState) {
-				return -1
-			}
-			return 1
-		}
-		worth := func(s *packState) float64 { return float64(s.wasted()) / float64(s.usedBytes) }
-		return cmp.Or(cmp.Compare(worth(b.packState), worth(a.packState)), bytes.Compare(a.id[:], b.id[:]))
-	})
-	var repacked int64
-	for _, c := range candidates {
-		tolerated := float64(unused) <= p.opts.MaxUnused*float64(used+unused)
-		_, tiny := small[c.id]
-		if tolerated && !first(c.packState) && !tiny {
-			continue
-		}
-		if p.opts.MaxRepack > 0 && repacked+c.size > p.opts.MaxRepack {
-			continue
-		}
-		repacked += c.size
-		unused -= c.wasted()
-		c.fate = repackPack
-	}
-}
-
-// small returns the packs that are worth merging: those less than half as large
-// as a pack should be, where there would be fewer of them.
-func (p *prune) small() map[ID]struct{} {
-	limit := int64(p.r.opts.PackSize)
-	chosen := make(map[ID]struct{})
-	for _, kind := range []BlobType{DataBlob, TreeBlob} {
-		var ids []ID
-		var sum int64
-		for id, s := range p.packs {
-			if s.fate == keepPack && !s.mixed() && s.kinds[kind] > 0 && s.size < limit/2 {
-				ids = append(ids, id)
-				sum += s.usedBytes
-			}
-		}
-		if int64(len(ids)) > (sum+limit-1)/limit {
-			for _, id := range ids {
-				chosen[id] = struct{}{}
-			}
-		}
-	}
-	return chosen
 }
 
 // estimate fills in the report from the plan.
