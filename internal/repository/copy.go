@@ -124,6 +124,16 @@ func (c *copier) present(ctx context.Context) error {
 		return err
 	}
 	c.have = list // a damaged one is as good as none
+	// What an index lists is not copied, so it must be there.
+	sizes, err := c.dst.listPacks(ctx)
+	if err != nil {
+		return err
+	}
+	for id := range c.dst.index.byPack() {
+		if _, there := sizes[id]; !there {
+			return hint(&DamageError{What: "pack", ID: id, Err: storage.ErrNotFound}, "repair the index of the destination, then copy again")
+		}
+	}
 	return nil
 }
 

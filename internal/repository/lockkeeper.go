@@ -156,7 +156,7 @@ func (h *HeldLock) Verify(ctx context.Context) error {
 	defer h.lock.mu.Unlock()
 	_, err := h.keeper.repo.store.Stat(ctx, handle(storage.Lock, h.lock.id))
 	if errors.Is(err, storage.ErrNotFound) {
-		return hint(fmt.Errorf("our lock on the repository was removed by another process: %w", ErrLocked), "run the backup again")
+		return hint(fmt.Errorf("our lock on the repository was removed by another process: %w", ErrLocked), "run it again")
 	}
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"lifeboat/internal/storage"
@@ -127,6 +128,7 @@ type prune struct {
 	keepers   map[blobKey]place // of needed blobs with several copies, the one that counts
 	files     []ID              // index files
 	stale     []ID              // of those, what is to be written anew
+	empty     ID                // one that lists nothing, if there is any
 	seen      map[ID]struct{}   // packs that are in a file that stays or was written
 	verified  time.Time
 }
@@ -232,13 +234,17 @@ func (p *prune) unchanged(ctx context.Context) error {
 // mayDelete finds out whether the store deletes at all, before much is written
 // to it for nothing: a store may take additions only.
 func (p *prune) mayDelete(ctx context.Context) error {
-	id, err := p.r.saveJSON(ctx, storage.Index, indexFile{Packs: []indexPack{}})
-	if err != nil {
-		return fmt.Errorf("save a file to try whether it can be deleted: %w", err)
+	id := p.empty // left by one that was refused
+	if id.IsZero() {
+		var err error
+		if id, err = p.r.saveText(ctx, storage.Index, appendIndex(nil, indexFile{})); err != nil {
+			return fmt.Errorf("save a file to try whether it can be deleted: %w", err)
+		}
 	}
-	err = p.r.removeFile(ctx, storage.Index, id)
+	err := p.r.removeFile(ctx, storage.Index, id)
 	switch {
 	case err == nil, errors.Is(err, storage.ErrNotFound):
+		p.stale = slices.DeleteFunc(p.stale, func(stale ID) bool { return stale == id })
 		return nil
 	case readOnly(err):
 		return hint(fmt.Errorf("the store does not delete; nothing was changed: %w", err), "prune with access that may delete, on the machine that keeps the repository say")

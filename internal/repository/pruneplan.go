@@ -218,7 +218,7 @@ func (p *prune) estimate() {
 			}
 		}
 		if s.blobs() > 0 {
-			r.Unused.Bytes += s.wasted() - s.extraBytes
+			r.Unused.Bytes += max(0, s.wasted()-s.extraBytes)
 		}
 		if s.fate != keepPack {
 			r.Deleted.Packs++

@@ -153,6 +153,9 @@ func (p *prune) findStale(ctx context.Context) (err error) {
 		}
 		f := file{id: id}
 		blobs, goes := 0, len(packs) == 0
+		if goes {
+			p.empty = id
+		}
 		for pack, list := range packs {
 			s := p.packs[pack]
 			switch {
