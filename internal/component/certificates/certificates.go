@@ -7,7 +7,6 @@ package certificates
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"lifeboat/internal/component"
 	"lifeboat/internal/component/files"
@@ -31,30 +30,22 @@ type Options struct {
 
 // Validate checks what a profile says.
 func (o *Options) Validate() error {
-	plain := files.Options{Paths: o.Paths, Exclude: o.Exclude}
+	plain := o.plain()
 	return errors.Join(plain.Validate(), files.ValidatePatterns("authority", o.Authority, true))
 }
 
 // Kind describes the kind to the registry.
 func Kind() component.Kind {
-	return component.Kind{
-		Name: "certificates",
-		Definition: profile.Definition{
-			Summary: "a certificate authority and server certificates, with their keys",
-			Options: func() any { return new(Options) },
-		},
-		New: func(env component.Env, spec profile.Component) (component.Component, error) {
-			options, ok := spec.Options.(*Options)
-			if !ok {
-				return nil, fmt.Errorf("component %s: options of kind certificates are missing", spec.Name)
-			}
-			plain, err := files.New(env, spec, files.Options{Paths: options.Paths, Exclude: options.Exclude, MissingOK: options.MissingOK})
-			if err != nil {
-				return nil, err
-			}
-			return &Component{Component: plain, env: env, spec: spec, options: *options}, nil
-		},
-	}
+	return files.Derived("certificates", "a certificate authority and server certificates, with their keys",
+		(*Options).plain,
+		func(plain *files.Component, env component.Env, spec profile.Component, options Options) component.Component {
+			return &Component{Component: plain, env: env, spec: spec, options: options}
+		})
+}
+
+// plain are the options of the files below.
+func (o *Options) plain() files.Options {
+	return files.Options{Paths: o.Paths, Exclude: o.Exclude, MissingOK: o.MissingOK}
 }
 
 // Component is the certificates of one system. Capturing, restoring, rolling

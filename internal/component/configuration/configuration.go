@@ -40,6 +40,8 @@ type Options struct {
 	Exclude []string `yaml:"exclude,omitempty" json:"exclude,omitempty"`
 	// MissingOK makes a path that is not on the machine no error.
 	MissingOK bool `yaml:"missing_ok,omitempty" json:"missing_ok,omitempty"`
+	// Transient are links of the running system, as in kind files.
+	Transient []string `yaml:"transient,omitempty" json:"transient,omitempty"`
 	// Shipped names, for a path, the file with the package's own default.
 	Shipped map[string]string `yaml:"shipped,omitempty" json:"shipped,omitempty" path:"true"`
 	// PreferFresh lists keys, as KEY or SECTION.KEY, whose value on the target
@@ -49,7 +51,7 @@ type Options struct {
 
 // Validate checks what a profile says.
 func (o *Options) Validate() error {
-	plain := files.Options{Paths: o.Paths, Exclude: o.Exclude}
+	plain := o.plain()
 	if err := plain.Validate(); err != nil {
 		return err
 	}
@@ -88,26 +90,19 @@ func (d Detail) saved(path string) SavedFile {
 
 // Kind describes the kind to the registry.
 func Kind() component.Kind {
-	return component.Kind{
-		Name: "configuration",
-		Definition: profile.Definition{
-			Summary: "configuration files, adapted to the target when restored",
-			Options: func() any { return new(Options) },
-		},
-		New: func(env component.Env, spec profile.Component) (component.Component, error) {
-			options, ok := spec.Options.(*Options)
-			if !ok {
-				return nil, fmt.Errorf("component %s: options of kind configuration are missing", spec.Name)
-			}
-			plain, err := files.New(env, spec, files.Options{
-				Paths: options.Paths, MissingOK: options.MissingOK,
-				Exclude: append([]string{"*" + FreshSuffix}, options.Exclude...),
-			})
-			if err != nil {
-				return nil, err
-			}
-			return &Component{Component: plain, env: env, spec: spec, options: *options}, nil
-		},
+	return files.Derived("configuration", "configuration files, adapted to the target when restored",
+		(*Options).plain,
+		func(plain *files.Component, env component.Env, spec profile.Component, options Options) component.Component {
+			return &Component{Component: plain, env: env, spec: spec, options: options}
+		})
+}
+
+// plain are the options of the files below. Fresh files kept beside are not
+// the system's.
+func (o *Options) plain() files.Options {
+	return files.Options{
+		Paths: o.Paths, MissingOK: o.MissingOK, Transient: o.Transient,
+		Exclude: append([]string{"*" + FreshSuffix}, o.Exclude...),
 	}
 }
 

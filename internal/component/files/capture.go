@@ -40,6 +40,7 @@ func (c *Component) Inspect(ctx context.Context) (component.Inspection, error) {
 	if err != nil {
 		return in, fmt.Errorf("component %s: %w", c.spec.Name, err)
 	}
+	paths = slices.DeleteFunc(paths, c.transient)
 	f := c.filter()
 	links, err := c.follow(paths, f)
 	if err != nil {
@@ -59,7 +60,10 @@ func (c *Component) Inspect(ctx context.Context) (component.Inspection, error) {
 	}
 	linked := map[[2]uint64]bool{}
 	for _, path := range paths {
-		err := Walk(ctx, c.env.Host, path, f, func(_ string, info fs.FileInfo, _ string) error {
+		err := Walk(ctx, c.env.Host, path, f, func(at string, info fs.FileInfo, _ string) error {
+			if c.transient(at) {
+				return nil
+			}
 			in.Items++
 			st := info.Sys().(*syscall.Stat_t)
 			id := [2]uint64{uint64(st.Dev), st.Ino}

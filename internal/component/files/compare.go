@@ -52,7 +52,12 @@ func (c *Component) CompareFiles(ctx context.Context, source component.Source, o
 	}
 	translate := NewTranslator(opts.Owners)
 	explained := 0
+	passing := 0
 	report := func(d component.Difference) {
+		if d.Kind == repository.New && c.transient(d.Path) {
+			passing++
+			return
+		}
 		if explain != nil && explained < maxExplained && (d.Kind == repository.Changed || d.Kind == repository.Missing || d.Kind == repository.New) {
 			was, wasErr := stored(ctx, source, d.Path)
 			now, nowErr := c.live(d.Path)
@@ -82,7 +87,11 @@ func (c *Component) CompareFiles(ctx context.Context, source component.Source, o
 			return fail(err)
 		}
 	}
-	return result, c.unrecorded(ctx, paths, f, report)
+	err = c.unrecorded(ctx, paths, f, report)
+	if passing > 0 {
+		result.Not = append(result.Not, fmt.Sprintf("%d links that only the running system has", passing))
+	}
+	return result, err
 }
 
 // unrecorded tells of declared paths that are here and not in the point. The

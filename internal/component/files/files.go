@@ -37,6 +37,9 @@ type Options struct {
 	InPlace bool `yaml:"in_place,omitempty" json:"in_place,omitempty"`
 	// MissingOK makes a path that is not on the machine no error.
 	MissingOK bool `yaml:"missing_ok,omitempty" json:"missing_ok,omitempty"`
+	// Transient are paths, with patterns, where the running system makes symbolic
+	// links that it takes away when it stops. Such a link is not missed.
+	Transient []string `yaml:"transient,omitempty" json:"transient,omitempty"`
 }
 
 // Validate checks what a profile says.
@@ -44,7 +47,7 @@ func (o *Options) Validate() error {
 	if len(o.Paths) == 0 {
 		return errors.New("paths: at least one path is needed")
 	}
-	return errors.Join(ValidatePatterns("paths", o.Paths, true), ValidatePatterns("exclude", o.Exclude, false))
+	return errors.Join(ValidatePatterns("paths", o.Paths, true), ValidatePatterns("exclude", o.Exclude, false), ValidatePatterns("transient", o.Transient, true))
 }
 
 // ValidatePatterns checks path patterns of a profile's key. Settings, ${…}, may
@@ -69,18 +72,29 @@ func ValidatePatterns(key string, patterns []string, absolute bool) error {
 
 // Kind describes the kind to the registry.
 func Kind() component.Kind {
+	return Derived("files", "files and directory trees, put back as they were",
+		func(o *Options) Options { return *o },
+		func(plain *Component, _ component.Env, _ profile.Component, _ Options) component.Component {
+			return plain
+		})
+}
+
+// Derived describes a kind that is files with something more: plain tells which
+// files its options O name, and build makes the component around those.
+func Derived[O any](name, summary string, plain func(*O) Options, build func(plain *Component, env component.Env, spec profile.Component, options O) component.Component) component.Kind {
 	return component.Kind{
-		Name: "files",
-		Definition: profile.Definition{
-			Summary: "files and directory trees, put back as they were",
-			Options: func() any { return new(Options) },
-		},
+		Name:       name,
+		Definition: profile.Definition{Summary: summary, Options: func() any { return new(O) }},
 		New: func(env component.Env, spec profile.Component) (component.Component, error) {
-			options, ok := spec.Options.(*Options)
+			options, ok := spec.Options.(*O)
 			if !ok {
-				return nil, fmt.Errorf("component %s: options of kind files are missing", spec.Name)
+				return nil, fmt.Errorf("component %s: options of kind %s are missing", spec.Name, name)
 			}
-			return New(env, spec, *options)
+			c, err := New(env, spec, plain(options))
+			if err != nil {
+				return nil, err
+			}
+			return build(c, env, spec, *options), nil
 		},
 	}
 }

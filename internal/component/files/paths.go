@@ -177,6 +177,20 @@ func (f Filter) ExcludedBelow(path, root string) bool {
 	return false
 }
 
+// transient tells whether the entry at path is a link that only the running
+// system has.
+func (c *Component) transient(path string) bool {
+	if !slices.ContainsFunc(c.options.Transient, func(pattern string) bool { ok, _ := doublestar.Match(pattern, path); return ok }) {
+		return false
+	}
+	entry, err := c.env.Host.Entry(path)
+	if err != nil {
+		return false
+	}
+	info, err := os.Lstat(entry)
+	return err == nil && info.Mode()&fs.ModeSymlink != 0
+}
+
 // filter is the component's own, with what was left out at capture as well:
 // what is not in the point must not be taken away at restore.
 func (c *Component) filter(also ...Filter) Filter {

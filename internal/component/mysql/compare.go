@@ -190,7 +190,7 @@ func (l *liveComparison) tables(ctx context.Context) error {
 		l.tell("table "+t.Name, repository.New)
 	}
 	if unsummed < len(l.was.Tables) {
-		l.result.What = append(l.result.What, fmt.Sprintf("the content of %d tables by the server's checksum", len(l.was.Tables)-unsummed))
+		l.result.What = append(l.result.What, fmt.Sprintf("the content of %d of %d tables, by the server's checksum", len(l.was.Tables)-unsummed, len(l.was.Tables)))
 	}
 	switch {
 	case !sums:
