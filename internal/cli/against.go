@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"lifeboat/internal/component"
-	"lifeboat/internal/config"
 	"lifeboat/internal/host"
 	"lifeboat/internal/recovery"
 	"lifeboat/internal/runbook"
@@ -27,21 +26,25 @@ type againstFlags struct {
 const maxLimit = 100_000
 
 // verifyAgainst compares a point with the system it was made of.
-func (a *app) verifyAgainst(ctx context.Context, conf *config.Config, system string, f againstFlags) error {
+func (a *app) verifyAgainst(ctx context.Context, names []string, f againstFlags) error {
 	if f.limit < 0 {
 		return usagef("--limit takes a number, 0 for all")
 	}
 	if f.limit == 0 {
 		f.limit = maxLimit
 	}
-	if system == "" && len(conf.Systems) > 0 {
+	conf, err := a.loadOrEmpty()
+	if err != nil {
+		return err
+	}
+	if len(names) == 0 && len(conf.Systems) > 0 {
 		s, err := a.system(conf, nil)
 		if err != nil {
 			return err
 		}
-		system = s.Name
+		names = []string{s.Name}
 	}
-	v, closeVault, err := a.open(ctx, conf, system)
+	v, system, closeVault, err := a.openFor(ctx, names)
 	if err != nil {
 		return err
 	}

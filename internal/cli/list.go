@@ -42,15 +42,7 @@ func (a *app) listCommand() *cobra.Command {
 		Args:    args(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
 			ctx := c.Context()
-			conf, err := a.loadOrEmpty()
-			if err != nil {
-				return err
-			}
-			system := ""
-			if len(names) > 0 {
-				system = names[0]
-			}
-			v, closeVault, err := a.open(ctx, conf, system)
+			v, system, closeVault, err := a.openFor(ctx, names)
 			if err != nil {
 				return err
 			}
@@ -81,6 +73,10 @@ func (a *app) listCommand() *cobra.Command {
 				return unread
 			}
 			if len(rows) == 0 {
+				conf, err := a.loadOrEmpty()
+				if err != nil {
+					return err
+				}
 				if _, known := conf.System(system); system != "" && !known {
 					return fmt.Errorf("%w of %s in this repository, and no such system in %s", vault.ErrNoPoint, system, a.configFile)
 				}

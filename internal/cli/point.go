@@ -9,21 +9,28 @@ import (
 	"lifeboat/internal/vault"
 )
 
-// point opens the repository and finds the point that [SYSTEM] [POINT] name; the
-// newest without POINT. A single word that is no configured system may be a point.
-func (a *app) point(ctx context.Context, names []string) (*vault.Point, func(), error) {
+// openFor opens the repository for a verb that is called with [SYSTEM], and
+// returns the system, "" for any. A configuration is not needed.
+func (a *app) openFor(ctx context.Context, names []string) (v *vault.Vault, system string, done func(), err error) {
 	conf, err := a.loadOrEmpty()
 	if err != nil {
-		return nil, nil, err
+		return nil, "", nil, err
 	}
-	system, reference := "", ""
 	if len(names) > 0 {
 		system = names[0]
 	}
+	v, done, err = a.open(ctx, conf, system)
+	return v, system, done, err
+}
+
+// point opens the repository and finds the point that [SYSTEM] [POINT] name; the
+// newest without POINT. A single word that is no configured system may be a point.
+func (a *app) point(ctx context.Context, names []string) (*vault.Point, func(), error) {
+	reference := ""
 	if len(names) > 1 {
 		reference = names[1]
 	}
-	v, closeVault, err := a.open(ctx, conf, system)
+	v, system, closeVault, err := a.openFor(ctx, names)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"lifeboat/internal/repository"
-	"lifeboat/internal/runbook"
 	"lifeboat/internal/vault"
 )
 
@@ -45,24 +44,16 @@ what could not be read. Files are read and hashed; --quick trusts change times.`
 			if err := check.Validate(); err != nil {
 				return usageError{fmt.Errorf("--read-data-subset: %w", err)}
 			}
-			conf, err := a.loadOrEmpty()
-			if err != nil {
-				return err
-			}
-			system := ""
-			if len(names) > 0 {
-				system = names[0]
-			}
 			if against {
 				if readData || subset != "" || accept {
 					return usagef("--against-source reads the live system, --read-data and --accept look at the repository: one at a time")
 				}
-				return a.verifyAgainst(ctx, conf, system, f)
+				return a.verifyAgainst(ctx, names, f)
 			}
 			if len(f.only) > 0 || f.quick || c.Flags().Changed("limit") {
 				return usagef("--only, --quick and --limit go with --against-source")
 			}
-			v, closeVault, err := a.open(ctx, conf, system)
+			v, system, closeVault, err := a.openFor(ctx, names)
 			if err != nil {
 				return err
 			}
@@ -79,7 +70,7 @@ what could not be read. Files are read and hashed; --quick trusts change times.`
 					return err
 				}
 			}
-			return a.showVerify(report)
+			return a.showVerify(report, readData)
 		},
 	}
 	c.Flags().BoolVar(&readData, "read-data", false, "read and check every byte")
@@ -93,45 +84,4 @@ what could not be read. Files are read and hashed; --quick trusts change times.`
 	c.Flags().BoolVarP(&a.yes, "yes", "y", false, "do not ask")
 	a.repositoryFlags(c)
 	return c
-}
-
-func (a *app) showVerify(r *vault.Verification) error {
-	if a.json {
-		if err := a.emit(r); err != nil {
-			return err
-		}
-	} else {
-		paint := painterFor(a.out)
-		for _, p := range r.Points {
-			word := paint.green("whole  ")
-			if len(p.Problems) > 0 {
-				word = paint.red("DAMAGED")
-			}
-			a.printf("%s %s  %s  %s\n", word, p.Short, p.System, when(p.Time))
-			for _, problem := range p.Problems {
-				a.printf("        %s\n", problem)
-			}
-		}
-		for _, problem := range r.Problems {
-			a.printf("%s %s\n", paint.red("DAMAGED"), problem)
-		}
-		if n := len(r.Remarks); n > 0 {
-			a.printf("%s to no recovery point and to no index. An interrupted backup leaves such; that is no damage. The next backup uses\nwhat the interrupted one had indexed; 'restic prune' removes the rest.\n", count(n, "pack belongs", "packs belong"))
-		}
-		a.printf("%s, %s of data read.\n", count(len(r.Points), "recovery point", "recovery points"), size(r.BytesRead))
-		a.showHead(r)
-	}
-	if !r.OK() {
-		if !a.json {
-			a.printf("\nThe repository is damaged. Points called whole can still be restored. Keep the repository as it is,\ncopy it aside, and make a new recovery point: what is still on the machine is stored again.\n")
-		}
-		a.code = runbook.ExitFailed
-	}
-	switch {
-	case !r.Untouched():
-		a.code = runbook.ExitFailed
-	case r.HeadError != "" && a.code == runbook.ExitDone:
-		a.code = runbook.ExitWarnings
-	}
-	return nil
 }

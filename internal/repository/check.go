@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"path"
 	"runtime"
 	"slices"
 	"strconv"
@@ -96,6 +97,16 @@ type Report struct {
 	Bytes     int64 // of all packs
 	PacksRead int
 	BytesRead int64
+}
+
+// DamagedPacks are the packs that are there and cannot be read in full.
+func (r *Report) DamagedPacks() (packs []ID) {
+	for _, f := range r.Findings {
+		if id, err := ParseID(path.Base(f.File)); err == nil && f.Kind == DamagedPack {
+			packs = append(packs, id)
+		}
+	}
+	return packs
 }
 
 // Err is nil when no data is affected, else it carries ErrDamaged and the first

@@ -12,9 +12,12 @@ import (
 // RepairIndex makes the index match the packs again, under an exclusive lock.
 // Packs that no index lists rightly are read; those that are gone are dropped;
 // of those that are damaged, the blobs that still read back are stored again.
+// Packs whose size is right are taken for whole but for those given as damaged,
+// which a check that reads all data has found. What cannot be read is in no
+// index afterwards, so that the next backup stores it again where it still is.
 // The new index is written before the old one goes, so that it may be killed at
 // any time. The report lists what was wrong; without findings nothing changed.
-func (r *Repository) RepairIndex(ctx context.Context) (report *Report, err error) {
+func (r *Repository) RepairIndex(ctx context.Context, damaged ...ID) (report *Report, err error) {
 	if r.config.Version != formatVersion {
 		return nil, hint(fmt.Errorf("repair the index: %w: %d", ErrVersion, r.config.Version), "use restic rebuild-index")
 	}
@@ -39,7 +42,7 @@ func (r *Repository) RepairIndex(ctx context.Context) (report *Report, err error
 	for _, err := range known.damage {
 		report.Findings = append(report.Findings, &Finding{Kind: DamagedIndex, File: damagedFile(storage.Index, err), Err: err})
 	}
-	packs, salvage, err := r.survey(ctx, known, sizes, report)
+	packs, salvage, err := r.survey(ctx, known, sizes, damaged, report)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +84,7 @@ func (r *Repository) RepairIndex(ctx context.Context) (report *Report, err error
 
 // survey compares the packs with what the index knows of them. It returns the
 // packs for the new index, and what may be saved from damaged ones.
-func (r *Repository) survey(ctx context.Context, known *index, sizes map[ID]int64, report *Report) (packs []indexPack, salvage []place, err error) {
+func (r *Repository) survey(ctx context.Context, known *index, sizes map[ID]int64, damaged []ID, report *Report) (packs []indexPack, salvage []place, err error) {
 	for id := range known.byPack() {
 		if _, there := sizes[id]; !there {
 			report.Findings = append(report.Findings, &Finding{Kind: MissingPack, File: handle(storage.Data, id).Path(), Err: storage.ErrNotFound})
@@ -89,6 +92,11 @@ func (r *Repository) survey(ctx context.Context, known *index, sizes map[ID]int6
 	}
 	for id, size := range sizes {
 		blobs := known.inPack(id)
+		if slices.Contains(damaged, id) && len(blobs) > 0 {
+			report.Findings = append(report.Findings, &Finding{Kind: DamagedPack, File: handle(storage.Data, id).Path(), Err: errors.New("not all of it can be read")})
+			salvage = append(salvage, salvageable(id, blobs, size)...)
+			continue
+		}
 		if len(blobs) > 0 && packSize(blobs) == size {
 			packs = append(packs, newIndexPack(id, blobs))
 			continue
@@ -99,11 +107,7 @@ func (r *Repository) survey(ctx context.Context, known *index, sizes map[ID]int6
 				return nil, nil, err
 			}
 			report.Findings = append(report.Findings, &Finding{Kind: DamagedPack, File: handle(storage.Data, id).Path(), Err: err})
-			for _, b := range blobs {
-				if int64(b.offset)+int64(b.length) <= size {
-					salvage = append(salvage, place{pack: id, blob: b})
-				}
-			}
+			salvage = append(salvage, salvageable(id, blobs, size)...)
 			continue
 		}
 		kind, text := OrphanPack, "no index listed it"
@@ -115,6 +119,16 @@ func (r *Repository) survey(ctx context.Context, known *index, sizes map[ID]int6
 	}
 	slices.SortFunc(packs, func(a, b indexPack) int { return slices.Compare(a.ID[:], b.ID[:]) })
 	return packs, salvage, nil
+}
+
+// salvageable are the blobs that lie within what is left of a pack.
+func salvageable(id ID, blobs []packedBlob, size int64) (places []place) {
+	for _, b := range blobs {
+		if int64(b.offset)+int64(b.length) <= size {
+			places = append(places, place{pack: id, blob: b})
+		}
+	}
+	return places
 }
 
 // salvage stores the blobs again that can still be read from damaged packs.

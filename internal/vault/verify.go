@@ -26,6 +26,7 @@ type Verification struct {
 	Points    []PointVerdict `json:"points"`
 	Problems  []string       `json:"problems,omitempty"` // of the repository, beyond single points
 	Remarks   []string       `json:"remarks,omitempty"`  // what is odd and no damage
+	Bytes     int64          `json:"bytes"`              // of all packs
 	BytesRead int64          `json:"bytes_read"`
 	// Head is what changed since this machine last looked; nil where no record is
 	// kept. HeadError says why it could not be compared.
@@ -40,6 +41,10 @@ type PointVerdict struct {
 	System   string    `json:"system"`
 	Time     time.Time `json:"time"`
 	Problems []string  `json:"problems,omitempty"`
+	// Components are those that the problems affect, and Whole the others; both
+	// are empty when that cannot be told, or when nothing is wrong.
+	Components []ComponentDamage `json:"components,omitempty"`
+	Whole      []string          `json:"whole,omitempty"`
 }
 
 // Untouched tells whether nothing was changed behind this machine's back, as far
@@ -61,11 +66,11 @@ func (v *Vault) Verify(ctx context.Context, opts VerifyOptions) (*Verification, 
 	if err != nil {
 		return nil, fmt.Errorf("check repository: %w", err)
 	}
-	result.BytesRead = report.BytesRead
+	result.Bytes, result.BytesRead = report.Bytes, report.BytesRead
 	if result.Head, err = v.look(ctx); err != nil {
 		result.HeadError = err.Error()
 	}
-	byPoint := map[string][]string{}
+	byPoint, findings := map[string][]string{}, map[string][]*repository.Finding{}
 	for _, f := range report.Findings {
 		if f.Harmless() {
 			result.Remarks = append(result.Remarks, describe(f))
@@ -76,6 +81,7 @@ func (v *Vault) Verify(ctx context.Context, opts VerifyOptions) (*Verification, 
 		}
 		for _, id := range f.Snapshots {
 			byPoint[id.String()] = append(byPoint[id.String()], describe(f))
+			findings[id.String()] = append(findings[id.String()], f)
 		}
 	}
 	points, err := v.Points(ctx, opts.Filter)
@@ -98,6 +104,9 @@ func (v *Vault) Verify(ctx context.Context, opts VerifyOptions) (*Verification, 
 			verdict.Problems = append(verdict.Problems, p.Damage.Error())
 		} else {
 			verdict.Problems = append(verdict.Problems, p.promises(ctx)...)
+			if len(findings[p.ID()]) > 0 {
+				verdict.Components, verdict.Whole = p.damaged(ctx, findings[p.ID()])
+			}
 		}
 		result.Points = append(result.Points, verdict)
 		delete(byPoint, p.ID())

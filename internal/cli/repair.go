@@ -1,0 +1,78 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"lifeboat/internal/repository"
+)
+
+func (a *app) repairCommand() *cobra.Command {
+	var readData bool
+	c := &cobra.Command{
+		Use:   "repair",
+		Short: "Make the index match what can be read, so that backups store again what is lost",
+		Long: `A backup does not store what the index says is stored already, though it be lost
+or damaged. This writes a new index of what is there: packs that are gone are
+dropped, packs that no index lists are taken up, and of damaged ones the parts
+that still can be read are stored again. No pack and no recovery point is removed.
+
+Damage inside of packs is only found by reading all of them, with --read-data.
+Copy the repository aside before you repair it, if anything in it matters.`,
+		Example: `  lifeboat repository repair
+  lifeboat repository repair --read-data && lifeboat backup smt && lifeboat verify --read-data`,
+		Args: args(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			ctx := c.Context()
+			conf, err := a.loadOrEmpty()
+			if err != nil {
+				return err
+			}
+			repo, err := a.openRepository(ctx, conf, "")
+			if err != nil {
+				return err
+			}
+			defer repo.Close()
+			return a.repair(ctx, repo, readData)
+		},
+	}
+	c.Flags().BoolVar(&readData, "read-data", false, "read every pack first, to find what is damaged inside")
+	c.Flags().BoolVarP(&a.yes, "yes", "y", false, "do not ask")
+	a.repositoryFlags(c)
+	return c
+}
+
+func (a *app) repair(ctx context.Context, repo *repository.Repository, readData bool) error {
+	var damaged []repository.ID
+	if readData {
+		report, err := repo.Check(ctx, repository.CheckOptions{ReadData: true})
+		if err != nil {
+			return err
+		}
+		damaged = report.DamagedPacks()
+	}
+	if err := confirm(ctx, "Write a new index of what can be read?", a.yes); err != nil {
+		return err
+	}
+	report, err := repo.RepairIndex(ctx, damaged...)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		found := []map[string]string{}
+		for _, f := range report.Findings {
+			found = append(found, map[string]string{"kind": string(f.Kind), "file": f.File, "error": f.Err.Error()})
+		}
+		return a.emit(map[string]any{"type": "repair", "findings": found, "packs": report.Packs})
+	}
+	for _, f := range report.Findings {
+		a.printf("%s\n", clean(f.String()))
+	}
+	if len(report.Findings) == 0 {
+		a.printf("The index was right; nothing was changed.\n")
+		return nil
+	}
+	a.printf("The index lists what can be read now. Next: lifeboat backup stores again what is still on the machine,\nthen lifeboat verify --read-data tells which points are whole.\n")
+	return nil
+}
