@@ -26,6 +26,7 @@ func (a *app) load() (*config.Config, error) {
 	if err != nil {
 		return nil, usageError{err}
 	}
+	a.loaded = c
 	return c, nil
 }
 
@@ -120,11 +121,21 @@ func (a *app) openOne(ctx context.Context, r config.Repository, flags passwordFl
 	if err != nil {
 		return nil, err
 	}
-	repo, err := repository.Open(ctx, store, password, repository.Options{})
+	repo, err := repository.Open(ctx, store, password, a.repositoryOptions())
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open repository %s: %w", storage.Redact(r.URL), err), store.Close())
 	}
 	return repo, nil
+}
+
+// repositoryOptions say where this machine keeps what helps with repositories. It
+// is made when it is first needed, so a bare machine that only reads has none.
+func (a *app) repositoryOptions() repository.Options {
+	conf := a.loaded
+	if conf == nil {
+		conf = &config.Config{}
+	}
+	return repository.Options{Uploads: filepath.Join(a.state(conf), "uploads")}
 }
 
 // chooseRepository finds the repository that a verb uses. One that is given by

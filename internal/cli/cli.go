@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/config"
 	"lifeboat/internal/guard"
 	"lifeboat/internal/recovery"
 	"lifeboat/internal/runbook"
@@ -111,6 +112,8 @@ type app struct {
 	yes        bool
 	repository string
 	password   passwordFlags
+
+	loaded *config.Config // by load; nil without one
 
 	storeOptions               []string
 	limitUpload, limitDownload string

@@ -84,6 +84,9 @@ func (r *Repository) Copy(ctx context.Context, dst *Repository, snapshots []*Sna
 	if err := errors.Join(r.loadIndex(ctx), dst.loadIndex(ctx)); err != nil {
 		return report, err
 	}
+	if err := dst.adopt(ctx); err != nil {
+		return report, fmt.Errorf("copy to %s: %w", dst.Location(), err)
+	}
 	c := &copier{src: r, dst: dst, lock: to, opts: opts, report: &report, seen: make(map[ID]struct{})}
 	if err := c.present(ctx); err != nil {
 		return report, fmt.Errorf("copy to %s: %w", dst.Location(), err)

@@ -32,6 +32,10 @@ type Options struct {
 	// PackSize is the size in bytes at which a pack is closed; 0 is 16 MiB, the
 	// most is 128 MiB. Some five packs are in memory at once.
 	PackSize int
+	// Uploads is a directory of this machine in which is recorded what was sent
+	// to the store and is in no index yet, so that the next session uses it if
+	// this one is killed. Empty for no record.
+	Uploads string
 	// Like is for Create: chunks are cut as they are in that repository, so that
 	// what is backed up into one and copied from the other is stored once.
 	Like *Repository
@@ -59,7 +63,8 @@ type Repository struct {
 	index  *index
 	locks  lockKeeper
 
-	pending pendingIndex // packs that no index file lists yet
+	pending pendingIndex  // packs that no index file lists yet
+	uploads *uploadRecord // the same, for the process after this one
 
 	refresh sync.Mutex // held while index files are read
 	trees   treeCache
@@ -195,6 +200,7 @@ func newRepository(store storage.Store, opts Options) *Repository {
 }
 
 func (r *Repository) setUp() error {
+	r.uploads = newUploads(r.opts.Uploads, r.config.ID)
 	r.table = chunker.NewTable([]byte(r.config.chunkerSeed() + " " + r.config.ChunkerPolynomial))
 	key, err := r.key.Subkey("lifeboat cache")
 	if err != nil {
@@ -218,5 +224,6 @@ func (r *Repository) Location() string { return r.store.Location() }
 // Close gives up all locks and closes the store.
 func (r *Repository) Close() error {
 	defer r.cache.Close()
+	r.uploads.close()
 	return errors.Join(r.locks.close(), r.store.Close())
 }

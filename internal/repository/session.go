@@ -82,6 +82,9 @@ func (r *Repository) Begin(ctx context.Context, opts SessionOptions) (*Session, 
 	}
 	err = r.loadIndex(ctx)
 	if err == nil {
+		err = r.adopt(ctx)
+	}
+	if err == nil {
 		s.writer, err = newWriter(context.WithoutCancel(ctx), r, opts.Compression, opts.Workers)
 	}
 	if err != nil {

@@ -178,6 +178,7 @@ func (w *writer) upload(p *openPack) error {
 		return err
 	}
 	id := Hash(p.data)
+	w.repo.uploads.begin(id)
 	err := w.repo.store.Save(w.ctx, handle(storage.Data, id), p.data)
 	if err != nil {
 		if cause := context.Cause(w.ctx); cause != nil {
@@ -280,5 +281,6 @@ func (r *Repository) flushIndex(ctx context.Context) error {
 		p.mu.Unlock()
 		return err
 	}
+	r.uploads.indexed(packs)
 	return nil
 }
