@@ -269,27 +269,17 @@ func (c *copier) content(ctx context.Context, root ID) (blobs, bytes int64, err 
 	if err == nil {
 		err = drain()
 	}
-	if err == nil {
-		err = w.flush()
-	} else {
-		c.keep(ctx, w)
+	if err != nil && context.Cause(w.ctx) == nil {
+		_ = w.flush() // what was copied so far is of use to the next copy
 	}
-	if err == nil {
+	if err = w.finish(err); err != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+		defer cancel()
+		_ = c.dst.flushIndex(ctx)
+	} else {
 		err = c.dst.flushIndex(ctx)
 	}
 	return count.Load(), size.Load(), err
-}
-
-// keep completes what was stored before an error, so that the next copy need not
-// store it again.
-func (c *copier) keep(ctx context.Context, w *writer) {
-	if context.Cause(w.ctx) == nil {
-		_ = w.flush()
-	}
-	w.running.Wait()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-	defer cancel()
-	_ = c.dst.flushIndex(ctx)
 }
 
 // save writes the copy's own file: everything the source's says, also what this

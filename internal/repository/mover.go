@@ -190,6 +190,20 @@ func (w *writer) carry(b moved) (int, error) {
 	return len(sealed), w.append(b.packedBlob, sealed)
 }
 
+// finish saves what is open, if err is nil, and waits for all that is under way.
+// It returns what went wrong first.
+func (w *writer) finish(err error) error {
+	if err == nil {
+		return w.flush()
+	}
+	if cause := context.Cause(w.ctx); cause != nil {
+		err = cause // which is why the rest ended
+	}
+	w.fail(err)
+	w.running.Wait()
+	return err
+}
+
 // claim tells whether the blob is still to be stored, and leaves that to the caller.
 func (w *writer) claim(kind BlobType, id ID) bool {
 	if w.repo.index.has(kind, id) {

@@ -283,3 +283,20 @@ func TestKilledCopy(t *testing.T) {
 		sound(t, m, want)
 	})
 }
+
+// twice is a store behind a line that delivers everything twice.
+type twice struct{ *faulty.Memory }
+
+func (s twice) List(ctx context.Context, t storage.Type, visit func(storage.Info) error) error {
+	return s.Memory.List(ctx, t, func(info storage.Info) error {
+		if err := visit(info); err != nil {
+			return err
+		}
+		return visit(info)
+	})
+}
+
+func (s twice) Remove(ctx context.Context, h storage.Handle) error {
+	_ = s.Memory.Remove(ctx, h)
+	return s.Memory.Remove(ctx, h)
+}

@@ -64,12 +64,7 @@ func (p *prune) repack(ctx context.Context) error {
 		p.opts.Progress(PruneRepack, done.Add(b.cost()), total)
 		return nil
 	})
-	if err == nil {
-		err = w.flush()
-	} else {
-		w.fail(err)
-		w.running.Wait()
-	}
+	err = w.finish(err)
 	if errors.Is(err, storage.ErrNoSpace) {
 		return hint(err, "nothing was deleted; a prune that keeps packs needs no room")
 	}
