@@ -236,11 +236,11 @@ func (l *loader) checkExpressions(p *Profile) {
 		}
 	}
 	for _, c := range p.Components {
-		check(c.When, c.Line)
+		check(c.When, l.whenLines[c.Line])
 	}
 	q := p.Quiesce
 	for _, c := range slices.Concat(q.Stop, q.Start, q.Hold, q.Release) {
-		check(c.When, c.Line)
+		check(c.When, l.whenLines[c.Line])
 	}
 	inside := func(c Condition) {
 		if o, ok := c.Options.(*exprOptions); ok {
@@ -259,7 +259,7 @@ func (l *loader) checkExpressions(p *Profile) {
 	}
 	for _, stage := range p.Recovery.Stages() {
 		for _, s := range stage.Steps {
-			check(s.When, s.Line)
+			check(s.When, l.whenLines[s.Line])
 			if s.Done != nil {
 				s.Done.walk(inside)
 			}

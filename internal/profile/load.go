@@ -18,7 +18,7 @@ func (r *Registry) Load(source string, text []byte) (*Profile, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &loader{Document: doc, registry: r, componentLines: map[string]int{}}
+	l := &loader{Document: doc, registry: r, componentLines: map[string]int{}, whenLines: map[int]int{}}
 	strict.Handle(doc, l.condition)
 	strict.Handle(doc, l.setting)
 	strict.Handle(doc, l.component)
@@ -38,6 +38,7 @@ type loader struct {
 	*strict.Document
 	registry       *Registry
 	componentLines map[string]int
+	whenLines      map[int]int // of a component, step or command by its own line
 }
 
 // condition reads {any: […]}, {not: …} or {predicate: …, option: …}.
@@ -113,6 +114,7 @@ func (l *loader) component(node *yaml.Node, into *Component) {
 	into.Capture = Quiesced
 	var kind string
 	for _, e := range l.Entries(node) {
+		l.noteWhen(node, e)
 		if e.Key == "kind" {
 			kind = e.Value.Value
 			if _, ok := l.registry.Kinds[kind]; !ok {
@@ -144,6 +146,9 @@ func (l *loader) step(node *yaml.Node, into *Step) {
 		return
 	}
 	common, typed := l.split(node, reflect.TypeFor[Step]())
+	for _, e := range l.Entries(common) {
+		l.noteWhen(node, e)
+	}
 	l.Fill(common, into)
 	var found *strict.Entry
 	for i, e := range typed {
@@ -191,6 +196,7 @@ func (l *loader) command(node *yaml.Node, into *Command) {
 					l.Decode(e.Value, &into.Run)
 				}
 			case "when":
+				l.noteWhen(node, e)
 				l.Decode(e.Value, &into.When)
 			default:
 				l.Problem(e.Name, "unknown key %s%s", e.Key, strict.Suggest(e.Key, []string{"run", "when"}))
@@ -199,6 +205,13 @@ func (l *loader) command(node *yaml.Node, into *Command) {
 	}
 	if len(into.Run) == 0 {
 		l.Problem(node, "a command must name a program, like rcapp stop")
+	}
+}
+
+// noteWhen remembers in which line the condition of what begins at node stands.
+func (l *loader) noteWhen(node *yaml.Node, e strict.Entry) {
+	if e.Key == "when" {
+		l.whenLines[node.Line] = e.Value.Line
 	}
 }
 

@@ -2,6 +2,7 @@ package profile
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -269,4 +270,20 @@ func FuzzLoad(f *testing.F) {
 			t.Errorf("profile %v, error %v", p, err)
 		}
 	})
+}
+
+// A wrong condition is named by its own line, which may be far below the name of
+// what it belongs to.
+func TestLoadNamesTheLineOfACondition(t *testing.T) {
+	for _, wrong := range []string{"database == true and not file(", "settings.root !=", "at_least(facts.version"} {
+		text := strings.Replace(good, wrong, "nonsense "+wrong, 1)
+		text = strings.Replace(text, "    kind: mysql\n", "    kind: mysql\n    when: |-\n      nonsense\n", 1)
+		_, err := testRegistry().Load("app.yaml", []byte(text))
+		for _, at := range []string{"nonsense " + wrong, "when: |-"} {
+			line := 1 + strings.Count(text[:strings.Index(text, at)], "\n")
+			if want := fmt.Sprintf("app.yaml:%d: when: ", line); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("missing %q in:\n%v", want, err)
+			}
+		}
+	}
 }
