@@ -17,15 +17,19 @@ import (
 )
 
 func (a *app) backupCommand() *cobra.Command {
-	var dry bool
+	var dry, all bool
 	trigger := string(vault.Manual)
 	c := &cobra.Command{
 		Use:   "backup [SYSTEM]",
 		Short: "Make a recovery point",
 		Long: `Waits for the system's own jobs, stops it, captures what must be captured at
 rest, starts it again whatever happens, captures the rest, and seals the
-recovery point. What did not change since the last point is not stored again.`,
+recovery point. What did not change since the last point is not stored again.
+
+With --all every system of the configuration is backed up, one after the other;
+one that fails does not keep the others from it.`,
 		Example: `  lifeboat backup smt
+  lifeboat backup --all
   lifeboat backup smt --dry-run
   lifeboat backup smt --compression max --limit-upload 2M`,
 		Args: args(cobra.MaximumNArgs(1)),
@@ -35,7 +39,7 @@ recovery point. What did not change since the last point is not stored again.`,
 			if err != nil {
 				return err
 			}
-			s, err := a.system(conf, names)
+			systems, err := a.systems(conf, names, all)
 			if err != nil {
 				return err
 			}
@@ -45,24 +49,30 @@ recovery point. What did not change since the last point is not stored again.`,
 			if err := a.recoverServices(ctx, conf); err != nil {
 				return err
 			}
-			v, closeVault, err := a.open(ctx, conf, s.Name)
-			if err != nil {
-				return err
-			}
-			defer closeVault()
-			b, err := a.newBackup(ctx, conf, s, v)
-			if err != nil {
-				return err
-			}
-			b.Trigger = vault.Trigger(trigger)
-			return a.runBackup(ctx, conf, b, dry, "lifeboat backup "+s.Name)
+			return a.each(c, systems, func(s config.System) error { return a.backUp(ctx, conf, s, vault.Trigger(trigger), dry) })
 		},
 	}
+	c.Flags().BoolVar(&all, "all", false, "back up every system of the configuration")
 	c.Flags().BoolVarP(&dry, "dry-run", "n", false, "show what would be done")
 	c.Flags().StringVar(&trigger, "trigger", trigger, "why the point is made: manual, scheduled or before-upgrade")
 	a.compressionFlag(c)
 	a.repositoryFlags(c)
 	return c
+}
+
+// backUp makes a point of one system.
+func (a *app) backUp(ctx context.Context, conf *config.Config, s config.System, trigger vault.Trigger, dry bool) error {
+	v, closeVault, err := a.open(ctx, conf, s.Name)
+	if err != nil {
+		return err
+	}
+	defer closeVault()
+	b, err := a.newBackup(ctx, conf, s, v)
+	if err != nil {
+		return err
+	}
+	b.Trigger = trigger
+	return a.runBackup(ctx, conf, b, dry, "lifeboat backup "+s.Name)
 }
 
 // newBackup looks at the system. The vault may be nil for a review.

@@ -3,9 +3,14 @@ package cli
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 
+	"github.com/spf13/cobra"
+
+	"lifeboat/internal/config"
+	"lifeboat/internal/runbook"
 	"lifeboat/internal/vault"
 )
 
@@ -45,6 +50,48 @@ func (a *app) point(ctx context.Context, names []string) (*vault.Point, func(), 
 		return nil, nil, err
 	}
 	return p, closeVault, nil
+}
+
+// systems are those that a verb acts on: the one that is named, the only one, or
+// with all every one of the configuration.
+func (a *app) systems(conf *config.Config, names []string, all bool) ([]config.System, error) {
+	switch {
+	case all && len(names) > 0:
+		return nil, usagef("--all and a system exclude each other")
+	case all && len(conf.Systems) > 0:
+		return conf.Systems, nil
+	case len(names) == 0 && len(conf.Systems) > 1:
+		return nil, usagef("which system? %s has %v; --all takes every one", a.configFile, conf.SystemNames())
+	}
+	s, err := a.system(conf, names)
+	return []config.System{s}, err
+}
+
+// each does something for every system. Of several one that fails is told, and
+// does not keep the others from it, unless the whole was interrupted; the exit
+// code is the first failure's.
+func (a *app) each(c *cobra.Command, systems []config.System, do func(config.System) error) error {
+	if len(systems) == 1 {
+		return do(systems[0])
+	}
+	worst := 0
+	for i, s := range systems {
+		if i > 0 && !a.json {
+			a.printf("\n")
+		}
+		a.ran, a.code = nil, runbook.ExitDone
+		if err := do(s); err != nil {
+			a.code = a.fail(c, fmt.Errorf("%s: %w", s.Name, err))
+		}
+		if worst == runbook.ExitDone || worst == runbook.ExitWarnings && a.code != runbook.ExitDone {
+			worst = a.code
+		}
+		if c.Context().Err() != nil {
+			break
+		}
+	}
+	a.code = worst
+	return nil
 }
 
 func sorted[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

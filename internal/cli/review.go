@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"strconv"
 	"strings"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lifeboat/internal/backup"
+	"lifeboat/internal/config"
 	"lifeboat/internal/profile"
 )
 
@@ -16,6 +18,7 @@ func (a *app) reviewCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "review [SYSTEM]",
 		Short: "Show what a backup would hold, and what is lost without each part",
+		Long:  "Looks at the system, or at every one of the configuration, and changes nothing.",
 		Example: `  lifeboat review
   lifeboat review smt --bandwidth 50`,
 		Args: args(cobra.MaximumNArgs(1)),
@@ -24,36 +27,40 @@ func (a *app) reviewCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			s, err := a.system(conf, names)
-			if err != nil {
-				return err
-			}
-			b, err := a.newBackup(c.Context(), conf, s, nil)
-			if err != nil {
-				return err
-			}
-			notices, err := b.Notices(c.Context(), false)
-			if err != nil {
-				return err
-			}
 			if mbit <= 0 {
 				return usagef("--bandwidth takes megabits per second, more than 0")
 			}
-			if a.json {
-				return a.reviewJSON(b, notices)
+			systems, err := a.systems(conf, names, len(names) == 0)
+			if err != nil {
+				return err
 			}
-			a.review(b, notices, mbit)
-			return nil
+			return a.each(c, systems, func(s config.System) error { return a.reviewSystem(c.Context(), conf, s, mbit) })
 		},
 	}
 	c.Flags().Float64Var(&mbit, "bandwidth", 100, "`MBIT` per second from the vendor, to weigh optional parts")
 	return c
 }
 
+func (a *app) reviewSystem(ctx context.Context, conf *config.Config, s config.System, mbit float64) error {
+	b, err := a.newBackup(ctx, conf, s, nil)
+	if err != nil {
+		return err
+	}
+	notices, err := b.Notices(ctx, false)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.reviewJSON(b, notices)
+	}
+	a.review(b, notices, mbit)
+	return nil
+}
+
 func (a *app) reviewJSON(b *backup.Backup, notices []string) error {
 	for _, p := range b.Parts() {
 		if err := a.emit(map[string]any{
-			"type": "component", "name": p.Spec.Name, "kind": p.Spec.Kind, "importance": p.Spec.Importance, "chosen": p.Chosen, "reason": p.Reason,
+			"type": "component", "system": b.System, "name": p.Spec.Name, "kind": p.Spec.Kind, "importance": p.Spec.Importance, "chosen": p.Chosen, "reason": p.Reason,
 			"present": p.Inspection.Present, "bytes": p.Inspection.Bytes, "items": p.Inspection.Items, "paths": p.Inspection.Paths,
 			"loss": p.Spec.Loss, "regain": p.Spec.Regain, "detail": p.Inspection.Detail, "warnings": p.Inspection.Warnings,
 		}); err != nil {
@@ -61,7 +68,7 @@ func (a *app) reviewJSON(b *backup.Backup, notices []string) error {
 		}
 	}
 	for _, n := range notices {
-		if err := a.emit(map[string]any{"type": "notice", "text": n}); err != nil {
+		if err := a.emit(map[string]any{"type": "notice", "system": b.System, "text": n}); err != nil {
 			return err
 		}
 	}
