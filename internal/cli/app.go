@@ -117,11 +117,17 @@ func (a *app) openOne(ctx context.Context, r config.Repository, flags passwordFl
 		return nil, err
 	}
 	defer clear(password)
+	kept, err := a.cacheOf(r)
+	if err != nil {
+		return nil, err
+	}
 	store, err := a.openStore(ctx, r.URL, r.Store)
 	if err != nil {
 		return nil, err
 	}
-	repo, err := repository.Open(ctx, store, password, a.repositoryOptions())
+	opts := a.repositoryOptions()
+	opts.Cache = kept
+	repo, err := repository.Open(ctx, store, password, opts)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open repository %s: %w", storage.Redact(r.URL), err), store.Close())
 	}

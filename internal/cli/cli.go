@@ -110,6 +110,7 @@ type app struct {
 	json       bool
 	verbose    bool
 	yes        bool
+	noCache    bool
 	repository string
 	password   passwordFlags
 
@@ -168,6 +169,7 @@ Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 done with warnings,
 func (a *app) repositoryFlags(c *cobra.Command) {
 	c.Flags().StringVarP(&a.repository, "repository", "r", "", "`URL` of the repository (default from the configuration)")
 	a.password.register(c, "", "the repository's password")
+	c.Flags().BoolVar(&a.noCache, "no-cache", false, "do without the copies of index and trees on this machine")
 	a.storeFlags(c)
 }
 

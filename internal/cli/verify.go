@@ -40,6 +40,7 @@ what could not be read. Files are read and hashed; --quick trusts change times.`
 		Args: args(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
 			ctx := c.Context()
+			a.noCache = true // it is the repository that is verified
 			check := repository.CheckOptions{ReadData: readData, Subset: subset}
 			if err := check.Validate(); err != nil {
 				return usageError{fmt.Errorf("--read-data-subset: %w", err)}

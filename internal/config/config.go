@@ -27,7 +27,7 @@ const (
 type Config struct {
 	Repositories []Repository `yaml:"repositories" jsonschema:"required"`
 	Systems      []System     `yaml:"systems,omitempty"`
-	StateDir     string       `yaml:"state_dir,omitempty"` // journals, locks, caches; default DefaultStateDir
+	StateDir     string       `yaml:"state_dir,omitempty"` // journals, locks; default DefaultStateDir
 }
 
 // Repository is where recovery points live.
@@ -39,6 +39,7 @@ type Repository struct {
 	Retention *Retention `yaml:"retention,omitempty"`
 	// Compression is auto if it is not set.
 	Compression string `yaml:"compression,omitempty" jsonschema:"enum=auto,enum=off,enum=fastest,enum=default,enum=max"`
+	Cache       Cache  `yaml:"cache,omitempty"`
 	Store       `yaml:",inline"`
 	Line        int `yaml:"-"`
 }
@@ -134,6 +135,7 @@ func Parse(file string, text []byte) (*Config, error) {
 		doc.Fill(node, s)
 	})
 	handleStore(doc)
+	handleCache(doc)
 	strict.Handle(doc, func(node *yaml.Node, r *Retention) { doc.Fill(node, r) })
 	c := &Config{StateDir: DefaultStateDir}
 	doc.Decode(doc.Root, c)

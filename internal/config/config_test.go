@@ -59,6 +59,9 @@ func TestParseProblems(t *testing.T) {
 		{"twice", "name: away", "name: main", "repository main is there twice; the first is in line 3"},
 		{"name", "name: smt1", "name: 'a b'", `system name "a b" may only hold`},
 		{"choice", "package-tree: true", "package-tree: yes", `package-tree: "yes" must be true or false`},
+		{"cache", "repositories:\n  - name: main\n", "repositories:\n  - name: main\n    cache: {max: much}\n", `max: "much" is no number of bytes`},
+		{"no cache", "repositories:\n  - name: main\n", "repositories:\n  - name: main\n    cache: {max: 0}\n", "cache: off"},
+		{"cache elsewhere", "repositories:\n  - name: main\n", "repositories:\n  - name: main\n    cache: {dir: here}\n", `"here" is not absolute`},
 		{"state", "systems:", "state_dir: here\nsystems:", `state_dir "here" is not absolute`},
 	}
 	for _, test := range tests {
@@ -78,7 +81,7 @@ func TestParseProblems(t *testing.T) {
 func TestWriteThenLoad(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "new", "lifeboat.yaml")
 	want := &Config{
-		Repositories: []Repository{{Name: "main", URL: "/srv/a b: #c", Password: Password{File: "/etc/lifeboat/password"}}},
+		Repositories: []Repository{{Name: "main", URL: "/srv/a b: #c", Password: Password{File: "/etc/lifeboat/password"}, Cache: Cache{Off: true}}},
 		Systems: []System{
 			{Name: "smt", Profile: "smt", Repositories: []string{"main"}, Settings: map[string]string{"x": "yes", "y": "a: b # c\n"}, Components: map[string]bool{"package-tree": true}},
 			{Name: "rmt", Profile: "rmt"},

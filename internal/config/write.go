@@ -62,6 +62,9 @@ repositories:
 {{- if .Compression}}
     compression: {{yaml .Compression}}
 {{- end}}
+{{- if not .Cache.IsZero}}
+    cache: {{yaml .Cache}}
+{{- end}}
 {{- range options .Store}}
     {{.}}
 {{- end}}
@@ -93,7 +96,7 @@ systems:
 {{- else}} []
 {{- end}}
 
-# Journals, locks and caches.
+# Journals and locks.
 state_dir: {{yaml .StateDir}}
 `))
 
