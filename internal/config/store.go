@@ -12,6 +12,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"lifeboat/internal/storage/limit"
+	"lifeboat/internal/storage/s3"
 	"lifeboat/internal/storage/transport"
 )
 
@@ -25,9 +26,11 @@ type Store struct {
 	// RetryFor is how long a network or server that fails is borne with.
 	RetryFor time.Duration `yaml:"retry_for,omitempty"`
 	Limit    Limit         `yaml:"limit,omitempty"`
-	S3       S3            `yaml:"s3,omitempty"`
-	SFTP     SFTP          `yaml:"sftp,omitempty"`
-	REST     REST          `yaml:"rest,omitempty"`
+	// ObjectLock keeps what is written from being removed, in S3 alone.
+	ObjectLock ObjectLock `yaml:"object_lock,omitempty"`
+	S3         S3         `yaml:"s3,omitempty"`
+	SFTP       SFTP       `yaml:"sftp,omitempty"`
+	REST       REST       `yaml:"rest,omitempty"`
 }
 
 // Limit bounds what is transferred over a network.
@@ -53,6 +56,20 @@ type S3 struct {
 	AccessKey       string    `yaml:"access_key,omitempty"`
 	SecretKey       *Password `yaml:"secret_key,omitempty"`
 }
+
+// ObjectLock says how S3 keeps new files from being removed, even by those who
+// have our keys.
+type ObjectLock struct {
+	// Mode is governance, which users with a special right can lift, or
+	// compliance, which nobody can.
+	Mode string `yaml:"mode,omitempty" jsonschema:"enum=governance,enum=compliance"`
+	Days int    `yaml:"days,omitempty"` // from when a file is written, or protected again
+}
+
+// Validate checks both fields together.
+func (o *ObjectLock) Validate() error { return o.lock().Validate() }
+
+func (o *ObjectLock) lock() s3.Lock { return s3.Lock{Mode: o.Mode, Days: o.Days} }
 
 // SFTP says how we log in to a host.
 type SFTP struct {
@@ -161,6 +178,7 @@ func (s *Store) Fits(url string) error {
 	only("retry_for", s.RetryFor != 0, "s3", "sftp", "rest")
 	only("limit", s.Limit != (Limit{}), "s3", "sftp", "rest")
 	only("s3", s.S3 != (S3{}), "s3")
+	only("object_lock", s.ObjectLock != (ObjectLock{}), "s3")
 	only("sftp", s.SFTP.KeyFile != "" || s.SFTP.Passphrase != nil || s.SFTP.Password != nil || len(s.SFTP.KnownHosts) > 0, "sftp")
 	only("rest", s.REST != (REST{}), "rest")
 	if s.Fingerprint != "" {

@@ -18,6 +18,7 @@ repositories:
     ca_file: /etc/lifeboat/ca.pem
     retry_for: 15m
     limit: {upload: 10M, download: 1GiB}
+    object_lock: {mode: compliance, days: 30}
     s3: {region: eu-central-1, storage_class: STANDARD_IA, bucket_lookup: dns, access_key: me, secret_key: {env: SECRET}}
   - name: host
     url: sftp:backup@example.org:/lifeboat
@@ -44,7 +45,7 @@ func TestStores(t *testing.T) {
 		t.Fatal(err)
 	}
 	if o.CACert != "/etc/lifeboat/ca.pem" || o.Retry.For != 15*time.Minute || o.Limit == nil ||
-		o.S3.Region != "eu-central-1" || o.S3.StorageClass != "STANDARD_IA" || o.S3.Lookup != "dns" || o.S3.AccessKey != "me" || o.S3.SecretKey != "secret" {
+		o.S3.Region != "eu-central-1" || o.S3.StorageClass != "STANDARD_IA" || o.S3.Lookup != "dns" || o.S3.AccessKey != "me" || o.S3.SecretKey != "secret" || o.S3.Lock.Mode != "compliance" || o.S3.Lock.Days != 30 {
 		t.Errorf("s3: %+v", o)
 	}
 	if up, _ := objects.Limit.Upload.Bytes(); up != 10_000_000 {
@@ -93,25 +94,31 @@ func TestSecretIsReadOnce(t *testing.T) {
 
 func TestStoreProblems(t *testing.T) {
 	tests := []struct{ name, old, new, want string }{
-		{"unknown section", "    s3: {", "    s4: {", "lifeboat.yaml:10: unknown key s4; did you mean s3?"},
-		{"unknown key", "storage_class", "storage-class", "lifeboat.yaml:10: unknown key storage-class; did you mean storage_class?"},
-		{"choice", "bucket_lookup: dns", "bucket_lookup: virtual", `lifeboat.yaml:10: bucket_lookup: "virtual" is none of auto, dns, path`},
-		{"half a key", "access_key: me, ", "", "lifeboat.yaml:10: access_key and secret_key belong together"},
-		{"two sorts of keys", "access_key: me", "profile: x, access_key: me", "lifeboat.yaml:10: keys come either"},
-		{"secret in the open", "{env: SECRET}", "secret", "lifeboat.yaml:10: must be a mapping"},
+		{"unknown section", "    s3: {", "    s4: {", "lifeboat.yaml:11: unknown key s4; did you mean s3?"},
+		{"unknown key", "storage_class", "storage-class", "lifeboat.yaml:11: unknown key storage-class; did you mean storage_class?"},
+		{"lock mode", "mode: compliance", "mode: strict", `lifeboat.yaml:10: mode: "strict" is none of governance, compliance`},
+		{"lock without mode", "mode: compliance, ", "", "lifeboat.yaml:10: object lock without a mode"},
+		{"lock without days", ", days: 30", "", "lifeboat.yaml:10: object lock for 0 days"},
+		{"lock for ever", "days: 30", "days: 99999", "lifeboat.yaml:10: object lock for 99999 days"},
+		{"lock key", "days: 30", "weeks: 3", "lifeboat.yaml:10: unknown key weeks"},
+		{"lock of a server", "    fingerprint:", "    object_lock: {mode: governance, days: 1}\n    fingerprint:", "object_lock has no meaning for rest: addresses, only for s3"},
+		{"choice", "bucket_lookup: dns", "bucket_lookup: virtual", `lifeboat.yaml:11: bucket_lookup: "virtual" is none of auto, dns, path`},
+		{"half a key", "access_key: me, ", "", "lifeboat.yaml:11: access_key and secret_key belong together"},
+		{"two sorts of keys", "access_key: me", "profile: x, access_key: me", "lifeboat.yaml:11: keys come either"},
+		{"secret in the open", "{env: SECRET}", "secret", "lifeboat.yaml:11: must be a mapping"},
 		{"speed", "10M", "fast", `lifeboat.yaml:9: upload: "fast" is no number of bytes`},
 		{"slow", "10M", "1K", `lifeboat.yaml:9: upload: "1K" is too slow`},
 		{"duration", "15m", "15", `lifeboat.yaml:8: retry_for: "15" is no duration`},
 		{"compression", "compression: max", "compression: best", `lifeboat.yaml:6: compression: "best" is none of`},
 		{"authority", "/etc/lifeboat/ca.pem", "ca.pem", `repository objects: ca_file: "ca.pem" is not absolute`},
 		{"authority without TLS", "s3:https", "s3:http", "ca_file and fingerprint are for https"},
-		{"passphrase of nothing", "key_file: /etc/lifeboat/id, ", "", "lifeboat.yaml:14: passphrase is that of a key_file"},
-		{"relative hosts", "[/etc/lifeboat/hosts]", "[hosts]", "lifeboat.yaml:14: known_hosts:"},
+		{"passphrase of nothing", "key_file: /etc/lifeboat/id, ", "", "lifeboat.yaml:15: passphrase is that of a key_file"},
+		{"relative hosts", "[/etc/lifeboat/hosts]", "[hosts]", "lifeboat.yaml:15: known_hosts:"},
 		{"hosts are a list", "[/etc/lifeboat/hosts]", "/etc/hosts", "known_hosts: must be a list"},
-		{"password of nobody", "      user: smt1\n", "", "lifeboat.yaml:20: password is that of a user"},
+		{"password of nobody", "      user: smt1\n", "", "lifeboat.yaml:21: password is that of a user"},
 		{"fingerprint", "sha256:00", "sha1:00", "repository server: fingerprint:"},
 		{"two trusts", "    rest:\n", "    ca_file: /x\n    rest:\n", "one of them is enough"},
-		{"another sort", "url: sftp:backup@example.org:/lifeboat", "url: /srv/lifeboat", "lifeboat.yaml:11: repository host: sftp has no meaning for a directory, only for sftp"},
+		{"another sort", "url: sftp:backup@example.org:/lifeboat", "url: /srv/lifeboat", "lifeboat.yaml:12: repository host: sftp has no meaning for a directory, only for sftp"},
 		{"limit of a directory", "s3:https://objects.example.org/backup/smt", "/srv", "limit has no meaning for a directory, only for s3, sftp, rest"},
 	}
 	for _, test := range tests {

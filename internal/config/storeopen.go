@@ -19,6 +19,7 @@ func handleStore(doc *strict.Document) {
 	strict.Handle(doc, func(node *yaml.Node, p *Password) { doc.Fill(node, p) })
 	strict.Handle(doc, func(node *yaml.Node, l *Limit) { doc.Fill(node, l) })
 	strict.Handle(doc, func(node *yaml.Node, s *S3) { doc.Fill(node, s) })
+	strict.Handle(doc, func(node *yaml.Node, o *ObjectLock) { doc.Fill(node, o) })
 	strict.Handle(doc, func(node *yaml.Node, s *SFTP) { doc.Fill(node, s) })
 	strict.Handle(doc, func(node *yaml.Node, r *REST) { doc.Fill(node, r) })
 }
@@ -98,6 +99,7 @@ func (s *Store) Options(ctx context.Context) (open.Options, error) {
 	opts.Retry.For = s.RetryFor
 	opts.S3.Region, opts.S3.StorageClass, opts.S3.Lookup = s.S3.Region, s.S3.StorageClass, s.S3.BucketLookup
 	opts.S3.CredentialsFile, opts.S3.Profile = s.S3.CredentialsFile, s.S3.Profile
+	opts.S3.Lock = s.ObjectLock.lock()
 	if s.S3.SecretKey != nil {
 		secret, err := s.S3.SecretKey.Read(ctx)
 		if err != nil {

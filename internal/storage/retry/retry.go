@@ -71,6 +71,9 @@ func New(s storage.Store, p Policy) storage.Store {
 		r.over = over
 		r.forget = context.AfterFunc(p.Interrupt, func() { time.AfterFunc(p.Grace, end) })
 	}
+	if inner, ok := storage.AsRetainer(s); ok {
+		return &retainer{store: r, inner: inner}
+	}
 	return r
 }
 

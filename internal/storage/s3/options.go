@@ -24,6 +24,9 @@ type Options struct {
 	Region string
 	// StorageClass of new objects, such as STANDARD_IA; empty for the bucket's.
 	StorageClass string
+	// Lock keeps new objects from being removed for a time. The bucket must have
+	// object lock.
+	Lock Lock
 	// Lookup says where the bucket's name stands in a request: "dns" in the
 	// host's name, "path" in the path, "auto" or empty as the host needs it.
 	Lookup string

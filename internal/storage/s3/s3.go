@@ -6,7 +6,6 @@ package s3
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/minio/minio-go/v7"
 
@@ -37,7 +37,9 @@ type Store struct {
 	region    string
 	class     string
 	readOnly  bool
+	lock      Lock
 	atomic    atomic.Int32 // what is known of the server's conditional writes
+	lockable  atomic.Int32 // what is known of the bucket's object lock
 }
 
 // What is known of a server's conditional writes.
@@ -54,6 +56,9 @@ const probeSize = 64 << 10
 // Open returns the store at a place. Nothing is asked of the server before the
 // first operation.
 func Open(place Place, opts Options) (*Store, error) {
+	if err := opts.Lock.Validate(); err != nil {
+		return nil, fmt.Errorf("open %s: %w", place, err)
+	}
 	tr, err := transport.New(opts.Transport)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", place, err)
@@ -85,6 +90,7 @@ func Open(place Place, opts Options) (*Store, error) {
 		place:     place,
 		region:    region,
 		class:     opts.StorageClass,
+		lock:      opts.Lock,
 		readOnly:  opts.ReadOnly,
 	}, nil
 }
@@ -100,7 +106,8 @@ func (s *Store) Close() error {
 
 func (s *Store) key(h storage.Handle) string { return path.Join(s.place.Prefix, h.Path()) }
 
-// Save puts an object. The bucket is made with the config, as restic's init does.
+// Save puts an object. The bucket is made with the first key or the config, as
+// restic's init does.
 func (s *Store) Save(ctx context.Context, h storage.Handle, data []byte) error {
 	if err := h.Validate(); err != nil {
 		return err
@@ -108,13 +115,18 @@ func (s *Store) Save(ctx context.Context, h storage.Handle, data []byte) error {
 	if s.readOnly {
 		return fmt.Errorf("save %s: %w", h, storage.ErrReadOnly)
 	}
+	if s.lock.Mode != "" && h.Type != storage.Lock {
+		if err := s.Retainable(ctx); err != nil {
+			return fmt.Errorf("save %s: %w", h, err)
+		}
+	}
 	err := s.save(ctx, h, data)
-	if h.Type == storage.Config && minio.ToErrorResponse(err).Code == minio.NoSuchBucket {
-		if err = s.core.MakeBucket(ctx, s.place.Bucket, minio.MakeBucketOptions{Region: s.region}); err == nil {
+	if (h.Type == storage.Config || h.Type == storage.Key) && minio.ToErrorResponse(err).Code == minio.NoSuchBucket {
+		if err = s.core.MakeBucket(ctx, s.place.Bucket, minio.MakeBucketOptions{Region: s.region, ObjectLocking: s.lock.Mode != ""}); err == nil {
 			err = s.save(ctx, h, data)
 		}
 	}
-	return classify(ctx, "save", h, err)
+	return classify(ctx, "save", h, s.retained(err))
 }
 
 func (s *Store) save(ctx context.Context, h storage.Handle, data []byte) error {
@@ -159,6 +171,9 @@ func (s *Store) put(ctx context.Context, h storage.Handle, data []byte, conditio
 	}
 	if conditional {
 		opts.SetMatchETagExcept("*")
+	}
+	if s.lock.Mode != "" && h.Type != storage.Lock {
+		opts.Mode, opts.RetainUntilDate = s.lock.mode(), time.Now().Add(s.lock.Period())
 	}
 	_, err := s.core.Client.PutObject(ctx, s.place.Bucket, s.key(h), bytes.NewReader(data), int64(len(data)), opts)
 	return err
@@ -249,7 +264,7 @@ func (s *Store) List(ctx context.Context, t storage.Type, visit func(storage.Inf
 }
 
 // Remove deletes an object. As S3 does not say whether there was one, it is
-// looked for first.
+// looked for first. One that is locked is storage.ErrRetained.
 func (s *Store) Remove(ctx context.Context, h storage.Handle) error {
 	if err := h.Validate(); err != nil {
 		return err
@@ -257,12 +272,5 @@ func (s *Store) Remove(ctx context.Context, h storage.Handle) error {
 	if s.readOnly {
 		return fmt.Errorf("remove %s: %w", h, storage.ErrReadOnly)
 	}
-	if _, err := s.Stat(ctx, h); err != nil {
-		if errors.Is(err, storage.ErrNotFound) {
-			return fmt.Errorf("remove %s: %w", h, storage.ErrNotFound)
-		}
-		return err
-	}
-	err := s.core.RemoveObject(ctx, s.place.Bucket, s.key(h), minio.RemoveObjectOptions{})
-	return classify(ctx, "remove", h, err)
+	return classify(ctx, "remove", h, s.remove(ctx, h))
 }

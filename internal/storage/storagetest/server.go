@@ -140,10 +140,23 @@ type S3Server struct {
 // NewS3Server starts versitygw; args are global options of it.
 func NewS3Server(t *testing.T, args ...string) S3Server {
 	t.Helper()
+	return newS3Server(t, args)
+}
+
+// NewVersioningS3Server starts versitygw with versions of objects, as other
+// servers keep them in buckets with object lock.
+func NewVersioningS3Server(t *testing.T) S3Server {
+	t.Helper()
+	return newS3Server(t, nil, "--versioning-dir", t.TempDir())
+}
+
+func newS3Server(t *testing.T, args []string, backend ...string) S3Server {
+	t.Helper()
 	program := versitygw(t)
 	s := S3Server{Addr: freeAddr(t), AccessKey: "lifeboat", SecretKey: "a secret of the test", Dir: t.TempDir()}
 	args = append([]string{"--port", s.Addr, "--quiet", "--region", "us-east-1"}, args...)
-	cmd := exec.Command(program, append(args, "posix", s.Dir)...)
+	args = append(append(append(args, "posix"), backend...), s.Dir)
+	cmd := exec.Command(program, args...)
 	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+s.AccessKey, "ROOT_SECRET_KEY="+s.SecretKey)
 	start(t, s.Addr, cmd)
 	return s
