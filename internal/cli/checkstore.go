@@ -39,6 +39,7 @@ Exit code 3 says that the store works with a property one should know of.`,
 			if !ok {
 				r = config.Repository{URL: given[0]}
 			}
+			r.ObjectLock = config.ObjectLock{} // or the files of the trial could not be removed
 			store, err := a.openStore(ctx, r.URL, r.Store)
 			if err != nil {
 				return err

@@ -234,6 +234,9 @@ func (p *prune) unchanged(ctx context.Context) error {
 // mayDelete finds out whether the store deletes at all, before much is written
 // to it for nothing: a store may take additions only.
 func (p *prune) mayDelete(ctx context.Context) error {
+	if store, ok := storage.AsRetainer(p.r.store); ok && store.Retaining() > 0 {
+		return nil // such a file would itself be locked; what may be deleted is found out file by file
+	}
 	id := p.empty // left by one that was refused
 	if id.IsZero() {
 		var err error

@@ -61,12 +61,13 @@ func (p *prune) chooseKeepers(ctx context.Context) error {
 	}
 	slices.SortFunc(open, func(a, b choice) int { return bytes.Compare(a.id[:], b.id[:]) })
 	// Packs that earlier prunes wrote hold nothing unused: they stay anyway, and
-	// what they were written from can go.
+	// what they were written from can go. Those that small ones were merged into
+	// are larger.
 	unused := p.surplus()
 	for i := range open {
 		slices.SortStableFunc(open[i].copies, func(a, b place) int {
 			s, t := p.packs[a.pack], p.packs[b.pack]
-			return cmp.Or(cmp.Compare(unused[a.pack], unused[b.pack]), cmp.Compare(t.usedBytes, s.usedBytes), bytes.Compare(a.pack[:], b.pack[:]))
+			return cmp.Or(cmp.Compare(unused[a.pack], unused[b.pack]), cmp.Compare(t.usedBytes, s.usedBytes), cmp.Compare(t.size, s.size), bytes.Compare(a.pack[:], b.pack[:]))
 		})
 	}
 	for len(open) > 0 {

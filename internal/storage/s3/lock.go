@@ -140,6 +140,9 @@ func (s *Store) Retain(ctx context.Context, h storage.Handle, until time.Time) e
 	if strings.EqualFold(info.Metadata.Get("X-Amz-Object-Lock-Mode"), string(minio.Compliance)) {
 		mode = minio.Compliance
 	}
+	if mode == "" {
+		return fmt.Errorf("lock %s: %w", h, retry.Permanent(errors.New("no object_lock is configured for this repository")))
+	}
 	until = until.UTC()
 	// The version that was looked at, not one that somebody puts meanwhile.
 	err = s.core.PutObjectRetention(ctx, s.place.Bucket, s.key(h), minio.PutObjectRetentionOptions{Mode: &mode, RetainUntilDate: &until, VersionID: info.VersionID})

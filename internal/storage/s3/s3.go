@@ -145,6 +145,12 @@ func (s *Store) save(ctx context.Context, h storage.Handle, data []byte) error {
 		s.atomic.Store(refused)
 		return s.put(ctx, h, data, false)
 	}
+	if minio.ToErrorResponse(err).StatusCode == http.StatusPreconditionFailed {
+		// Where versions are kept, some servers count one that was hidden by a removal.
+		if _, there := s.core.StatObject(ctx, s.place.Bucket, s.key(h), minio.StatObjectOptions{}); missing(there) {
+			return s.put(ctx, h, data, false)
+		}
+	}
 	if err == nil && known == unknown && len(data) <= probeSize {
 		s.probe(ctx, h, data)
 	}

@@ -1,0 +1,142 @@
+package test
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+
+	"lifeboat/internal/storage/storagetest"
+)
+
+const lockedSite = `profile: site
+title: A site
+detect: {file: /}
+components:
+  - {name: documents, kind: files, importance: critical, capture: live, loss: All., paths: [DIR/data]}
+recovery:
+  restore: [{restore: documents}]
+`
+
+const lockedConfig = `state_dir: DIR/state
+repositories:
+  - name: objects
+    url: s3:http://ADDR/BUCKET/site
+    password: {file: DIR/password}
+    object_lock: {mode: governance, days: 30}
+    s3: {region: us-east-1, access_key: lifeboat, secret_key: {file: DIR/secret}}
+systems:
+  - {name: site, profile: site}
+`
+
+// The story of object storage with object lock: a bucket without it is refused,
+// everything is written locked, points are verified, protected again, restored,
+// and nobody with the client's keys can remove one for good.
+func TestObjectLock(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: restores owners")
+	}
+	server := storagetest.NewVersioningS3Server(t)
+	dir := t.TempDir()
+	put := func(name, text string) {
+		t.Helper()
+		text = strings.NewReplacer("DIR", dir, "ADDR", server.Addr).Replace(text)
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("password", "a password of the test\n")
+	put("secret", server.SecretKey+"\n")
+	put("data/one", "first")
+	put("profiles/site.yaml", lockedSite)
+	lifeboat := func(want int, args ...string) string {
+		t.Helper()
+		cmd := exec.Command(filepath.Join(programs, "lifeboat"), append([]string{"--config", filepath.Join(dir, "lifeboat.yaml")}, args...)...)
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != want {
+			t.Fatalf("lifeboat %v: %v, want exit code %d\n%s", args, err, want, out)
+		}
+		return string(out)
+	}
+	says := func(text string, parts ...string) {
+		t.Helper()
+		for _, part := range parts {
+			if !strings.Contains(text, part) {
+				t.Errorf("%q is not in:\n%s", part, text)
+			}
+		}
+	}
+	admin, err := minio.New(server.Addr, &minio.Options{Creds: credentials.NewStaticV4(server.AccessKey, server.SecretKey, ""), Region: "us-east-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for bucket, locks := range map[string]bool{"plain": false, "locked": true} {
+		if err := admin.MakeBucket(t.Context(), bucket, minio.MakeBucketOptions{ObjectLocking: locks}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	restic := func(bucket string) *storagetest.Restic {
+		return storagetest.NewRestic(t, "s3:http://"+server.Addr+"/"+bucket+"/site", []string{
+			"AWS_ACCESS_KEY_ID=" + server.AccessKey, "AWS_SECRET_ACCESS_KEY=" + server.SecretKey,
+		}, "--no-cache")
+	}
+	restic("plain").Run(t, "init", "--repository-version", "2")
+	put("lifeboat.yaml", strings.Replace(lockedConfig, "BUCKET", "plain", 1))
+	says(lifeboat(1, "backup"), "the bucket plain has no object lock", "--object-lock-enabled-for-bucket")
+
+	stock := restic("locked")
+	stock.Run(t, "init", "--repository-version", "2")
+	put("lifeboat.yaml", strings.Replace(lockedConfig, "BUCKET", "locked", 1))
+	lifeboat(0, "backup")
+	put("data/two", "second")
+	lifeboat(0, "backup")
+	says(lifeboat(0, "verify", "--read-data"), "2 recovery points")
+	lifeboat(0, "repository", "check-store", "objects")
+
+	// What restic's init wrote has no lock yet.
+	says(lifeboat(0, "repository", "protect", "--dry-run"), "2 would be locked until", "2 files had no lock any more")
+	says(lifeboat(0, "repository", "protect"), "2 locked until")
+	says(lifeboat(0, "repository", "protect"), "0 locked until")
+	says(lifeboat(0, "--json", "repository", "protect", "--days", "90"), `"type":"protection"`, `"unchanged":0`)
+	says(lifeboat(2, "repository", "protect", "--days", "-1"), "a lock lasts a day at least")
+
+	// An intruder with the client's keys and restic hides a point, and does not
+	// get rid of it: this machine notices, and the store still has it.
+	id := strings.TrimSpace(lifeboat(0, "--json", "list"))
+	id = id[strings.Index(id, `"id":"`)+6:][:8]
+	stock.Run(t, "forget", id)
+	says(lifeboat(1, "verify"), "vanished "+id)
+	kept := 0
+	for o := range admin.ListObjects(t.Context(), "locked", minio.ListObjectsOptions{Prefix: "site/snapshots/" + id, WithVersions: true, Recursive: true}) {
+		if o.Err == nil && !o.IsDeleteMarker {
+			kept++
+			if err := admin.RemoveObject(t.Context(), "locked", o.Key, minio.RemoveObjectOptions{VersionID: o.VersionID}); err == nil {
+				t.Error("the version could be removed")
+			}
+			continue
+		}
+		// Without the mark of its removal it is there again.
+		if err := admin.RemoveObject(t.Context(), "locked", o.Key, minio.RemoveObjectOptions{VersionID: o.VersionID}); err != nil {
+			t.Error(err)
+		}
+	}
+	if kept != 1 {
+		t.Errorf("%d versions are kept", kept)
+	}
+	says(lifeboat(0, "verify", "--read-data"), "2 recovery points")
+	lifeboat(0, "restore", "site", "documents", "--target", filepath.Join(dir, "out"))
+	if got, err := os.ReadFile(filepath.Join(dir, "out", dir, "data", "two")); err != nil || !bytes.Equal(got, []byte("second")) {
+		t.Errorf("%q, %v", got, err)
+	}
+	stock.Run(t, "check", "--read-data")
+}
