@@ -31,9 +31,9 @@ func Main() int {
 	guard.Main()
 	recovery.JobMain()
 	syscall.Umask(0o077)
-	// A backup fills buffers and forgets them: half the usual garbage costs
+	// A backup fills buffers and forgets them: a quarter of the usual garbage costs
 	// little time on the machine that is protected.
-	debug.SetGCPercent(50)
+	debug.SetGCPercent(25)
 	ctx, hard, stop := runbook.Interrupts(context.Background())
 	defer stop()
 	a := &app{out: os.Stdout, err: os.Stderr, hard: hard}

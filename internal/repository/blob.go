@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
-	"sync"
 
 	"lifeboat/internal/storage"
 )
@@ -21,7 +20,15 @@ type blobBuffer struct {
 	shared        bool // it will hold other blobs
 }
 
-var blobBuffers = sync.Pool{New: func() any { return &blobBuffer{shared: true} }}
+var blobBuffers = newSpare(4, func() *blobBuffer { return &blobBuffer{shared: true} })
+
+// recycle gives back what came from blobBuffers. What an unusual blob made large
+// is not kept.
+func (b *blobBuffer) recycle() {
+	if cap(b.sealed) <= largeBuffer && cap(b.plain) <= 2*largeBuffer {
+		blobBuffers.put(b)
+	}
+}
 
 // room returns b with a capacity of n or more. What is used again is made large
 // enough for most blobs at once, instead of growing with each larger one.

@@ -346,7 +346,7 @@ func (c *checker) readPacks(ctx context.Context, choose func(ID) bool) error {
 	return err
 }
 
-var packBuffers = sync.Pool{New: func() any { return new([]byte) }}
+var packBuffers = newSpare(4, func() *[]byte { return new([]byte) })
 
 // readPack checks one pack: its name, its header, and every blob.
 func (c *checker) readPack(ctx context.Context, id ID, listed []packedBlob) error {
@@ -355,8 +355,8 @@ func (c *checker) readPack(ctx context.Context, id ID, listed []packedBlob) erro
 		c.pack(DamagedPack, id, &DamageError{What: "pack", ID: id, Err: errTooLarge}, nil)
 		return nil
 	}
-	buf := packBuffers.Get().(*[]byte)
-	defer packBuffers.Put(buf)
+	buf := packBuffers.get()
+	defer packBuffers.put(buf)
 	if int64(cap(*buf)) < size {
 		*buf = make([]byte, size)
 	}
@@ -390,8 +390,8 @@ func (c *checker) readPack(ctx context.Context, id ID, listed []packedBlob) erro
 		}
 	}
 	var lost []packedBlob
-	scratch := blobBuffers.Get().(*blobBuffer)
-	defer blobBuffers.Put(scratch)
+	scratch := blobBuffers.get()
+	defer scratch.recycle()
 	for _, b := range blobs {
 		end := int64(b.offset) + int64(b.length)
 		if end > size || b.length < crypto.Overhead || b.size() > maxTreeBlob {

@@ -216,7 +216,7 @@ type contentVerdict struct {
 // readPart is how much of a file is read at once.
 const readPart = 128 << 10
 
-var readBuffers = sync.Pool{New: func() any { return new([readPart]byte) }}
+var readBuffers = newSpare(4, func() *[readPart]byte { return new([readPart]byte) })
 
 // read hashes a live file chunk by chunk.
 func (c *comparison) read(d *liveDir, name string, node *Node, sizes []uint32) contentVerdict {
@@ -235,8 +235,8 @@ func (c *comparison) read(d *liveDir, name string, node *Node, sizes []uint32) c
 	}
 	v := contentVerdict{differs: -1}
 	var at int64
-	buf := readBuffers.Get().(*[readPart]byte)
-	defer readBuffers.Put(buf)
+	buf := readBuffers.get()
+	defer readBuffers.put(buf)
 	h := sha256.New()
 	for i, id := range node.Content {
 		if err := c.ctx.Err(); err != nil {

@@ -10,37 +10,51 @@ import (
 	"lifeboat/internal/repository/chunker"
 )
 
-// Sizes of buffers, in bytes. Most chunks fit the first; the last holds the
-// largest chunk and what was read beyond it.
+// Sizes of buffers, in bytes. Most files fit the first, most chunks the third;
+// the last holds the largest chunk and what was read beyond it. What is read
+// beyond a cut is copied to the next buffer, so steps are small.
 const (
-	readStep    = 1 << 20
+	readStep    = 256 << 10
+	smallBuffer = 64 << 10
 	usualBuffer = 2 << 20
 	largeBuffer = chunker.Max + readStep
 )
 
-var bufferSizes = [...]int{usualBuffer, 4 << 20, largeBuffer}
+// bufferClass is a size of buffers, and unused ones of it.
+type bufferClass struct {
+	size int
+	free spare[[]byte]
+}
 
-var buffers [len(bufferSizes)]sync.Pool
+var bufferSizes = [...]bufferClass{
+	sparesOf(smallBuffer, 16),
+	sparesOf(chunker.Min, 16),
+	sparesOf(usualBuffer, 8),
+	sparesOf(4<<20, 2),
+	sparesOf(largeBuffer, 1),
+}
+
+func sparesOf(size, keep int) bufferClass {
+	return bufferClass{size, newSpare(keep, func() *[]byte {
+		b := make([]byte, size)
+		return &b
+	})}
+}
 
 // newBuffer returns a buffer of at least size bytes, of those there are.
 func newBuffer(size int) *[]byte {
-	for i, s := range bufferSizes {
-		if size > s {
-			continue
+	for _, class := range bufferSizes {
+		if size <= class.size {
+			return class.free.get()
 		}
-		if b, ok := buffers[i].Get().(*[]byte); ok {
-			return b
-		}
-		b := make([]byte, s)
-		return &b
 	}
 	panic("no buffer is as large as that")
 }
 
 func recycle(b *[]byte) {
-	for i, s := range bufferSizes {
-		if len(*b) == s {
-			buffers[i].Put(b)
+	for _, class := range bufferSizes {
+		if len(*b) == class.size {
+			class.free.put(b)
 		}
 	}
 }

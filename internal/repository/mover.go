@@ -107,10 +107,10 @@ func (m *mover) read(ctx context.Context, wants []packBlobs, use func(moved) err
 }
 
 func (m *mover) span(ctx context.Context, s span, use func(moved) error) error {
-	whole := packBuffers.Get().(*[]byte)
-	defer packBuffers.Put(whole)
-	scratch := blobBuffers.Get().(*blobBuffer)
-	defer blobBuffers.Put(scratch)
+	whole := packBuffers.get()
+	defer packBuffers.put(whole)
+	scratch := blobBuffers.get()
+	defer scratch.recycle()
 	var broken error
 	if s.to-s.from > maxTreeBlob {
 		broken = errTooLarge

@@ -76,7 +76,7 @@ func (r *Repository) restore(ctx context.Context, snapshot *Snapshot, name, targ
 	w := &restorer{
 		r:      r,
 		opts:   opts,
-		jobs:   make(chan *restoreFile),
+		jobs:   make(chan func()),
 		spare:  make(chan struct{}, runtime.GOMAXPROCS(0)),
 		linked: make(map[inodeKey]*restoreFile),
 		warned: make(map[string]bool),
@@ -113,7 +113,8 @@ type restorer struct {
 	ctx   context.Context
 	stop  context.CancelCauseFunc
 	opts  RestoreOptions
-	jobs  chan *restoreFile
+	jobs  chan func()
+	batch batch         // of the goroutine that walks the tree
 	spare chan struct{} // room for further goroutines that decode blobs
 	tag   string        // begins the names of this call's temporary files
 	temps atomic.Int64
@@ -202,9 +203,8 @@ func (w *restorer) run(top *restoreDir, node *Node, target string) error {
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) + 1 {
 		workers.Go(func() {
-			for f := range w.jobs {
-				w.file(f)
-				f.dir.release()
+			for job := range w.jobs {
+				job()
 			}
 		})
 	}
@@ -213,6 +213,7 @@ func (w *restorer) run(top *restoreDir, node *Node, target string) error {
 	} else {
 		w.entry(top, node, filepath.Base(target))
 	}
+	w.flush()
 	close(w.jobs)
 	workers.Wait()
 	if context.Cause(w.ctx) != nil {
@@ -317,10 +318,8 @@ func (w *restorer) entry(d *restoreDir, n *Node, name string) {
 	switch n.Type {
 	case File:
 		d.refs.Add(1)
-		select {
-		case w.jobs <- f:
-		case <-w.ctx.Done():
-			d.release()
+		if !w.collect(f) {
+			w.submit(func() { w.file(f) }, d.release)
 		}
 	case Symlink, Device, CharDevice, FIFO:
 		if err := w.special(f); err != nil {

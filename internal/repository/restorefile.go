@@ -21,7 +21,8 @@ type restoreFile struct {
 	node *Node
 
 	first    *restoreFile // the file that this is another name of
-	complete bool         // read only when all workers have ended
+	complete bool         // read only by who restores it, and when all workers have ended
+	failed   bool         // by who restores it
 }
 
 // same tells whether another node can be a name of the same file. Device and
@@ -40,24 +41,21 @@ func (w *restorer) temp() string {
 	return w.tag + strconv.FormatInt(w.temps.Add(1), 10)
 }
 
-// file restores one regular file.
+// file restores one regular file by itself.
 func (w *restorer) file(f *restoreFile) {
+	defer f.dir.release()
 	if w.ctx.Err() != nil {
 		return
 	}
-	if err := w.regular(f); err != nil {
-		w.failed("restore", f.path, err)
-		return
+	kept, err := w.keepInPlace(f)
+	if !kept && err == nil {
+		err = w.create(f, nil)
 	}
-	f.complete = true
+	w.ended(f, true, err)
 }
 
-func (w *restorer) regular(f *restoreFile) error {
-	if w.opts.InPlace {
-		if kept, err := w.keep(f); kept || err != nil {
-			return err
-		}
-	}
+// create writes a file. Data is its whole content; if it is nil the blobs are read.
+func (w *restorer) create(f *restoreFile, data []byte) error {
 	name := f.name
 	if w.opts.InPlace {
 		name = w.temp()
@@ -66,7 +64,11 @@ func (w *restorer) regular(f *restoreFile) error {
 	if err != nil {
 		return err
 	}
-	err = w.content(fd, f)
+	if data == nil {
+		err = w.content(fd, f)
+	} else {
+		err = w.whole(fd, f, data)
+	}
 	if err == nil {
 		err = w.metadata(fd, f.node, f.path, false)
 	}
@@ -80,6 +82,35 @@ func (w *restorer) regular(f *restoreFile) error {
 		unix.Unlinkat(f.dir.fd, name, 0)
 	}
 	return err
+}
+
+// whole writes the content of a file that is one blob.
+func (w *restorer) whole(fd int, f *restoreFile, data []byte) error {
+	w.checkSize(f, int64(len(data)))
+	if len(data) >= holeMin {
+		if err := unix.Ftruncate(fd, int64(len(data))); err != nil {
+			return err
+		}
+	}
+	if err := writeSparse(fd, data, 0); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	w.progress(int64(len(data)), true)
+	return nil
+}
+
+func (w *restorer) checkSize(f *restoreFile, size int64) {
+	if uint64(size) != f.node.Size {
+		w.warn(fmt.Sprintf("%s has %d bytes of content, its size was given as %d", quoted(f.path), size, f.node.Size))
+	}
+}
+
+// keepInPlace keeps the file that is there, if that is what is asked for.
+func (w *restorer) keepInPlace(f *restoreFile) (bool, error) {
+	if !w.opts.InPlace {
+		return false, nil
+	}
+	return w.keep(f)
 }
 
 // keep leaves an unchanged file alone but for its metadata.
@@ -163,9 +194,7 @@ func (w *restorer) content(fd int, f *restoreFile) error {
 		offsets[i+1] = offsets[i] + int64(p.blob.size())
 	}
 	total := offsets[len(offsets)-1]
-	if uint64(total) != f.node.Size {
-		w.warn(fmt.Sprintf("%s has %d bytes of content, its size was given as %d", quoted(f.path), total, f.node.Size))
-	}
+	w.checkSize(f, total)
 	if total == 0 {
 		return nil
 	}
@@ -204,8 +233,8 @@ func (w *restorer) content(fd int, f *restoreFile) error {
 
 // blob writes one blob at its place.
 func (w *restorer) blob(ctx context.Context, fd int, id ID, offset int64) error {
-	buf := blobBuffers.Get().(*blobBuffer)
-	defer blobBuffers.Put(buf)
+	buf := blobBuffers.get()
+	defer buf.recycle()
 	data, err := w.r.loadBlob(ctx, DataBlob, id, buf)
 	if err != nil {
 		return err

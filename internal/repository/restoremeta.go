@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -102,20 +103,31 @@ func (w *restorer) metadata(fd int, n *Node, path string, existing bool) error {
 			return unix.Fsetxattr(fd, a.Name, value, 0)
 		})
 	}
-	if err := unix.Fstat(fd, &st); err != nil {
-		return err
+	if existing {
+		if err := unix.Fstat(fd, &st); err != nil {
+			return err
+		}
 	}
 	if mode := w.mode(n); !existing || st.Mode&0o7777 != mode {
 		if err := unix.Fchmod(fd, mode); err != nil {
 			return fmt.Errorf("set mode: %w", err)
 		}
 	}
-	times := fileTimes(n)
 	if existing && timespec(n.ModTime) == st.Mtim {
 		return nil
 	}
-	if err := unix.UtimesNanoAt(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(fd), times, 0); err != nil {
+	if err := setTimes(fd, [2]unix.Timespec(fileTimes(n))); err != nil {
 		return fmt.Errorf("set times: %w", err)
+	}
+	return nil
+}
+
+// setTimes sets the times of an open file, which is utimensat(2) without a
+// path; the way through /proc costs as much as making the file did.
+func setTimes(fd int, times [2]unix.Timespec) error {
+	_, _, errno := unix.Syscall6(unix.SYS_UTIMENSAT, uintptr(fd), 0, uintptr(unsafe.Pointer(&times)), 0, 0, 0)
+	if errno != 0 {
+		return errno
 	}
 	return nil
 }
@@ -296,7 +308,11 @@ func (w *restorer) link(f *restoreFile) error {
 // alone restores what cannot be a link as a file of its own.
 func (w *restorer) alone(f *restoreFile) error {
 	if f.node.Type == File {
-		return w.regular(f)
+		kept, err := w.keepInPlace(f)
+		if !kept && err == nil {
+			err = w.create(f, nil)
+		}
+		return err
 	}
 	return w.special(f)
 }

@@ -101,12 +101,12 @@ func (j fileJob) run() {
 	if n.ExtendedAttributes, err = attributesOf(int(f)).read(); err != nil {
 		c.problem("read attributes of", path, err)
 	}
-	buf := newBuffer(usualBuffer)
-	have, err := f.start((*buf)[:chunker.Min], st.Size)
+	buf := newBuffer(int(min(st.Size+1, chunker.Min)))
+	have, err := f.start(*buf, st.Size)
 	if have > 0 {
 		c.count.read(have)
 	}
-	if err == nil && have == chunker.Min {
+	if err == nil && have == len(*buf) {
 		j.large(f, path, n, &st, buf, have)
 		return
 	}
@@ -127,7 +127,8 @@ func (j fileJob) run() {
 	j.done(n, err)
 }
 
-// large stores a file whose first bytes were read already.
+// large stores a file whose first bytes were read already. Only a few are read
+// at once: their chunks take memory.
 func (j fileJob) large(f fdReader, path string, n *Node, st *unix.Stat_t, buf *[]byte, have int) {
 	c := j.scan
 	content := newContent(c.ctx, &c.count, func(ids []ID, err error) {
@@ -137,7 +138,9 @@ func (j fileJob) large(f fdReader, path string, n *Node, st *unix.Stat_t, buf *[
 		}
 		j.done(n, err)
 	})
+	c.s.large <- struct{}{}
 	total, err := c.s.cut(content, f, buf, have)
+	<-c.s.large
 	n.Size = uint64(total)
 	if err == nil {
 		c.compare(f, path, st, total)

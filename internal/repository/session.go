@@ -35,6 +35,7 @@ type Session struct {
 
 	files   chan fileJob
 	chunks  chan chunk
+	large   chan struct{} // who reads a file of several chunks
 	readers sync.WaitGroup
 	workers sync.WaitGroup
 
@@ -53,6 +54,13 @@ type entry struct {
 	node *Node
 	live bool // from disk, not a stream
 }
+
+// Goroutines for each worker that read files and directories. On a cold disk
+// most of them wait, and the more wait at once the more the disk can do.
+const (
+	readersPer = 8
+	walkersPer = 8
+)
 
 // Begin starts a session. It takes a shared lock, which Commit and Abort give
 // up. Cancelling ctx afterwards does not end the session. ErrVersion for a
@@ -76,6 +84,7 @@ func (r *Repository) Begin(ctx context.Context, opts SessionOptions) (*Session, 
 		lock:   lock,
 		files:  make(chan fileJob),
 		chunks: make(chan chunk),
+		large:  make(chan struct{}, opts.Workers+1),
 		spine:  make(map[string]*Node),
 		names:  make(map[string]*names),
 		made:   make(map[ID]*Tree),
@@ -91,8 +100,7 @@ func (r *Repository) Begin(ctx context.Context, opts SessionOptions) (*Session, 
 		return nil, errors.Join(err, lock.Release())
 	}
 	s.ctx, s.cancel = context.WithCancelCause(s.writer.ctx)
-	// More readers than workers: on a cold disk most of them wait.
-	for range 2*opts.Workers + 2 {
+	for range readersPer * opts.Workers {
 		s.readers.Go(s.readFiles)
 	}
 	for range opts.Workers {
@@ -187,7 +195,7 @@ func (s *Session) AddPath(ctx context.Context, name string, opts PathOptions) (S
 		ctx:     ctx,
 		opts:    opts,
 		names:   s.namesOf(h),
-		walkers: make(chan struct{}, s.opts.Workers),
+		walkers: make(chan struct{}, walkersPer*s.opts.Workers),
 		stats:   Stats{UIDs: make(map[uint32]struct{}), GIDs: make(map[uint32]struct{})},
 	}
 	c.count.progress = opts.Progress

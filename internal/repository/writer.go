@@ -31,17 +31,23 @@ const (
 type writer struct {
 	repo *Repository
 	zstd *zstd.Encoder // nil: nothing is compressed
+	auto bool          // what looks like noise is not compressed either
 	ctx  context.Context
 	fail context.CancelCauseFunc
 
 	mu      sync.Mutex
 	claimed [2]map[ID]struct{} // new blobs that are not in a saved pack yet
+	free    [][]byte           // buffers of packs that were saved
+
+	// filling is held while a blob is added to a pack, and while that has to
+	// wait for others to be saved: no second pack fills up meanwhile.
+	filling sync.Mutex
 	open    [2]*openPack
-	free    [][]byte // buffers of packs that were saved
 
 	slots   chan struct{}
 	running sync.WaitGroup
-	scratch sync.Pool
+	// scratch is room for a blob for each worker: whoever has one may compress.
+	scratch chan *[]byte
 }
 
 type openPack struct {
@@ -52,10 +58,14 @@ type openPack struct {
 func newWriter(ctx context.Context, r *Repository, c Compression, workers int) (*writer, error) {
 	w := &writer{
 		repo:    r,
+		auto:    c == CompressionAuto,
 		claimed: [2]map[ID]struct{}{make(map[ID]struct{}), make(map[ID]struct{})},
 		open:    [2]*openPack{{}, {}},
 		slots:   make(chan struct{}, uploads),
-		scratch: sync.Pool{New: func() any { return new([]byte) }},
+		scratch: make(chan *[]byte, workers),
+	}
+	for range workers {
+		w.scratch <- new([]byte)
 	}
 	w.ctx, w.fail = context.WithCancelCause(ctx)
 	if c != CompressionOff {
@@ -92,15 +102,15 @@ func (w *writer) save(kind BlobType, data []byte) (saved, error) {
 	if taken {
 		return s, nil
 	}
-	buf := w.scratch.Get().(*[]byte)
-	defer w.scratch.Put(buf)
+	buf := <-w.scratch
+	defer func() { w.scratch <- buf }()
 	b := packedBlob{id: s.id, kind: kind}
 	// The blob is compressed behind the room for its IV and then sealed in place.
 	if need := crypto.Overhead + len(data) + len(data)/64 + 64; cap(*buf) < need {
 		*buf = make([]byte, 0, need)
 	}
 	packed := (*buf)[:crypto.IVSize]
-	if w.zstd != nil && len(data) > 0 {
+	if w.zstd != nil && len(data) > 0 && !(w.auto && noise(data)) {
 		packed = w.zstd.EncodeAll(data, packed)
 		b.plain = uint32(len(data))
 	}
@@ -117,36 +127,34 @@ func (w *writer) save(kind BlobType, data []byte) (saved, error) {
 // append adds a sealed blob to the open pack of its type. A pack that has no
 // room for it, or is full with it, is sent off.
 func (w *writer) append(b packedBlob, sealed []byte) error {
-	w.mu.Lock()
+	w.filling.Lock()
+	defer w.filling.Unlock()
 	p := w.open[b.kind]
-	var full []*openPack
 	if len(p.blobs) > 0 && len(p.data)+len(sealed) > w.repo.opts.PackSize {
-		full = append(full, p)
-		p = &openPack{}
-		w.open[b.kind] = p
+		w.open[b.kind] = &openPack{}
+		if err := w.send(p); err != nil {
+			return err
+		}
+		p = w.open[b.kind]
 	}
-	if p.data == nil {
+	if p.data == nil && b.kind == DataBlob {
 		p.data = w.buffer()
 	}
 	b.offset = uint32(len(p.data))
 	p.data = append(p.data, sealed...)
 	p.blobs = append(p.blobs, b)
-	if len(p.data) >= w.repo.opts.PackSize {
-		full = append(full, p)
-		w.open[b.kind] = &openPack{}
+	if len(p.data) < w.repo.opts.PackSize {
+		return nil
 	}
-	w.mu.Unlock()
-	for _, p := range full {
-		if err := w.send(p); err != nil {
-			return err
-		}
-	}
-	return nil
+	w.open[b.kind] = &openPack{}
+	return w.send(p)
 }
 
-// buffer returns a pack's buffer, with room for the trailer of a usual one;
-// w.mu is held.
+// buffer returns a data pack's buffer, with room for the trailer of a usual one;
+// a pack of trees is rarely full, and its buffer grows.
 func (w *writer) buffer() []byte {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if n := len(w.free); n > 0 {
 		b := w.free[n-1]
 		w.free = w.free[:n-1]
@@ -155,7 +163,8 @@ func (w *writer) buffer() []byte {
 	return make([]byte, 0, w.repo.opts.PackSize+w.repo.opts.PackSize/16)
 }
 
-// send saves a pack in the background. It waits while enough others are under way.
+// send saves a pack in the background. It waits while enough others are under
+// way; w.filling is held.
 func (w *writer) send(p *openPack) error {
 	select {
 	case w.slots <- struct{}{}:
@@ -199,7 +208,7 @@ func (w *writer) upload(p *openPack) error {
 	for _, b := range p.blobs {
 		delete(w.claimed[b.kind], b.id)
 	}
-	if len(w.free) < uploads {
+	if len(w.free) < uploads && cap(p.data) >= w.repo.opts.PackSize {
 		w.free = append(w.free, p.data)
 	}
 	w.mu.Unlock()
@@ -227,11 +236,9 @@ func (w *writer) checkHeader(p *openPack, body int) error {
 
 // flush saves the open packs and waits for all that are under way.
 func (w *writer) flush() error {
-	for kind := range w.open {
-		w.mu.Lock()
-		p := w.open[kind]
+	w.filling.Lock()
+	for kind, p := range w.open {
 		w.open[kind] = &openPack{}
-		w.mu.Unlock()
 		if len(p.blobs) == 0 {
 			continue
 		}
@@ -239,6 +246,7 @@ func (w *writer) flush() error {
 			break
 		}
 	}
+	w.filling.Unlock()
 	w.running.Wait()
 	return context.Cause(w.ctx)
 }
