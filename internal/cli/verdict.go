@@ -32,7 +32,7 @@ func (a *app) showVerify(r *vault.Verification, all bool) error {
 		a.printf("%s %s\n", paint.red("DAMAGED"), strings.ReplaceAll(clean(problem), "\n", "; "))
 	}
 	if n := len(r.Remarks); n > 0 {
-		a.printf("%s to no recovery point and to no index. An interrupted backup leaves such; that is no damage. The next backup\nfrom the same machine uses them; 'lifeboat prune' removes the rest.\n", count(n, "pack belongs", "packs belong"))
+		a.printf("%s to no recovery point and to no index. An interrupted backup leaves such; that is no damage. The next backup\nfrom the same machine uses them; a prune removes the rest.\n", count(n, "pack belongs", "packs belong"))
 	}
 	a.printf("%s, %s of data read.\n", count(len(r.Points), "recovery point", "recovery points"), size(r.BytesRead))
 	if unread := r.Bytes - r.BytesRead; !all && unread > 0 && r.OK() {

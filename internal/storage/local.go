@@ -208,8 +208,9 @@ func (l *Local) Remove(ctx context.Context, h Handle) error {
 
 // classify wraps a system error so that the store's own errors can be tested for.
 func classify(verb string, h Handle, err error) error {
+	missing := errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR)
 	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTDIR):
+	case missing && verb != "save": // which lacks a directory, not the file
 		return fmt.Errorf("%s %s: %w", verb, h, ErrNotFound)
 	case errors.Is(err, fs.ErrExist):
 		return fmt.Errorf("%s %s: %w", verb, h, ErrExists)

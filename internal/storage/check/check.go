@@ -195,7 +195,7 @@ func (t *trial) permission(ctx context.Context) (Grade, string, error) {
 		return Good, "", nil
 	}
 	if !kept(err) {
-		return Bad, "", fmt.Errorf("told to remove a file that is not there, it says: %v", err)
+		return Bad, "", fmt.Errorf("told to remove a file that is not there, it says: %w", said(err))
 	}
 	t.opts.Size, t.opts.Parallel, t.each = min(t.opts.Size, 256<<10), min(t.opts.Parallel, 2), 4<<10
 	t.kind = storage.Lock // these may be removed even so
@@ -222,10 +222,10 @@ func kept(err error) bool {
 func (t *trial) missing(ctx context.Context) (Grade, string, error) {
 	h, _ := t.fresh(10)
 	if _, err := t.store.Stat(ctx, h); !errors.Is(err, storage.ErrNotFound) {
-		return Bad, "", fmt.Errorf("asked for the size of a file that is not there, it says: %v", err)
+		return Bad, "", fmt.Errorf("asked for the size of a file that is not there, it says: %w", said(err))
 	}
 	if _, err := storage.ReadAll(ctx, t.store, h, 10); !errors.Is(err, storage.ErrNotFound) {
-		return Bad, "", fmt.Errorf("asked for a file that is not there, it says: %v", err)
+		return Bad, "", fmt.Errorf("asked for a file that is not there, it says: %w", said(err))
 	}
 	return Good, "", nil
 }
@@ -262,7 +262,7 @@ func (t *trial) ranges(ctx context.Context) (Grade, string, error) {
 		return Bad, "", fmt.Errorf("what follows byte 500 came back with %d bytes (error: %v)", len(got), err)
 	}
 	if err := storage.ReadRange(ctx, t.store, t.first, make([]byte, 100), size-50); !errors.Is(err, storage.ErrShort) {
-		return Bad, "", fmt.Errorf("asked for more than there is, it says: %v", err)
+		return Bad, "", fmt.Errorf("asked for more than there is, it says: %w", said(err))
 	}
 	return Good, "", nil
 }
@@ -374,10 +374,10 @@ func (t *trial) remove(ctx context.Context) (Grade, string, error) {
 		return Bad, "", err
 	}
 	if _, err := t.store.Stat(ctx, t.first); !errors.Is(err, storage.ErrNotFound) {
-		return Bad, "", fmt.Errorf("asked for a file that was just removed, it says: %v", err)
+		return Bad, "", fmt.Errorf("asked for a file that was just removed, it says: %w", said(err))
 	}
 	if err := t.store.Remove(ctx, t.first); !errors.Is(err, storage.ErrNotFound) {
-		return Bad, "", fmt.Errorf("told to remove a file that is gone, it says: %v", err)
+		return Bad, "", fmt.Errorf("told to remove a file that is gone, it says: %w", said(err))
 	}
 	if err := t.save(ctx, t.first, t.firstData); err != nil {
 		return Bad, "", fmt.Errorf("a removed file cannot be written again: %w", err)
@@ -403,9 +403,37 @@ func (t *trial) remove(ctx context.Context) (Grade, string, error) {
 func (t *trial) clean(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
+	if t.written == nil {
+		return
+	}
 	for h := range t.written {
-		if err := t.store.Remove(ctx, h); errors.Is(err, fs.ErrPermission) || ctx.Err() != nil {
+		if err := t.store.Remove(ctx, h); kept(err) || ctx.Err() != nil {
 			return
 		}
+	}
+	// The empty directories of a repository that is there may stay as they are.
+	if _, err := t.store.Stat(ctx, storage.Handle{Type: storage.Config}); errors.Is(err, storage.ErrNotFound) {
+		if tidier, ok := below(t.store).(storage.Tidier); ok {
+			_ = tidier.Tidy(ctx) // they harm nobody
+		}
+	}
+}
+
+// said is the answer of a store, for an error.
+func said(err error) error {
+	if err == nil {
+		return errors.New("all is well")
+	}
+	return err
+}
+
+// below is the store that does the work.
+func below(s storage.Store) storage.Store {
+	for {
+		wrapped, ok := s.(interface{ Unwrap() storage.Store })
+		if !ok {
+			return s
+		}
+		s = wrapped.Unwrap()
 	}
 }

@@ -1,0 +1,37 @@
+package sftp
+
+import (
+	"context"
+	"path"
+
+	"github.com/pkg/sftp"
+
+	"lifeboat/internal/storage"
+)
+
+// Tidy removes empty directories of the layout.
+func (s *Store) Tidy(ctx context.Context) error {
+	if s.opts.ReadOnly {
+		return storage.ErrReadOnly
+	}
+	data := path.Join(s.place.Path, storage.Data.Dir())
+	entries, err := s.readDir(ctx, data)
+	if err != nil {
+		return err
+	}
+	var dirs []string
+	for _, e := range entries {
+		if len(e.Name()) == 2 && e.IsDir() {
+			dirs = append(dirs, path.Join(data, e.Name()))
+		}
+	}
+	for _, t := range storage.Types {
+		dirs = append(dirs, path.Join(s.place.Path, t.Dir()))
+	}
+	return s.with(ctx, func(c *sftp.Client) error {
+		for _, dir := range dirs {
+			_ = c.RemoveDirectory(dir) // refused where something is in it
+		}
+		return ctx.Err()
+	})
+}
