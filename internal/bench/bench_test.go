@@ -3,6 +3,8 @@ package bench
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -182,5 +184,50 @@ func TestTable(t *testing.T) {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the table lacks %q:\n%s", want, out.String())
 		}
+	}
+}
+
+// The test binary reads an index for MeasureIndex.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 5 && os.Args[1] == "-load-index" && os.Args[3] == "-index-cache" {
+		load, err := LoadIndex(context.Background(), os.Args[2], os.Args[4])
+		if err == nil {
+			err = json.NewEncoder(os.Stdout).Encode(load)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func TestMeasureIndex(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "index")
+	row, err := MeasureIndex(t.Context(), dir, os.Args[0], 120_000, 1)
+	if err != nil || !strings.HasPrefix(row, "index load 0.12M: json ") {
+		t.Errorf("%s, %v", row, err)
+	}
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("the index is left behind")
+	}
+}
+
+// TestIndexSet has stock restic judge that the index is one.
+func TestIndexSet(t *testing.T) {
+	restic, err := exec.LookPath("restic")
+	if err != nil {
+		t.Skip("needs restic: it reads the index")
+	}
+	dir := filepath.Join(t.TempDir(), "index")
+	if err := BuildIndex(t.Context(), dir, 60_000); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(restic, "--repo", dir, "--no-cache", "list", "blobs")
+	cmd.Env = append(os.Environ(), "RESTIC_PASSWORD="+indexPassword)
+	out, err := cmd.Output()
+	if n := bytes.Count(out, []byte("\n")); err != nil || n != 60_000 {
+		t.Errorf("%d blobs, %v", n, err)
 	}
 }

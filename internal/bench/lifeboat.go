@@ -16,7 +16,10 @@ import (
 // configuration file, a profile of files only, and the verbs backup and restore.
 func Lifeboat(program string) Peer {
 	run := func(p Place, args ...string) Command {
-		return Command{Args: append([]string{program, "--config", filepath.Join(p.Dir, "etc", "lifeboat.yaml")}, args...)}
+		return Command{
+			Args: append([]string{program, "--config", filepath.Join(p.Dir, "etc", "lifeboat.yaml")}, args...),
+			Env:  []string{"XDG_CACHE_HOME=" + filepath.Join(p.Dir, "cache")},
+		}
 	}
 	return Peer{
 		Name:    "lifeboat",

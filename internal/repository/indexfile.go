@@ -183,7 +183,7 @@ func (i *indexReader) read(ctx context.Context, file indexInfo) error {
 	}
 	if i.cache != nil {
 		i.buf.text = i.list.encode(i.buf.text[:0], file.size)
-		i.cache.PutSealed(cache.Index, name, i.buf.text)
+		i.buf.stored = i.cache.PutSealed(cache.Index, name, i.buf.text, i.buf.stored)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -40,7 +41,17 @@ func run(ctx context.Context) error {
 	only := flag.String("only", env("BENCH_ONLY", ""), "only these `peers`, separated by commas")
 	report := flag.String("report", env("BENCH_REPORT", "dist/bench.md"), "also write the tables to this `file`")
 	binary := flag.String("lifeboat", "bin/lifeboat", "the lifeboat `program`")
+	blobs := flag.Int("index", number("BENCH_INDEX_BLOBS", 5_000_000), "`blobs` in the index that is read")
+	loadIndex := flag.String("load-index", "", "only read the index of this `repository`, for a measurement in a process of its own")
+	indexCache := flag.String("index-cache", "", "with a cache in this `directory`")
 	flag.Parse()
+	if *loadIndex != "" {
+		load, err := bench.LoadIndex(ctx, *loadIndex, *indexCache)
+		if err != nil {
+			return err
+		}
+		return json.NewEncoder(os.Stdout).Encode(load)
+	}
 
 	program, err := filepath.Abs(*binary)
 	if err != nil {
@@ -56,6 +67,10 @@ func run(ctx context.Context) error {
 		return err
 	}
 	others, missing := bench.Peers()
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
 	peers := choose(append([]bench.Peer{bench.Lifeboat(program)}, others...), *only)
 	if len(peers) == 0 {
 		return fmt.Errorf("no peer is called %s", *only)
@@ -74,6 +89,11 @@ func run(ctx context.Context) error {
 	var text bytes.Buffer
 	describe(&text, size, *runs, cold, peers)
 	bench.Table(&text, results)
+	row, err := bench.MeasureIndex(ctx, filepath.Join(*dir, "index"), self, *blobs, *runs)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(&text, "\n%s\n", row)
 	fmt.Printf("\n%s", text.String())
 	if err := os.MkdirAll(filepath.Dir(*report), 0o755); err != nil {
 		return err

@@ -39,7 +39,7 @@ func TestSealed(t *testing.T) {
 	if _, ok := c.Get(Index, name(1), nil); ok {
 		t.Error("found before it was put")
 	}
-	c.PutSealed(Index, name(1), content)
+	c.PutSealed(Index, name(1), content, nil)
 	for _, again := range []*Cache{c, open(t, Options{Dir: dir})} {
 		if got, ok := again.Get(Index, name(1), make([]byte, 3)); !ok || !bytes.Equal(got, content) {
 			t.Errorf("got %q, %v", got, ok)
@@ -69,17 +69,17 @@ func TestSealed(t *testing.T) {
 		"short":     func() { write(t, file, sealed[:5]) },
 		"empty":     func() { write(t, file, nil) },
 		"longer":    func() { write(t, file, append(bytes.Clone(sealed), 0)) },
-		"other key": func() { Open(Options{Dir: dir}, repo, bytes.Repeat([]byte{8}, 32)).PutSealed(Index, name(1), content) },
+		"other key": func() { Open(Options{Dir: dir}, repo, bytes.Repeat([]byte{8}, 32)).PutSealed(Index, name(1), content, nil) },
 		"of another name": func() {
-			c.PutSealed(Index, name(2), content)
+			c.PutSealed(Index, name(2), content, nil)
 			rename(t, filepath.Join(dir, repo, "index", name(2)), file)
 		},
 		"of another kind": func() {
-			c.PutSealed(Tree, name(1), content)
+			c.PutSealed(Tree, name(1), content, nil)
 			rename(t, filepath.Join(dir, repo, "tree", name(1)), file)
 		},
 		"of another repository": func() {
-			Open(Options{Dir: dir}, other, key).PutSealed(Index, name(1), content)
+			Open(Options{Dir: dir}, other, key).PutSealed(Index, name(1), content, nil)
 			rename(t, filepath.Join(dir, other, "index", name(1)), file)
 		},
 		"a directory": func() {
@@ -97,14 +97,14 @@ func TestSealed(t *testing.T) {
 	}
 	for what, do := range damage {
 		os.RemoveAll(file)
-		c.PutSealed(Index, name(1), content)
+		c.PutSealed(Index, name(1), content, nil)
 		do()
 		if got, ok := c.Get(Index, name(1), nil); ok {
 			t.Errorf("%s: found %q", what, got)
 		}
 	}
 	os.RemoveAll(file)
-	c.PutSealed(Index, name(1), content)
+	c.PutSealed(Index, name(1), content, nil)
 	if _, ok := c.Get(Index, name(1), nil); !ok {
 		t.Error("not there after all that damage")
 	}
@@ -113,7 +113,7 @@ func TestSealed(t *testing.T) {
 func TestNone(t *testing.T) {
 	var c *Cache
 	c.Put(Tree, name(1), []byte("x"))
-	c.PutSealed(Tree, name(1), []byte("x"))
+	c.PutSealed(Tree, name(1), []byte("x"), nil)
 	c.Remove(Tree, name(1))
 	c.Keep(Tree, func(string) bool { return false })
 	_, got := c.Get(Tree, name(1), nil)
@@ -275,7 +275,7 @@ func TestManyAtOnce(t *testing.T) {
 			for i := range 200 {
 				n := i % 30
 				content := bytes.Repeat([]byte{byte(n)}, 1000+n)
-				c.PutSealed(Index, name(n), content)
+				c.PutSealed(Index, name(n), content, nil)
 				if got, ok := c.Get(Index, name((n+7)%30), nil); ok && (len(got) < 1000 || got[0] != byte((n+7)%30)) {
 					t.Errorf("%d bytes of %d", len(got), got[0])
 				}

@@ -57,11 +57,15 @@ func (c *Cache) Get(kind Kind, name string, buf []byte) (content []byte, found b
 	return content, true
 }
 
-// PutSealed keeps content so that Get notices any change of it.
-func (c *Cache) PutSealed(kind Kind, name string, content []byte) {
-	if c != nil {
-		c.Put(kind, name, c.seal.Seal(nil, nil, content, c.associated(kind, name)))
+// PutSealed keeps content so that Get notices any change of it. It is sealed in
+// the memory of buf, which is returned, larger if need be.
+func (c *Cache) PutSealed(kind Kind, name string, content, buf []byte) []byte {
+	if c == nil {
+		return buf
 	}
+	buf = c.seal.Seal(buf[:0], nil, content, c.associated(kind, name))
+	c.Put(kind, name, buf)
+	return buf
 }
 
 // ReadAt fills buf from a file that Put kept. Whoever asks must check what he
