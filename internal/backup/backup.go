@@ -1,7 +1,8 @@
 // Package backup turns a profile and the facts of a machine into the runbook
 // that makes a recovery point: look, quiesce, capture, start again whatever
-// happens, capture what may be captured live, seal. How a component is read is
-// its kind's affair; what a point is made of is the vault's.
+// happens, capture what may be captured live, seal, copy to further repositories.
+// How a component is read is its kind's affair; what a point is made of is the
+// vault's.
 package backup
 
 import (
@@ -51,6 +52,8 @@ type Options struct {
 	// Substitute stands for components by name: an import has its database in
 	// a private server.
 	Substitute map[string]component.Component
+	// Further repositories get a copy of the point, and of those they lack.
+	Further []Further
 }
 
 // Backup is one backup in the making. Its functions belong to the one run that
@@ -73,7 +76,8 @@ type Backup struct {
 	warnings []string
 	point    *vault.Point
 	closed   bool
-	partial  bool // parts of critical components are known to be missing
+	uncopied map[string]error // by further repository
+	partial  bool             // parts of critical components are known to be missing
 }
 
 // part is one component of the backup.
@@ -90,7 +94,7 @@ type part struct {
 // New looks at the machine: settings, identity, and which components there are.
 // It changes nothing.
 func New(ctx context.Context, opts Options) (*Backup, error) {
-	b := &Backup{Options: opts, started: time.Now()}
+	b := &Backup{Options: opts, started: time.Now(), uncopied: map[string]error{}}
 	b.runID = runbook.NewID(opts.System, Kind, b.started)
 	scope := profile.Scope{Host: opts.Host}
 	settings, err := opts.Catalog.Profile.Resolve(ctx, opts.Profile, scope, opts.Settings)
@@ -269,6 +273,7 @@ func (b *Backup) Runbook() runbook.Runbook {
 	stages = append(stages,
 		runbook.Stage{Name: "live", Title: "Capture what may change meanwhile", Steps: b.captures(profile.Live)},
 		runbook.Stage{Name: "seal", Title: "Make it a recovery point", Steps: b.seal()},
+		runbook.Stage{Name: "copy", Title: "Copy it to further repositories", Steps: b.copies()},
 	)
 	book := runbook.Runbook{Kind: Kind, System: b.System, Title: fmt.Sprintf("Back up %s (%s)", b.System, b.Profile.Title)}
 	for _, s := range stages {

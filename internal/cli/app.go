@@ -81,16 +81,15 @@ func (a *app) open(ctx context.Context, c *config.Config, system string) (*vault
 	if err != nil {
 		return nil, nil, usageError{fmt.Errorf("--compression: %w", err)}
 	}
-	repo, err := a.openOne(ctx, r, a.password)
+	repo, err := a.openOne(ctx, r)
+	if err != nil {
+		return nil, nil, a.elsewhere(c, system, err)
+	}
+	v, done, err := a.lockedVault(ctx, c, repo)
 	if err != nil {
 		return nil, nil, err
 	}
-	// One lock for all that this call does: nothing is pruned meanwhile.
-	lock, err := repo.ReadLock(ctx)
-	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("repository %s: %w", repo.Location(), err), repo.Close())
-	}
-	return a.vaultOf(c, repo).WithCompression(compression), func() { _ = errors.Join(lock.Release(), repo.Close()) }, nil
+	return v.WithCompression(compression), done, nil
 }
 
 // vaultOf is the vault of a repository, which this machine remembers.
@@ -106,12 +105,32 @@ func (a *app) openRepository(ctx context.Context, c *config.Config, system strin
 	if err != nil {
 		return nil, err
 	}
-	return a.openOne(ctx, r, a.password)
+	return a.openOne(ctx, r)
 }
 
-// openOne opens a repository with the password that the flags name, else with
-// its own.
-func (a *app) openOne(ctx context.Context, r config.Repository, flags passwordFlags) (*repository.Repository, error) {
+// lockedVault is the vault of a repository under one lock for all that this call
+// does: nothing is pruned meanwhile. The repository is closed with it.
+func (a *app) lockedVault(ctx context.Context, c *config.Config, repo *repository.Repository) (*vault.Vault, func(), error) {
+	lock, err := repo.ReadLock(ctx)
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("repository %s: %w", repo.Location(), err), repo.Close())
+	}
+	return a.vaultOf(c, repo), func() { _ = errors.Join(lock.Release(), repo.Close()) }, nil
+}
+
+// openOne opens a repository as the flags and then the configuration say.
+func (a *app) openOne(ctx context.Context, r config.Repository) (*repository.Repository, error) {
+	store, err := a.storeOf(r.URL, r.Store)
+	if err != nil {
+		return nil, err
+	}
+	r.Store = store
+	return a.openWith(ctx, r, a.password)
+}
+
+// openWith opens a repository as its configuration says, with the password that
+// the flags name where they name one.
+func (a *app) openWith(ctx context.Context, r config.Repository, flags passwordFlags) (*repository.Repository, error) {
 	password, err := a.passwordOf(ctx, r, flags)
 	if err != nil {
 		return nil, err
@@ -121,7 +140,7 @@ func (a *app) openOne(ctx context.Context, r config.Repository, flags passwordFl
 	if err != nil {
 		return nil, err
 	}
-	store, err := a.openStore(ctx, r.URL, r.Store)
+	store, err := a.openConfigured(ctx, r.URL, r.Store)
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 func (a *app) backupCommand() *cobra.Command {
-	var dry, all bool
+	var dry, all, noCopy bool
 	trigger := string(vault.Manual)
 	c := &cobra.Command{
 		Use:   "backup [SYSTEM]",
@@ -25,12 +25,15 @@ func (a *app) backupCommand() *cobra.Command {
 		Long: `Waits for the system's own jobs, stops it, captures what must be captured at
 rest, starts it again whatever happens, captures the rest, and seals the
 recovery point. What did not change since the last point is not stored again.
+Where the system has further repositories, what they lack is then copied to them;
+when one cannot be reached the backup ends with warnings.
 
 With --all every system of the configuration is backed up, one after the other;
 one that fails does not keep the others from it.`,
 		Example: `  lifeboat backup smt
   lifeboat backup --all
   lifeboat backup smt --dry-run
+  lifeboat backup smt --no-copy
   lifeboat backup smt --compression max --limit-upload 2M`,
 		Args: args(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
@@ -49,19 +52,20 @@ one that fails does not keep the others from it.`,
 			if err := a.recoverServices(ctx, conf); err != nil {
 				return err
 			}
-			return a.each(c, systems, func(s config.System) error { return a.backUp(ctx, conf, s, vault.Trigger(trigger), dry) })
+			return a.each(c, systems, func(s config.System) error { return a.backUp(ctx, conf, s, vault.Trigger(trigger), dry, noCopy) })
 		},
 	}
 	c.Flags().BoolVar(&all, "all", false, "back up every system of the configuration")
 	c.Flags().BoolVarP(&dry, "dry-run", "n", false, "show what would be done")
 	c.Flags().StringVar(&trigger, "trigger", trigger, "why the point is made: manual, scheduled or before-upgrade")
+	c.Flags().BoolVar(&noCopy, "no-copy", false, "do not copy to the system's further repositories")
 	a.compressionFlag(c)
 	a.repositoryFlags(c)
 	return c
 }
 
 // backUp makes a point of one system.
-func (a *app) backUp(ctx context.Context, conf *config.Config, s config.System, trigger vault.Trigger, dry bool) error {
+func (a *app) backUp(ctx context.Context, conf *config.Config, s config.System, trigger vault.Trigger, dry, noCopy bool) error {
 	v, closeVault, err := a.open(ctx, conf, s.Name)
 	if err != nil {
 		return err
@@ -72,6 +76,9 @@ func (a *app) backUp(ctx context.Context, conf *config.Config, s config.System, 
 		return err
 	}
 	b.Trigger = trigger
+	if !noCopy {
+		b.Further = a.further(conf, s)
+	}
 	return a.runBackup(ctx, conf, b, dry, "lifeboat backup "+s.Name)
 }
 
@@ -101,22 +108,29 @@ func (a *app) runBackup(ctx context.Context, conf *config.Config, b *backup.Back
 	closeErr := b.Close(context.WithoutCancel(ctx))
 	done()
 	a.ran = run
-	if err != nil {
+	p := b.Point()
+	switch {
+	case err != nil && p != nil:
+		return fmt.Errorf("recovery point %s was made, but not copied everywhere (lifeboat copy goes on with that): %w", p.Short(), err)
+	case err != nil:
 		return fmt.Errorf("no recovery point was made: %w", err)
 	}
 	if closeErr != nil {
 		return closeErr
 	}
 	a.code = runbook.ExitCode(run, nil)
-	p := b.Point()
 	read, stored := b.Stats()
 	if a.json {
-		return a.emit(map[string]any{"type": "point", "point": p.ID(), "system": p.System(), "time": p.Time(), "bytes": p.Manifest.Bytes(), "read": read, "stored": stored, "incomplete": p.Manifest.Incomplete})
+		err := a.emit(map[string]any{"type": "point", "point": p.ID(), "system": p.System(), "time": p.Time(), "bytes": p.Manifest.Bytes(), "read": read, "stored": stored, "incomplete": p.Manifest.Incomplete})
+		if err != nil {
+			return err
+		}
+		return a.showBackupStates(ctx, conf, b)
 	}
 	a.printf("\n%s %s sealed in %s: %s protected, %s stored anew.\n", painterFor(a.out).green("Recovery point"), p.Short(),
 		firstOf(took(time.Since(started).Seconds()), "a moment"), size(p.Manifest.Bytes()), size(stored))
 	a.printf("Next: lifeboat verify %s --point %s\n", p.System(), p.Short())
-	return nil
+	return a.showBackupStates(ctx, conf, b)
 }
 
 // recoverServices starts again what a killed backup has left stopped.

@@ -61,6 +61,7 @@ func (a *app) importSaved(ctx context.Context, name, dir string) error {
 	i, err := backup.NewImport(ctx, backup.Options{
 		System: system.Name, Profile: pr, Catalog: catalog(), Host: host.Local(), Vault: v,
 		Settings: system.Settings, StateDir: a.state(conf), Version: Version, Trigger: vault.Imported,
+		Further: a.further(conf, system),
 	}, p, dir)
 	if err != nil {
 		return err

@@ -16,7 +16,6 @@ import (
 	"lifeboat/internal/guard"
 	"lifeboat/internal/host"
 	"lifeboat/internal/profile"
-	"lifeboat/internal/repository"
 	"lifeboat/internal/storage"
 )
 
@@ -25,40 +24,45 @@ const passwordBytes = 32
 
 func (a *app) initCommand() *cobra.Command {
 	var wanted []string
+	var second string
 	c := &cobra.Command{
 		Use:   "init",
 		Short: "Set this machine up: find systems, write the configuration, make the repository",
 		Long: `Looks which products with a profile are on this machine, writes the
 configuration file, makes the repository (or uses the one that is there) with a
 random password in a file of its own, and installs the boot unit that starts a
-system again when power failed during a backup.`,
+system again when power failed during a backup. With --second it makes a second
+repository, which gets a copy of every point; that can be done later too.`,
 		Example: `  lifeboat init --repository /backup/lifeboat
-  lifeboat init --repository /backup/lifeboat --profile smt --password-file /root/password`,
+  lifeboat init --repository /backup/lifeboat --profile smt --password-file /root/password
+  lifeboat init --second sftp:backup@vault.example.com:/lifeboat`,
 		Args: args(cobra.NoArgs),
-		RunE: func(c *cobra.Command, _ []string) error { return a.init(c.Context(), wanted) },
+		RunE: func(c *cobra.Command, _ []string) error { return a.init(c.Context(), wanted, second) },
 	}
+	c.Flags().StringVar(&second, "second", "", "make a second repository at this `URL`, or the one that the configuration has by this name")
 	c.Flags().StringSliceVar(&wanted, "profile", nil, "protect these products (default: what is found)")
 	a.repositoryFlags(c)
 	c.Flags().Lookup("repository").Usage = "`URL` of the repository (default /var/lib/lifeboat/repository)"
 	return c
 }
 
-func (a *app) init(ctx context.Context, wanted []string) error {
+func (a *app) init(ctx context.Context, wanted []string, second string) error {
 	if os.Geteuid() != 0 {
 		return errors.New("init needs root: it reads and writes what belongs to root")
 	}
-	if _, err := os.Lstat(a.configFile); err == nil {
+	if a.isSetUp() {
+		if second != "" && a.repository == "" && len(wanted) == 0 {
+			return a.addSecond(ctx, second)
+		}
 		return usagef("%s is there already; edit it, or remove it first", a.configFile)
 	}
 	found, err := a.found(ctx, wanted)
 	if err != nil {
 		return err
 	}
-	url := firstOf(a.repository, filepath.Join(config.DefaultStateDir, "repository"))
-	if isPath(url) {
-		if url, err = filepath.Abs(url); err != nil {
-			return err
-		}
+	url, err := absoluteURL(firstOf(a.repository, filepath.Join(config.DefaultStateDir, "repository")))
+	if err != nil {
+		return err
 	}
 	from, err := a.password.given()
 	if err != nil {
@@ -79,16 +83,23 @@ func (a *app) init(ctx context.Context, wanted []string) error {
 	if err != nil {
 		return err
 	}
-	made, err := a.ensureRepository(ctx, url, store, password)
+	main := config.Repository{Name: "main", URL: url, Password: from, Store: store}
+	made, err := a.ensureRepository(ctx, main, password, nil)
 	if err != nil {
 		return err
 	}
-	conf := config.Config{
-		StateDir:     firstOf(a.stateDir, config.DefaultStateDir),
-		Repositories: []config.Repository{{Name: "main", URL: url, Password: from, Store: store}},
+	conf := config.Config{StateDir: firstOf(a.stateDir, config.DefaultStateDir), Repositories: []config.Repository{main}}
+	names := []string{main.Name}
+	var copies config.Repository
+	var madeSecond bool
+	if second != "" {
+		if copies, madeSecond, err = a.initSecond(ctx, second, main, password); err != nil {
+			return err
+		}
+		conf.Repositories, names = append(conf.Repositories, copies), append(names, copies.Name)
 	}
 	for _, p := range found {
-		conf.Systems = append(conf.Systems, config.System{Name: p.Name, Profile: p.Name, Repositories: []string{"main"}})
+		conf.Systems = append(conf.Systems, config.System{Name: p.Name, Profile: p.Name, Repositories: names})
 	}
 	if err := config.Write(a.configFile, &conf); err != nil {
 		return err
@@ -99,14 +110,17 @@ func (a *app) init(ctx context.Context, wanted []string) error {
 		return err
 	}
 	if a.json {
-		return a.emit(map[string]any{"type": "init", "config": a.configFile, "repository": storage.Redact(url), "created": made, "systems": conf.SystemNames()})
+		view := map[string]any{"type": "init", "config": a.configFile, "repository": storage.Redact(url), "created": made, "systems": conf.SystemNames()}
+		if second != "" {
+			view["second"], view["second_created"] = storage.Redact(copies.URL), madeSecond
+		}
+		return a.emit(view)
 	}
 	a.printf("Found          %s\n", titles(found))
 	a.printf("Configuration  %s\n", a.configFile)
-	if made {
-		a.printf("Repository     %s (made)\n", storage.Redact(url))
-	} else {
-		a.printf("Repository     %s (was there, the password fits)\n", storage.Redact(url))
+	a.printf("Repository     %s (%s)\n", storage.Redact(url), madeText(made))
+	if second != "" {
+		a.printf("Second copy    %s (%s)\n", storage.Redact(copies.URL), madeText(madeSecond))
 	}
 	a.printf("Password       %s\n", firstOf(from.File, strings.Join(from.Command, " ")))
 	a.printf("\n%s Copy that password to a safe place off this machine now: without it nobody can read the repository.\n", painterFor(a.out).yellow("Important:"))
@@ -170,23 +184,6 @@ func writePassword(file string) error {
 		return fmt.Errorf("write password file: %w", err)
 	}
 	return f.Sync()
-}
-
-// ensureRepository makes the repository, or opens the one that is there.
-func (a *app) ensureRepository(ctx context.Context, url string, s config.Store, password []byte) (made bool, err error) {
-	store, err := a.openStore(ctx, url, s)
-	if err != nil {
-		return false, err
-	}
-	repo, err := repository.Open(ctx, store, password, repository.Options{})
-	if errors.Is(err, repository.ErrNoRepository) {
-		made = true
-		repo, err = repository.Create(ctx, store, password, repository.Options{})
-	}
-	if err != nil {
-		return false, errors.Join(fmt.Errorf("repository %s: %w", storage.Redact(url), err), store.Close())
-	}
-	return made, repo.Close()
 }
 
 // isPath tells a directory of this machine from an address.

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,17 +23,39 @@ type pointView struct {
 	Bytes      int64         `json:"bytes"`
 	Hostname   string        `json:"hostname,omitempty"`
 	Incomplete bool          `json:"incomplete,omitempty"`
+	Pinned     bool          `json:"pinned,omitempty"`
+	Note       string        `json:"note,omitempty"` // of the pin
 	Damage     string        `json:"damage,omitempty"`
 }
 
 func viewOf(p *vault.Point) pointView {
 	v := pointView{Type: "point", ID: p.ID(), System: p.System(), Profile: p.Profile(), Trigger: p.Trigger(), Time: p.Time()}
+	if p.Pin != nil {
+		v.Pinned, v.Note = true, p.Pin.Note
+	}
 	if p.Damage != nil {
 		v.Damage = p.Damage.Error()
 		return v
 	}
 	v.Bytes, v.Hostname, v.Incomplete = p.Manifest.Bytes(), p.Manifest.Identity["hostname"], p.Manifest.Incomplete
 	return v
+}
+
+// remark is what a person should know of a point, in few words.
+func (v pointView) remark() string {
+	var words []string
+	switch {
+	case v.Damage != "":
+		words = append(words, "damaged: "+short(firstLine(v.Damage), 60))
+	case v.Incomplete:
+		words = append(words, "incomplete")
+	}
+	if v.Pinned && v.Note != "" {
+		words = append(words, "pinned: "+short(printable(v.Note), 60))
+	} else if v.Pinned {
+		words = append(words, "pinned")
+	}
+	return strings.Join(words, "; ")
 }
 
 func (a *app) listCommand() *cobra.Command {
@@ -47,6 +71,10 @@ func (a *app) listCommand() *cobra.Command {
 				return err
 			}
 			defer closeVault()
+			conf, err := a.loadOrEmpty()
+			if err != nil {
+				return err
+			}
 			points, unread := v.Points(ctx, vault.Filter{System: system})
 			if len(points) == 0 && unread != nil {
 				return unread
@@ -60,23 +88,12 @@ func (a *app) listCommand() *cobra.Command {
 					}
 					continue
 				}
-				remark := ""
-				switch {
-				case view.Damage != "":
-					remark = "damaged: " + short(firstLine(view.Damage), 60)
-				case view.Incomplete:
-					remark = "incomplete"
-				}
-				rows = append(rows, []string{p.Short(), p.System(), when(p.Time()), string(p.Trigger()), view.Hostname, size(view.Bytes), remark})
+				rows = append(rows, []string{p.Short(), p.System(), when(p.Time()), string(p.Trigger()), view.Hostname, size(view.Bytes), view.remark()})
 			}
 			if a.json {
-				return unread
+				return errors.Join(unread, a.listStates(ctx, conf, system, points))
 			}
 			if len(rows) == 0 {
-				conf, err := a.loadOrEmpty()
-				if err != nil {
-					return err
-				}
 				if _, known := conf.System(system); system != "" && !known {
 					return fmt.Errorf("%w of %s in this repository, and no such system in %s", vault.ErrNoPoint, system, a.configFile)
 				}
@@ -84,7 +101,7 @@ func (a *app) listCommand() *cobra.Command {
 				return nil
 			}
 			a.table([]string{"point", "system", "time", "trigger", "host", "size", ""}, rows, "size")
-			return unread
+			return errors.Join(unread, a.listStates(ctx, conf, system, points))
 		},
 	}
 	a.repositoryFlags(c)

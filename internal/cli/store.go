@@ -60,6 +60,11 @@ func (a *app) openStore(ctx context.Context, address string, s config.Store) (st
 	if err != nil {
 		return nil, err
 	}
+	return a.openConfigured(ctx, address, s)
+}
+
+// openConfigured does the same without the flags.
+func (a *app) openConfigured(ctx context.Context, address string, s config.Store) (storage.Store, error) {
 	opts, err := s.Options(ctx)
 	if err != nil {
 		return nil, usageError{fmt.Errorf("repository %s: %w", storage.Redact(address), err)}

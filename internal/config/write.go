@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/renameio/v2"
 	"go.yaml.in/yaml/v4"
+
+	"lifeboat/internal/storage"
 )
 
 // Write writes a new configuration, with comments for the person who edits it
@@ -35,6 +37,17 @@ func Write(file string, c *Config) error {
 	return nil
 }
 
+// FormatRepository returns the lines of one repository, for a person who adds it to
+// a file. A password in its URL is left out.
+func FormatRepository(r Repository) ([]byte, error) {
+	r.URL = storage.Redact(r.URL)
+	var out bytes.Buffer
+	if err := layout.ExecuteTemplate(&out, "repository", r); err != nil {
+		return nil, fmt.Errorf("write configuration: %w", err)
+	}
+	return append(bytes.TrimLeft(out.Bytes(), "\n"), '\n'), nil
+}
+
 // Format returns the text of a configuration file.
 func Format(c *Config) ([]byte, error) {
 	var out bytes.Buffer
@@ -44,11 +57,7 @@ func Format(c *Config) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-var layout = template.Must(template.New("lifeboat.yaml").Funcs(template.FuncMap{"yaml": flow, "options": options}).Parse(`# What Lifeboat protects on this machine, and where the recovery points go.
-# Check it with: lifeboat review
-
-repositories:
-{{- range .Repositories}}
+var layout = template.Must(template.New("lifeboat.yaml").Funcs(template.FuncMap{"yaml": flow, "options": options}).Parse(`{{define "repository"}}
   - name: {{yaml .Name}}
     # A directory, or sftp:, rest: or s3: as restic writes them.
     url: {{yaml .URL}}
@@ -68,6 +77,12 @@ repositories:
 {{- range options .Store}}
     {{.}}
 {{- end}}
+{{- end}}# What Lifeboat protects on this machine, and where the recovery points go.
+# Check it with: lifeboat review
+
+repositories:
+{{- range .Repositories}}
+{{- template "repository" .}}
 {{- end}}
 
 systems:

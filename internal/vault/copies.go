@@ -1,6 +1,9 @@
 package vault
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"lifeboat/internal/config"
@@ -43,4 +46,68 @@ func byTree(points []*Point) map[repository.ID]*Point {
 		}
 	}
 	return m
+}
+
+// State is how a repository stands towards the first one of a system.
+type State struct {
+	Points int    // that can be used
+	Newest *Point // of those; nil without one
+	Lacks  int    // points of the first one, see Missing
+}
+
+// StateOf compares what a repository has of a system with what the first one has.
+func StateOf(points, first []*Point, rules config.Retention, now time.Time) State {
+	s := State{Lacks: len(Missing(first, points, rules, now))}
+	for _, p := range points {
+		if p.Damage != nil {
+			continue
+		}
+		s.Points++
+		if s.Newest == nil || p.Time().After(s.Newest.Time()) {
+			s.Newest = p
+		}
+	}
+	return s
+}
+
+// Copy copies points of this vault into another one, oldest first, and the pins of
+// all points that are in both. What is there already is left out, and a copy
+// that was broken off goes on where it was. The report is valid with an error too.
+func (v *Vault) Copy(ctx context.Context, to *Vault, points []*Point, progress func(repository.CopyProgress)) (repository.CopyReport, error) {
+	snapshots := make([]*repository.Snapshot, len(points))
+	for i, p := range points {
+		snapshots[i] = p.Snapshot
+	}
+	report, err := v.repo.Copy(ctx, to.repo, snapshots, repository.CopyOptions{Progress: progress})
+	var made []repository.ID
+	for _, s := range report.Snapshots {
+		made = append(made, s.Copy)
+	}
+	if err := errors.Join(err, to.Copied(context.WithoutCancel(ctx), made...)); err != nil {
+		return report, err
+	}
+	return report, v.carryPins(ctx, to)
+}
+
+// carryPins pins in another vault what is pinned in this one.
+func (v *Vault) carryPins(ctx context.Context, to *Vault) error {
+	here, err := v.Pins(ctx)
+	if err != nil || len(here) == 0 {
+		return err
+	}
+	points, err := to.Points(ctx, Filter{})
+	if err != nil {
+		return fmt.Errorf("carry pins over: %w", err)
+	}
+	there := byTree(points)
+	for _, pin := range here {
+		p := there[pin.Tree]
+		if p == nil || p.Pin != nil {
+			continue
+		}
+		if p.Pin, err = to.Pin(ctx, p, pin.Note); err != nil {
+			return fmt.Errorf("carry pins over: %w", err)
+		}
+	}
+	return nil
 }

@@ -24,6 +24,9 @@ type Point struct {
 
 var _ component.Source = (*Point)(nil)
 
+// Vault is where the point was found.
+func (p *Point) Vault() *Vault { return p.vault }
+
 // ID is the full id of the point's snapshot, in hexadecimal.
 func (p *Point) ID() string { return p.Snapshot.ID.String() }
 

@@ -1,0 +1,74 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"lifeboat/internal/config"
+	"lifeboat/internal/repository"
+	"lifeboat/internal/runbook"
+	"lifeboat/internal/vault"
+)
+
+// Further is a repository that gets a copy of every point, once the point is
+// sealed and the system runs again.
+type Further struct {
+	Name      string
+	Retention config.Retention // what it would forget again is not copied into it
+	// Open opens it for the one step that copies; done closes it.
+	Open func(context.Context) (v *vault.Vault, done func(), err error)
+}
+
+// copies makes a step for every further repository. A failure is a warning: the
+// point is safe in the first one.
+func (b *Backup) copies() []runbook.Step {
+	var steps []runbook.Step
+	for _, f := range b.Further {
+		steps = append(steps, runbook.Step{
+			ID: "copy/" + f.Name, Title: "Copy to repository " + f.Name, EachTime: true, Warn: true,
+			Run: func(ctx context.Context, task runbook.Task) error {
+				if err := b.copyTo(ctx, task, f); err != nil {
+					b.mu.Lock()
+					b.uncopied[f.Name] = err
+					b.mu.Unlock()
+					return fmt.Errorf("%w; the point is safe in the first repository. To try again: lifeboat copy %s --to %s", err, b.System, f.Name)
+				}
+				return nil
+			},
+		})
+	}
+	return steps
+}
+
+// Uncopied says why the copy to a further repository failed; nil when it did not.
+func (b *Backup) Uncopied(name string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.uncopied[name]
+}
+
+func (b *Backup) copyTo(ctx context.Context, task runbook.Task, f Further) error {
+	to, done, err := f.Open(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	filter := vault.Filter{System: b.System}
+	// Damage of single points in either is the affair of verify.
+	here, err := b.Vault.Points(ctx, filter)
+	if err != nil && !errors.Is(err, repository.ErrDamaged) {
+		return err
+	}
+	there, err := to.Points(ctx, filter)
+	if err != nil && !errors.Is(err, repository.ErrDamaged) {
+		return err
+	}
+	missing := vault.Missing(here, there, f.Retention, time.Now())
+	report, err := b.Vault.Copy(ctx, to, missing, func(p repository.CopyProgress) { task.Progress(p.Bytes, 0) })
+	for _, s := range report.Snapshots {
+		task.Logf("point %s is there as %s", s.ID.Short(), s.Copy.Short())
+	}
+	return err
+}

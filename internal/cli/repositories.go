@@ -1,0 +1,265 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"lifeboat/internal/backup"
+	"lifeboat/internal/config"
+	"lifeboat/internal/repository"
+	"lifeboat/internal/runbook"
+	"lifeboat/internal/storage"
+	"lifeboat/internal/vault"
+)
+
+// called is what a repository is called in messages.
+func called(r config.Repository) string { return firstOf(r.Name, storage.Redact(r.URL)) }
+
+// vaultWith opens a repository beside the one in use, as its configuration says
+// and with the password that these flags name, if any.
+func (a *app) vaultWith(ctx context.Context, c *config.Config, r config.Repository, flags passwordFlags) (*vault.Vault, func(), error) {
+	repo, err := a.openWith(ctx, r, flags)
+	if err != nil {
+		return nil, nil, err
+	}
+	return a.lockedVault(ctx, c, repo)
+}
+
+// targets are the repositories that a verb about repositories acts on: the one
+// that --repository names, else those of the system, else all of the configuration.
+func (a *app) targets(c *config.Config, system string) ([]config.Repository, error) {
+	if a.repository == "" {
+		if s, ok := c.System(system); ok {
+			return c.RepositoriesOf(s), nil
+		}
+		if system == "" && len(c.Repositories) > 0 {
+			return c.Repositories, nil
+		}
+	}
+	r, err := a.chooseRepository(c, system)
+	return []config.Repository{r}, err
+}
+
+// onEach does something to one repository after the other. The ones after a
+// failure have their turn too; it is an error when none succeeds, else a warning.
+func (a *app) onEach(ctx context.Context, list []config.Repository, do func(r config.Repository, repo *repository.Repository) error) error {
+	var errs []error
+	for _, r := range list {
+		err := func() error {
+			repo, err := a.openOne(ctx, r)
+			if err != nil {
+				return err
+			}
+			return errors.Join(do(r, repo), repo.Close())
+		}()
+		if err == nil {
+			continue
+		}
+		if len(list) > 1 {
+			err = fmt.Errorf("repository %s: %w", called(r), err)
+		}
+		errs = append(errs, err)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	if err := errors.Join(errs...); len(errs) == len(list) || ctx.Err() != nil {
+		return err
+	}
+	for _, err := range errs {
+		if err := a.warn(err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// warn tells of something that failed while the rest went on.
+func (a *app) warn(err error) error {
+	a.code = runbook.ExitWarnings
+	if a.json {
+		return a.emit(map[string]any{"type": "warning", "error": err.Error()})
+	}
+	fmt.Fprintf(a.err, "%s %v\n", painterFor(a.err).yellow("warning:"), err)
+	return nil
+}
+
+// stateView is how a repository stands, as --json shows it.
+type stateView struct {
+	Type       string    `json:"type"`
+	System     string    `json:"system"`
+	Repository string    `json:"repository"`
+	Points     int       `json:"points"`
+	Newest     string    `json:"newest,omitempty"`
+	Time       time.Time `json:"time,omitzero"`
+	AgeSeconds int64     `json:"age_seconds,omitempty"`
+	Lacks      int       `json:"lacks"`
+	Error      string    `json:"error,omitempty"`
+}
+
+// states looks at every repository of a system that has several. What is known
+// of one already need not be asked: the points of the first one, errors of others.
+func (a *app) states(ctx context.Context, c *config.Config, s config.System, first []*vault.Point, known func(name string) error) []stateView {
+	list := c.RepositoriesOf(s)
+	if len(list) < 2 {
+		return nil
+	}
+	var views []stateView
+	now := time.Now()
+	for i, r := range list {
+		view := stateView{Type: "repository", System: s.Name, Repository: r.Name}
+		points, err := first, known(r.Name)
+		if i > 0 || first == nil {
+			points = nil
+			if err == nil {
+				points, err = a.pointsIn(ctx, c, r, s.Name)
+			}
+		}
+		if i == 0 {
+			first = points
+		}
+		if err != nil {
+			view.Error = err.Error()
+		}
+		state := vault.StateOf(points, first, c.Retention(s, r.Name), now)
+		if view.Points = state.Points; i > 0 && err == nil {
+			view.Lacks = state.Lacks
+		}
+		if state.Newest != nil {
+			view.Newest, view.Time = state.Newest.ID(), state.Newest.Time()
+			view.AgeSeconds = int64(state.Newest.Age(now).Seconds())
+		}
+		views = append(views, view)
+	}
+	return views
+}
+
+// showBackupStates ends a backup into the first of several repositories.
+func (a *app) showBackupStates(ctx context.Context, c *config.Config, b *backup.Backup) error {
+	s, ok := c.System(b.System)
+	if !ok || !a.first(c, s) || len(c.RepositoriesOf(s)) < 2 {
+		return nil
+	}
+	first, err := b.Vault.Points(ctx, vault.Filter{System: s.Name})
+	if len(first) == 0 {
+		return err
+	}
+	return a.showStates(a.states(ctx, c, s, first, b.Uncopied))
+}
+
+// first tells whether the flags leave a verb in the first repository of a system.
+func (a *app) first(c *config.Config, s config.System) bool {
+	r, err := a.chooseRepository(c, s.Name)
+	list := c.RepositoriesOf(s)
+	return err == nil && len(list) > 0 && r.Name == list[0].Name
+}
+
+// further are the repositories that get a copy of what a backup makes.
+func (a *app) further(c *config.Config, s config.System) []backup.Further {
+	if !a.first(c, s) {
+		return nil
+	}
+	var further []backup.Further
+	for _, r := range c.RepositoriesOf(s)[1:] {
+		further = append(further, backup.Further{
+			Name: r.Name, Retention: c.Retention(s, r.Name),
+			Open: func(ctx context.Context) (*vault.Vault, func(), error) {
+				return a.vaultWith(ctx, c, r, passwordFlags{})
+			},
+		})
+	}
+	return further
+}
+
+// pointsIn lists a system's points in another repository than the one in use, with
+// that one's own password.
+func (a *app) pointsIn(ctx context.Context, c *config.Config, r config.Repository, system string) ([]*vault.Point, error) {
+	v, done, err := a.vaultWith(ctx, c, r, passwordFlags{})
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return v.Points(ctx, vault.Filter{System: system})
+}
+
+func (a *app) showStates(views []stateView) error {
+	if a.json {
+		for _, v := range views {
+			if err := a.emit(v); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if len(views) == 0 {
+		return nil
+	}
+	var rows [][]string
+	for _, v := range views {
+		row := []string{v.System, v.Repository, "none", "", ""}
+		if v.Newest != "" {
+			row[2], row[3] = fmt.Sprintf("%s (%s)", when(v.Time), v.Newest[:8]), ago(v.Time)
+		}
+		switch {
+		case v.Error != "":
+			row[2], row[4] = "?", painterFor(a.out).yellow("cannot be read")
+		case v.Lacks > 0:
+			row[4] = painterFor(a.out).yellow("lacks " + count(v.Lacks, "point", "points"))
+		}
+		rows = append(rows, row)
+	}
+	a.printf("\n")
+	a.table([]string{"system", "repository", "newest point", "age", ""}, rows)
+	for _, v := range views {
+		if v.Error != "" {
+			a.printf("%s: %s\n", v.Repository, clean(v.Error))
+		}
+	}
+	return nil
+}
+
+// listStates tells how the repositories stand of the systems that have several,
+// where no single repository was asked for. The points are of the one in use.
+func (a *app) listStates(ctx context.Context, c *config.Config, system string, points []*vault.Point) error {
+	if a.repository != "" {
+		return nil
+	}
+	opened, err := a.chooseRepository(c, system)
+	if err != nil {
+		return err
+	}
+	unknown := func(string) error { return nil }
+	var views []stateView
+	for _, s := range c.Systems {
+		list := c.RepositoriesOf(s)
+		if len(list) < 2 || (system != "" && system != s.Name) {
+			continue
+		}
+		var first []*vault.Point
+		if list[0].Name == opened.Name {
+			first = []*vault.Point{}
+			for _, p := range points {
+				if p.System() == s.Name {
+					first = append(first, p)
+				}
+			}
+		}
+		views = append(views, a.states(ctx, c, s, first, unknown)...)
+	}
+	return a.showStates(views)
+}
+
+// elsewhere adds to an error which other repositories have copies of a system's
+// points: they are used only when that is asked for.
+func (a *app) elsewhere(c *config.Config, system string, err error) error {
+	s, ok := c.System(system)
+	if !ok || a.repository != "" || len(c.RepositoriesOf(s)) == 0 {
+		return err
+	}
+	for _, r := range c.RepositoriesOf(s)[1:] {
+		err = fmt.Errorf("%w; repository %s has copies of its points: --repository %s uses them", err, r.Name, r.Name)
+	}
+	return err
+}

@@ -1,0 +1,146 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"lifeboat/internal/config"
+	"lifeboat/internal/repository"
+	"lifeboat/internal/storage"
+)
+
+// secondName is what the second repository is called unless the configuration
+// calls it something else.
+const secondName = "second"
+
+// absoluteURL makes a directory's name one that holds wherever lifeboat is called.
+func absoluteURL(url string) (string, error) {
+	if isPath(url) {
+		return filepath.Abs(url)
+	}
+	return url, nil
+}
+
+// addSecond makes the second repository of a machine that is set up already. It
+// is one that the configuration names, or a new one at a URL with the password of
+// the first; the lines that are then missing in the configuration are shown, for
+// a program that rewrote it would lose its comments.
+func (a *app) addSecond(ctx context.Context, second string) error {
+	conf, err := a.load()
+	if err != nil {
+		return err
+	}
+	if len(conf.Repositories) == 0 {
+		return usagef("%s has no repository yet", a.configFile)
+	}
+	first := conf.Repositories[0]
+	r, known := conf.Repository(second)
+	if !known {
+		if r.URL, err = absoluteURL(second); err != nil {
+			return err
+		}
+		for _, other := range conf.Repositories {
+			if other.URL == r.URL {
+				r, known = other, true
+			}
+		}
+	}
+	if !known {
+		r.Name, r.Password = secondName, first.Password
+	}
+	if r.Name == first.Name {
+		return usagef("%s is the first repository", r.Name)
+	}
+	if r.Store, err = a.storeOf(r.URL, r.Store); err != nil {
+		return err
+	}
+	main, err := a.openWith(ctx, first, passwordFlags{})
+	if err != nil {
+		return err
+	}
+	defer main.Close()
+	password, err := a.passwordOf(ctx, r, a.password)
+	if err != nil {
+		return err
+	}
+	defer clear(password)
+	made, err := a.ensureRepository(ctx, r, password, main)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.emit(map[string]any{"type": "init-second", "repository": r.Name, "url": storage.Redact(r.URL), "created": made, "configured": known})
+	}
+	a.printf("Repository     %s (%s)\n", storage.Redact(r.URL), madeText(made))
+	if known {
+		a.printf("Next: name it in the repositories: of each system in %s, then lifeboat copy SYSTEM --to %s\n", a.configFile, r.Name)
+		return nil
+	}
+	given, err := a.password.given()
+	if err != nil {
+		return err
+	}
+	if !given.IsZero() {
+		r.Password = given
+	}
+	lines, err := config.FormatRepository(r)
+	if err != nil {
+		return err
+	}
+	a.printf("\nAdd it to the repositories: of %s:\n\n%s\nand name it in each system, behind the first one:\n\n    repositories: [%s, %s]\n\nThen: lifeboat copy SYSTEM --to %s\n", a.configFile, lines, first.Name, r.Name, r.Name)
+	return nil
+}
+
+func madeText(made bool) string {
+	if made {
+		return "made"
+	}
+	return "was there, the password fits"
+}
+
+// initSecond makes the second repository of a machine that is being set up, with
+// the same password.
+func (a *app) initSecond(ctx context.Context, second string, first config.Repository, password []byte) (config.Repository, bool, error) {
+	r := config.Repository{Name: secondName, Password: first.Password}
+	var err error
+	if r.URL, err = absoluteURL(second); err != nil {
+		return r, false, err
+	}
+	if r.URL == first.URL {
+		return r, false, usagef("the second repository is the first one: %s", storage.Redact(r.URL))
+	}
+	main, err := a.openWith(ctx, first, passwordFlags{})
+	if err != nil {
+		return r, false, err
+	}
+	defer main.Close()
+	made, err := a.ensureRepository(ctx, r, password, main)
+	return r, made, err
+}
+
+// ensureRepository makes a repository, or opens the one that is there. A new one
+// cuts content where like does, unless that is nil.
+func (a *app) ensureRepository(ctx context.Context, r config.Repository, password []byte, like *repository.Repository) (made bool, err error) {
+	store, err := a.openConfigured(ctx, r.URL, r.Store)
+	if err != nil {
+		return false, err
+	}
+	repo, err := repository.Open(ctx, store, password, repository.Options{})
+	if errors.Is(err, repository.ErrNoRepository) {
+		made = true
+		repo, err = repository.Create(ctx, store, password, repository.Options{Like: like})
+	}
+	if err != nil {
+		return false, errors.Join(fmt.Errorf("repository %s: %w", storage.Redact(r.URL), err), store.Close())
+	}
+	return made, repo.Close()
+}
+
+// isSetUp tells whether there is a configuration.
+func (a *app) isSetUp() bool {
+	_, err := os.Lstat(a.configFile)
+	return err == nil
+}
