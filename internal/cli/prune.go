@@ -1,0 +1,124 @@
+package cli
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"lifeboat/internal/config"
+	"lifeboat/internal/repository"
+	"lifeboat/internal/runbook"
+)
+
+// pruneFlags say how a prune is done.
+type pruneFlags struct {
+	maxUnused string
+	dry       bool
+}
+
+// options checks the flags.
+func (f pruneFlags) options() (repository.PruneOptions, error) {
+	o := repository.PruneOptions{DryRun: f.dry}
+	text, percent := strings.CutSuffix(f.maxUnused, "%")
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil || n < 0 || n >= 100 || (!percent && n != 0) {
+		return o, usagef("--max-unused %q is no share: write one like 5%%, or 0", f.maxUnused)
+	}
+	o.MaxUnused = n / 100
+	return o, nil
+}
+
+func (a *app) pruneCommand() *cobra.Command {
+	var f pruneFlags
+	c := &cobra.Command{
+		Use:   "prune",
+		Short: "Free the space of what no recovery point needs",
+		Long: `Deletes from the repository what no recovery point, pin or other snapshot needs:
+the data of forgotten points and what interrupted backups have left. Nobody else
+can use the repository meanwhile. It may be interrupted at any time; the next
+one finishes. Without --repository every repository of the configuration is
+pruned.`,
+		Example: `  lifeboat prune --dry-run
+  lifeboat prune --repository second --max-unused 0`,
+		Args: args(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			opts, err := f.options()
+			if err != nil {
+				return err
+			}
+			conf, err := a.loadOrEmpty()
+			if err != nil {
+				return err
+			}
+			list, err := a.targets(conf, "")
+			if err != nil {
+				return err
+			}
+			return a.onEach(c.Context(), list, func(r config.Repository, repo *repository.Repository) error {
+				_, err := a.prune(c.Context(), r, repo, opts)
+				return err
+			})
+		},
+	}
+	c.Flags().BoolVarP(&f.dry, "dry-run", "n", false, "show what would be deleted, and how many bytes that frees")
+	f.register(c)
+	a.repositoryFlags(c)
+	return c
+}
+
+func (f *pruneFlags) register(c *cobra.Command) {
+	c.Flags().StringVar(&f.maxUnused, "max-unused", "5%", "leave at most so much of the repository unused: `SHARE` in percent, or 0")
+}
+
+// pruneView is a prune as --json shows it.
+type pruneView struct {
+	Type       string `json:"type"`
+	Repository string `json:"repository"`
+	*repository.PruneReport
+}
+
+// prune prunes one repository and tells what became of it.
+func (a *app) prune(ctx context.Context, r config.Repository, repo *repository.Repository, opts repository.PruneOptions) (*repository.PruneReport, error) {
+	report, err := repo.Prune(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	if report.Refused.Packs > 0 {
+		a.code = runbook.ExitWarnings
+	}
+	if a.json {
+		return report, a.emit(pruneView{Type: "prune", Repository: called(r), PruneReport: report})
+	}
+	a.printf("%s %s\n", painterFor(a.out).bold("Repository "+called(r)+":"), prunedText(report))
+	return report, nil
+}
+
+// prunedText says in one or two lines what a prune did or would do.
+func prunedText(r *repository.PruneReport) string {
+	would := func(done, planned string) string {
+		if r.DryRun {
+			return planned
+		}
+		return done
+	}
+	var b strings.Builder
+	if r.Deleted.Packs == 0 && r.Refused.Packs == 0 {
+		b.WriteString("there is nothing to free")
+	} else {
+		b.WriteString(size(max(r.Freed, 0)) + would(" freed: ", " would be freed: ") + count(r.Deleted.Packs, "pack", "packs") + would(" deleted", " would be deleted"))
+		if r.Repacked.Packs > 0 {
+			b.WriteString(", what is needed of " + count(r.Repacked.Packs, "pack", "packs") + " stored anew (" + size(r.Written) + ")")
+		}
+	}
+	b.WriteString("; " + size(r.Total.Bytes-r.Freed) + would(" stay", " would stay"))
+	if r.Left.Bytes > 0 {
+		b.WriteString(", " + size(r.Left.Bytes) + " of it unused")
+	}
+	b.WriteString(".")
+	if r.Refused.Packs > 0 {
+		b.WriteString("\nThe store does not let " + count(r.Refused.Packs, "pack", "packs") + " (" + size(r.Refused.Bytes) + ") go yet: " + printable(r.Reason) + ". A later prune deletes them.")
+	}
+	return b.String()
+}
