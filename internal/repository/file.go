@@ -44,6 +44,15 @@ func (r *Repository) loadFile(ctx context.Context, t storage.Type, id ID, limit 
 	return data, nil
 }
 
+// elsewhere adds to a removal that an append-only store refuses where it can be
+// done.
+func elsewhere(err error) error {
+	if !errors.Is(err, storage.ErrAppendOnly) {
+		return err
+	}
+	return hint(err, "do it on the machine that keeps the repository, with its directory as --repository, or through access that may remove")
+}
+
 func (r *Repository) removeFile(ctx context.Context, t storage.Type, id ID) error {
 	return r.store.Remove(ctx, handle(t, id))
 }

@@ -92,8 +92,7 @@ func (r *Repository) ChangePassword(ctx context.Context, password []byte) (id ID
 	}
 	r.keyID = id
 	if err := r.removeFile(ctx, storage.Key, old); err != nil && !errors.Is(err, storage.ErrNotFound) {
-		return id, hint(fmt.Errorf("the new password works (key %s), but the old one still does: remove key %s: %w", id.Short(), old.Short(), err),
-			"remove that key where the repository is kept")
+		return id, elsewhere(fmt.Errorf("the new password works (key %s), but the old one still does: remove key %s: %w", id.Short(), old.Short(), err))
 	}
 	return id, nil
 }
@@ -121,7 +120,7 @@ func (r *Repository) RemoveKey(ctx context.Context, id ID) (err error) {
 		return hint(fmt.Errorf("remove key %s: the key %s, which the repository was opened with, was removed meanwhile", id.Short(), r.keyID.Short()), "open the repository again")
 	}
 	if err := r.removeFile(ctx, storage.Key, id); err != nil {
-		return fmt.Errorf("remove key %s: %w", id.Short(), err)
+		return elsewhere(fmt.Errorf("remove key %s: %w", id.Short(), err))
 	}
 	return nil
 }

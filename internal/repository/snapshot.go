@@ -128,7 +128,7 @@ func (r *Repository) ForgetChosen(ctx context.Context, choose func(context.Conte
 			err = ErrNoSnapshot
 		}
 		if err != nil {
-			return fmt.Errorf("forget snapshot %s: %w", id.Short(), err)
+			return elsewhere(fmt.Errorf("forget snapshot %s: %w", id.Short(), err))
 		}
 	}
 	return nil

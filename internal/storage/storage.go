@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path"
 )
 
@@ -24,9 +25,19 @@ var (
 	ErrNoSpace = errors.New("no space left in the store")
 	// ErrReadOnly says that the store takes no writes from us.
 	ErrReadOnly = errors.New("the store is read-only")
+	// ErrAppendOnly says that the store takes files from us and lets us remove
+	// none but locks. It is fs.ErrPermission, too.
+	ErrAppendOnly error = appendOnly{}
 	// ErrShort says that a file ended before the range that was asked for.
 	ErrShort = errors.New("the file is shorter than expected")
 )
+
+type appendOnly struct{}
+
+func (appendOnly) Error() string {
+	return "the store is append-only: it takes files and lets none be removed"
+}
+func (appendOnly) Is(target error) bool { return target == fs.ErrPermission }
 
 // Type is one of the six sorts of files of a repository.
 type Type uint8

@@ -254,7 +254,7 @@ func (s *Store) Stat(ctx context.Context, h storage.Handle) (storage.Info, error
 	return storage.Info{Name: h.Name, Size: resp.ContentLength}, nil
 }
 
-// Remove deletes a file. Servers that only append refuse with 403.
+// Remove deletes a file. Servers that only append refuse with 403, or 405.
 func (s *Store) Remove(ctx context.Context, h storage.Handle) error {
 	if err := h.Validate(); err != nil {
 		return err
@@ -263,6 +263,9 @@ func (s *Store) Remove(ctx context.Context, h storage.Handle) error {
 		return fmt.Errorf("remove %s: %w", h, storage.ErrReadOnly)
 	}
 	resp, err := s.do(ctx, http.MethodDelete, s.url(h), nil, nil)
+	if h.Type != storage.Lock && isStatus(err, http.StatusForbidden, http.StatusMethodNotAllowed) {
+		return fmt.Errorf("remove %s: %w: %w", h, storage.ErrAppendOnly, err)
+	}
 	if err != nil {
 		return fmt.Errorf("remove %s: %w", h, err)
 	}
