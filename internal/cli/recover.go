@@ -86,6 +86,8 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 		slices.Sort(f.force)
 		f.force = slices.Compact(f.force)
 		a.repository = firstOf(a.repository, old.Options["repository"])
+		// Options refer to secrets and hold none; those that are given now win.
+		a.storeOptions = append(splitLines(old.Options["store-options"]), a.storeOptions...)
 		if a.password == (passwordFlags{}) {
 			a.password = passwordFlags{file: old.Options["password-file"], command: old.Options["password-command"]}
 		}
@@ -143,7 +145,8 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 		a.ran, err = engine.Start(ctx, book, runbook.Meta{
 			Point: point.ID(), Resume: fmt.Sprintf("lifeboat recover %s --resume", system), Options: map[string]string{
 				"repository": recordable(a.repository), "password-file": a.password.file, "password-command": a.password.command, "only": strings.Join(f.only, ","),
-				"force": strings.Join(f.force, ","), "keep-old": fmt.Sprint(f.keepOld),
+				"store-options": strings.Join(a.storeFlagsGiven(), "\n"),
+				"force":         strings.Join(f.force, ","), "keep-old": fmt.Sprint(f.keepOld),
 				"moment": point.Time().UTC().Format(time.RFC3339Nano),
 			},
 		})
@@ -399,6 +402,13 @@ func recordable(url string) string {
 		}
 	}
 	return url
+}
+
+func splitLines(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return strings.Split(s, "\n")
 }
 
 func list(s string) []string {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -38,19 +39,24 @@ func (a *app) compressionFlag(c *cobra.Command) {
 // storeOf is how the store of a repository is reached: what the configuration
 // says, and before it the flags.
 func (a *app) storeOf(address string, s config.Store) (config.Store, error) {
-	options := a.storeOptions
-	for key, value := range map[string]string{"limit.upload": a.limitUpload, "limit.download": a.limitDownload} {
-		if value != "" {
-			options = append(options[:len(options):len(options)], key+"="+value)
-		}
-	}
-	if err := s.Set(options); err != nil {
+	if err := s.Set(a.storeFlagsGiven()); err != nil {
 		return s, usageError{err}
 	}
 	if err := s.Fits(address); err != nil {
 		return s, usageError{fmt.Errorf("repository %s: %w", storage.Redact(address), err)}
 	}
 	return s, nil
+}
+
+// storeFlagsGiven lists what the flags say as options.
+func (a *app) storeFlagsGiven() []string {
+	options := slices.Clone(a.storeOptions)
+	for _, limit := range []struct{ key, value string }{{"limit.upload", a.limitUpload}, {"limit.download", a.limitDownload}} {
+		if limit.value != "" {
+			options = append(options, limit.key+"="+limit.value)
+		}
+	}
+	return options
 }
 
 // openStore opens the store of a repository. Failures that are borne with are
@@ -148,6 +154,8 @@ func reason(err error) string {
 		return fmt.Sprintf("the name %s cannot be resolved (%s)", name.Name, name.Err)
 	case errors.As(err, &errno):
 		return errno.Error()
+	case errors.Is(err, net.ErrClosed), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "the connection broke off"
 	case errors.As(err, &address):
 		return address.Err.Error()
 	}

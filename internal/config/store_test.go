@@ -137,7 +137,7 @@ func TestStoreProblems(t *testing.T) {
 
 func TestSet(t *testing.T) {
 	s := Store{CAFile: "/old", S3: S3{Region: "here", StorageClass: "COLD"}}
-	err := s.Set([]string{"s3.region=there", "ca_file=/new", "s3.secret_key={env: X}", "s3.access_key=a=b", "limit.upload=1M", "sftp.known_hosts=[/a, /b]"})
+	err := s.Set([]string{"s3.region=nowhere", "s3.region=there", "ca_file=/new", "s3.secret_key={env: X}", "s3.access_key=a=b", "limit.upload=1M", "sftp.known_hosts=[/a, /b]"})
 	want := Store{
 		CAFile: "/new", Limit: Limit{Upload: "1M"}, SFTP: SFTP{KnownHosts: []string{"/a", "/b"}},
 		S3: S3{Region: "there", StorageClass: "COLD", AccessKey: "a=b", SecretKey: &Password{Env: "X"}},

@@ -3,6 +3,7 @@ package config
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -26,9 +27,10 @@ func handleStore(doc *strict.Document) {
 
 // Set changes single options, each given as KEY=VALUE or SECTION.KEY=VALUE with
 // the keys of the configuration and values in YAML: s3.region=eu-central-1,
-// rest.password={file: /etc/lifeboat/token}. What is not named stays.
+// rest.password={file: /etc/lifeboat/token}. What is not named stays, and what is
+// named twice has the later value.
 func (s *Store) Set(options []string) error {
-	sections := map[string][]string{}
+	sections := map[string]map[string]string{}
 	for _, option := range options {
 		key, value, ok := strings.Cut(option, "=")
 		section, name, nested := strings.Cut(key, ".")
@@ -38,22 +40,20 @@ func (s *Store) Set(options []string) error {
 		if !ok || name == "" || value == "" || strings.ContainsAny(option, "\n\r") || strings.ContainsAny(key, " :{}[]#\"'") {
 			return fmt.Errorf("option %q has not the form KEY=VALUE or SECTION.KEY=VALUE", key)
 		}
-		sections[section] = append(sections[section], name+": "+value)
+		if sections[section] == nil {
+			sections[section] = map[string]string{}
+		}
+		sections[section][name] = value
 	}
 	var text strings.Builder
-	for _, line := range sections[""] {
-		fmt.Fprintln(&text, line)
-	}
-	for _, section := range slices.Sorted(func(yield func(string) bool) {
-		for name := range sections {
-			if name != "" && !yield(name) {
-				return
-			}
+	for _, section := range slices.Sorted(maps.Keys(sections)) { // those of no section first
+		indent := ""
+		if section != "" {
+			fmt.Fprintf(&text, "%s:\n", section)
+			indent = "  "
 		}
-	}) {
-		fmt.Fprintf(&text, "%s:\n", section)
-		for _, line := range sections[section] {
-			fmt.Fprintf(&text, "  %s\n", line)
+		for _, name := range slices.Sorted(maps.Keys(sections[section])) {
+			fmt.Fprintf(&text, "%s%s: %s\n", indent, name, sections[section][name])
 		}
 	}
 	if text.Len() == 0 {
