@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"maps"
 	"strings"
+	"sync"
 	"testing"
 
 	"lifeboat/internal/storage"
@@ -229,12 +230,9 @@ func TestPruneLocks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tried := 0
-	opts := PruneOptions{Progress: func(stage PruneStage, done, _ int64) {
-		if stage != PruneRepack || tried > 0 {
-			return
-		}
-		tried++
+	tried := false
+	try := sync.OnceFunc(func() {
+		tried = true
 		if _, err := writer.Begin(t.Context(), SessionOptions{}); !errors.Is(err, ErrLocked) {
 			t.Errorf("a backup beside a prune: %v", err)
 		}
@@ -247,9 +245,14 @@ func TestPruneLocks(t *testing.T) {
 		if _, err := writer.Prune(t.Context(), PruneOptions{DryRun: true}); !errors.Is(err, ErrLocked) {
 			t.Errorf("a plan beside a prune: %v", err)
 		}
+	})
+	opts := PruneOptions{Progress: func(stage PruneStage, _, _ int64) {
+		if stage == PruneRepack {
+			try()
+		}
 	}}
-	if _, err := pruner.Prune(t.Context(), opts); err != nil || tried == 0 {
-		t.Errorf("tried %d times, %v", tried, err)
+	if _, err := pruner.Prune(t.Context(), opts); err != nil || !tried {
+		t.Errorf("tried: %v, %v", tried, err)
 	}
 	pruner.opts.NoLock = true
 	if _, err := pruner.Prune(t.Context(), PruneOptions{}); err == nil {
@@ -285,12 +288,7 @@ func TestPruneLosesLock(t *testing.T) {
 			t.Parallel()
 			m := memoryRepo(t)
 			want := contents(t, openMemory(t, m))
-			done := false
-			_, err := openMemory(t, m).Prune(t.Context(), PruneOptions{Progress: func(s PruneStage, _, _ int64) {
-				if s != stage || done {
-					return
-				}
-				done = true
+			intrude := sync.OnceFunc(func() {
 				other := openMemory(t, m)
 				if _, err := other.Unlock(t.Context(), true); err != nil {
 					t.Error(err)
@@ -299,7 +297,12 @@ func TestPruneLosesLock(t *testing.T) {
 					return // too late for another's backup: the lock was there when deleting began
 				}
 				snap := storeBytes(t, other, random(100, 8_000)) // what the prune would delete
-				maps.Copy(want, map[ID]string{snap.ID: contents(t, other)[snap.ID]})
+				want[snap.ID] = contents(t, other)[snap.ID]
+			})
+			_, err := openMemory(t, m).Prune(t.Context(), PruneOptions{Progress: func(s PruneStage, _, _ int64) {
+				if s == stage {
+					intrude()
+				}
 			}})
 			if stage != PruneDelete && !errors.Is(err, ErrLocked) {
 				t.Errorf("%v", err)
@@ -313,13 +316,14 @@ func TestPruneLosesLock(t *testing.T) {
 func TestPruneMeetsSnapshot(t *testing.T) {
 	t.Parallel()
 	m := memoryRepo(t)
-	done := false
+	intrude := sync.OnceFunc(func() {
+		other := openMemory(t, m)
+		other.opts.NoLock = true
+		storeBytes(t, other, random(100, 8_000))
+	})
 	_, err := openMemory(t, m).Prune(t.Context(), PruneOptions{Progress: func(s PruneStage, _, _ int64) {
-		if s == PruneRepack && !done {
-			done = true
-			other := openMemory(t, m)
-			other.opts.NoLock = true
-			storeBytes(t, other, random(100, 8_000))
+		if s == PruneRepack {
+			intrude()
 		}
 	}})
 	if err == nil || !strings.Contains(err.Error(), "snapshot") || !strings.Contains(err.Error(), "prune again") {
