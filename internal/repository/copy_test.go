@@ -169,6 +169,11 @@ func TestCopyRefuses(t *testing.T) {
 	}
 }
 
+type blobKey struct {
+	kind BlobType
+	id   ID
+}
+
 // blobsOf are the blobs that the snapshots of a repository need.
 func blobsOf(r *Repository) map[blobKey]bool {
 	blobs := make(map[blobKey]bool)

@@ -109,16 +109,21 @@ func (m *mover) read(ctx context.Context, wants []packBlobs, use func(moved) err
 func (m *mover) span(ctx context.Context, s span, use func(moved) error) error {
 	whole := packBuffers.get()
 	defer packBuffers.put(whole)
+	data := *whole
 	scratch := blobBuffers.get()
 	defer scratch.recycle()
 	var broken error
 	if s.to-s.from > maxTreeBlob {
 		broken = errTooLarge
 	} else {
-		if int64(cap(*whole)) < s.to-s.from {
-			*whole = make([]byte, max(moveRange, s.to-s.from))
+		if int64(cap(data)) < s.to-s.from {
+			data = make([]byte, max(moveRange, s.to-s.from))
 		}
-		broken = storage.ReadRange(ctx, m.repo.store, handle(storage.Data, s.pack), (*whole)[:s.to-s.from], s.from)
+		data = data[:s.to-s.from]
+		if len(data) <= moveRange {
+			*whole = data // for the next, which a very large blob's is not kept for
+		}
+		broken = storage.ReadRange(ctx, m.repo.store, handle(storage.Data, s.pack), data, s.from)
 	}
 	switch {
 	case broken == nil, errors.Is(broken, errTooLarge):
@@ -134,7 +139,7 @@ func (m *mover) span(ctx context.Context, s span, use func(moved) error) error {
 		if err == nil {
 			start := int64(b.offset) - s.from
 			end := start + int64(b.length)
-			out.room = (*whole)[start:end:end]
+			out.room = data[start:end:end]
 			out.plain, err = m.repo.decodeBlob(p, out.room, scratch)
 		} else {
 			err = p.damage(err)

@@ -125,7 +125,7 @@ type prune struct {
 	snapshots map[ID]struct{}   // those whose blobs were counted
 	roots     []ID              // their trees
 	used      *blobSet          // what they need
-	keepers   map[blobKey]place // of needed blobs with several copies, the one that counts
+	keepers   map[uint32]uint32 // of needed blobs with several copies, the one that counts, by their entries
 	files     []ID              // index files
 	stale     []ID              // of those, what is to be written anew
 	empty     ID                // one that lists nothing, if there is any

@@ -8,90 +8,89 @@ import (
 	"sync"
 )
 
+// keeperBatch is for how many blobs at once it is decided which copy counts.
+const keeperBatch = 20_000
+
 // count adds up, for every pack, what is needed of it.
 func (p *prune) count(ctx context.Context) error {
-	p.keepers = make(map[blobKey]place)
 	for id, blobs := range p.index.byPack() {
 		s := p.packs[id]
 		if !s.whole() {
 			continue // nothing needed counts here: locate saw to that
 		}
 		for _, b := range blobs {
-			if !p.used.has(b.kind, b.id) {
-				continue
+			if n, ok := p.index.number(b.kind, b.id); ok && p.used.holds(n) && !p.index.repeated(n) {
+				s.used++
+				s.usedBytes += b.cost()
 			}
-			if len(p.index.others(b.kind, b.id)) > 0 {
-				p.keepers[blobKey{b.kind, b.id}] = place{}
-				continue
-			}
-			s.used++
-			s.usedBytes += b.cost()
 		}
 	}
-	if err := p.chooseKeepers(ctx); err != nil {
-		return err
+	repeated := slices.DeleteFunc(p.index.allRepeated(), func(n uint32) bool { return !p.used.holds(n) })
+	if len(repeated) > 0 {
+		p.countSurplus()
+	}
+	p.keepers = make(map[uint32]uint32, len(repeated))
+	for batch := range slices.Chunk(repeated, keeperBatch) {
+		if err := p.chooseKeepers(ctx, batch); err != nil {
+			return err
+		}
 	}
 	for _, s := range p.packs {
-		if s.used > 0 {
-			s.fate = keepPack
-		} else {
+		s.fate = keepPack
+		if s.used == 0 {
 			s.fate = deletePack
 		}
 	}
 	return nil
 }
 
-// chooseKeepers decides, for each needed blob with several copies, which one
-// counts. It is read first: another may be deleted on the strength of it.
-func (p *prune) chooseKeepers(ctx context.Context) error {
-	type choice struct {
-		blobKey
-		copies []place // the best first
-	}
-	open := make([]choice, 0, len(p.keepers))
-	for key := range p.keepers {
-		c := choice{blobKey: key}
-		first, _ := p.index.lookup(key.kind, key.id)
-		for _, copy := range append([]place{first}, p.index.others(key.kind, key.id)...) {
-			if p.packs[copy.pack].whole() {
-				c.copies = append(c.copies, copy)
+// countSurplus counts in every pack the blobs that no snapshot needs.
+func (p *prune) countSurplus() {
+	for id, blobs := range p.index.byPack() {
+		for _, b := range blobs {
+			if !p.used.has(b.kind, b.id) {
+				p.packs[id].surplus++
 			}
 		}
+	}
+}
+
+// better compares packs that hold the same blob. Those that earlier prunes wrote
+// hold nothing unused: they stay anyway, and what they were written from can go.
+// Those that small ones were merged into are larger.
+func (p *prune) better(a, b ID) int {
+	s, t := p.packs[a], p.packs[b]
+	return cmp.Or(cmp.Compare(s.surplus, t.surplus), cmp.Compare(t.usedBytes, s.usedBytes), cmp.Compare(t.size, s.size), bytes.Compare(a[:], b[:]))
+}
+
+// choice is a needed blob with several copies.
+type choice struct {
+	first  uint32   // the number by which it is known
+	copies []uint32 // that may be read as far as sizes tell, the best first
+}
+
+// chooseKeepers decides which copy of a blob counts. It is read first: others may
+// be deleted on the strength of it.
+func (p *prune) chooseKeepers(ctx context.Context, blobs []uint32) error {
+	var open []choice
+	for _, n := range blobs {
+		c := choice{first: n, copies: p.index.copies(n)}
+		c.copies = slices.DeleteFunc(c.copies, func(n uint32) bool { return !p.packs[p.index.entry(n).pack].whole() })
 		open = append(open, c)
 	}
-	slices.SortFunc(open, func(a, b choice) int { return bytes.Compare(a.id[:], b.id[:]) })
-	// Packs that earlier prunes wrote hold nothing unused: they stay anyway, and
-	// what they were written from can go. Those that small ones were merged into
-	// are larger.
-	unused := p.surplus()
 	for i := range open {
-		slices.SortStableFunc(open[i].copies, func(a, b place) int {
-			s, t := p.packs[a.pack], p.packs[b.pack]
-			return cmp.Or(cmp.Compare(unused[a.pack], unused[b.pack]), cmp.Compare(t.usedBytes, s.usedBytes), cmp.Compare(t.size, s.size), bytes.Compare(a.pack[:], b.pack[:]))
+		slices.SortFunc(open[i].copies, func(a, b uint32) int {
+			return cmp.Or(p.better(p.index.entry(a).pack, p.index.entry(b).pack), cmp.Compare(a, b))
 		})
 	}
 	for len(open) > 0 {
-		best := make([]place, len(open))
-		for i, c := range open {
-			best[i] = c.copies[0]
-		}
-		bad := make(map[place]error)
-		if !p.opts.DryRun {
-			var mu sync.Mutex
-			m := mover{repo: p.r, index: p.index, damaged: func(c place, err error) error {
-				mu.Lock()
-				defer mu.Unlock()
-				bad[c] = err
-				return nil
-			}}
-			slices.SortStableFunc(best, func(a, b place) int { return bytes.Compare(a.pack[:], b.pack[:]) })
-			if err := m.read(ctx, groupPlaces(best), func(moved) error { return nil }); err != nil {
-				return err
-			}
+		bad, err := p.unreadable(ctx, open)
+		if err != nil {
+			return err
 		}
 		var again []choice
 		for _, c := range open {
-			keeper := c.copies[0]
+			keeper := p.index.entry(c.copies[0])
 			if err := bad[keeper]; err != nil {
 				if c.copies = c.copies[1:]; len(c.copies) == 0 {
 					return err
@@ -99,19 +98,19 @@ func (p *prune) chooseKeepers(ctx context.Context) error {
 				again = append(again, c)
 				continue
 			}
-			p.keepers[c.blobKey] = keeper
+			p.keepers[c.first] = c.copies[0]
 			s := p.packs[keeper.pack]
 			s.used++
 			s.usedBytes += keeper.blob.cost()
 		}
 		open = again
 	}
-	for key, keeper := range p.keepers {
-		first, _ := p.index.lookup(key.kind, key.id)
-		for _, c := range append([]place{first}, p.index.others(key.kind, key.id)...) {
-			if c == keeper {
+	for _, first := range blobs {
+		for _, n := range p.index.copies(first) {
+			if n == p.keepers[first] {
 				continue
 			}
+			c := p.index.entry(n)
 			s := p.packs[c.pack]
 			s.extra++
 			s.extraBytes += c.blob.cost()
@@ -122,18 +121,24 @@ func (p *prune) chooseKeepers(ctx context.Context) error {
 	return nil
 }
 
-// surplus counts in every pack the blobs that no snapshot needs.
-func (p *prune) surplus() map[ID]int {
-	n := make(map[ID]int)
-	if len(p.keepers) == 0 {
-		return n
+// unreadable reads the best copies and returns those that are damaged. A plan
+// believes them.
+func (p *prune) unreadable(ctx context.Context, open []choice) (map[place]error, error) {
+	bad := make(map[place]error)
+	if p.opts.DryRun {
+		return bad, nil
 	}
-	for id, blobs := range p.index.byPack() {
-		for _, b := range blobs {
-			if !p.used.has(b.kind, b.id) {
-				n[id]++
-			}
-		}
+	best := make([]place, len(open))
+	for i, c := range open {
+		best[i] = p.index.entry(c.copies[0])
 	}
-	return n
+	slices.SortStableFunc(best, func(a, b place) int { return bytes.Compare(a.pack[:], b.pack[:]) })
+	var mu sync.Mutex
+	m := mover{repo: p.r, index: p.index, damaged: func(c place, err error) error {
+		mu.Lock()
+		defer mu.Unlock()
+		bad[c] = err
+		return nil
+	}}
+	return bad, m.read(ctx, groupPlaces(best), func(moved) error { return nil })
 }

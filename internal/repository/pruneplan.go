@@ -27,6 +27,7 @@ type packState struct {
 	used       int // blobs that are needed and counted here
 	usedBytes  int64
 	extra      int // blobs that are needed and counted elsewhere
+	surplus    int // blobs that nobody needs, if there are duplicates
 	extraBytes int64
 	fate       fate
 }
@@ -60,11 +61,6 @@ func (b packedBlob) cost() int64 {
 		return int64(b.length) + compressedEntrySize
 	}
 	return int64(b.length) + entrySize
-}
-
-type blobKey struct {
-	kind BlobType
-	id   ID
 }
 
 // list reads the snapshots, before the index: what one made in between needs

@@ -82,11 +82,12 @@ func (p *prune) repack(ctx context.Context) error {
 
 // counts tells whether the blob is needed and this is the copy that counts.
 func (p *prune) counts(at place) bool {
-	if !p.used.has(at.blob.kind, at.blob.id) {
+	n, ok := p.index.number(at.blob.kind, at.blob.id)
+	if !ok || !p.used.holds(n) {
 		return false
 	}
-	keeper, several := p.keepers[blobKey{at.blob.kind, at.blob.id}]
-	return !several || keeper == at
+	keeper, several := p.keepers[n]
+	return !several || p.index.entry(keeper) == at
 }
 
 // confirm sees that the new packs are in the store, as they should be.
@@ -112,108 +113,6 @@ func (p *prune) confirm(ctx context.Context) error {
 		})
 	}
 	return g.Wait()
-}
-
-// findStale finds the index files to be written anew: those that list packs
-// that go, or what others list already, and small ones if there are many.
-func (p *prune) findStale(ctx context.Context) (err error) {
-	if p.files, err = p.r.listIDs(ctx, storage.Index); err != nil {
-		return err
-	}
-	type file struct {
-		id    ID
-		packs []ID
-	}
-	p.seen = make(map[ID]struct{})
-	settle := func(f file) {
-		for _, id := range f.packs {
-			if _, twice := p.seen[id]; twice {
-				p.stale = append(p.stale, f.id)
-				return
-			}
-		}
-		for _, id := range f.packs {
-			p.seen[id] = struct{}{}
-		}
-	}
-	var small []file
-	for i, id := range p.files {
-		p.opts.Progress(PruneIndex, int64(i), int64(len(p.files)))
-		packs, err := p.r.readIndexFile(ctx, id)
-		if p.opts.DryRun && errors.Is(err, storage.ErrNotFound) {
-			continue // replaced meanwhile
-		}
-		if err != nil {
-			return err
-		}
-		f := file{id: id}
-		blobs, goes := 0, len(packs) == 0
-		if goes {
-			p.empty = id
-		}
-		for pack, list := range packs {
-			s := p.packs[pack]
-			switch {
-			case s == nil:
-				// Only without a lock: written after the packs were listed.
-			case s.fate != keepPack || !s.there:
-				goes = true
-			case packSize(list) != s.listed:
-				return hint(&DamageError{What: "index", ID: id, Err: fmt.Errorf("it lists pack %s in part", pack)}, "repair the index first")
-			}
-			f.packs = append(f.packs, pack)
-			blobs += len(list)
-		}
-		switch {
-		case goes:
-			p.stale = append(p.stale, id)
-		case blobs < smallIndex:
-			small = append(small, f)
-		default:
-			settle(f)
-		}
-	}
-	for _, f := range small {
-		if len(small) >= manySmall {
-			p.stale = append(p.stale, f.id)
-		} else {
-			settle(f)
-		}
-	}
-	p.report.IndexDeleted = len(p.stale)
-	return nil
-}
-
-// rewriteIndex writes what stays of the stale index files into new ones.
-func (p *prune) rewriteIndex(ctx context.Context) error {
-	var packs []indexPack
-	blobs := 0
-	write := func() error {
-		written, err := p.r.saveIndex(ctx, packs, nil)
-		p.report.IndexWritten += len(written)
-		packs, blobs = nil, 0
-		return err
-	}
-	for i, id := range p.stale {
-		p.opts.Progress(PruneIndex, int64(i), int64(len(p.stale)))
-		listed, err := p.r.readIndexFile(ctx, id)
-		if err != nil {
-			return err
-		}
-		for pack, list := range listed {
-			if _, twice := p.seen[pack]; twice || p.packs[pack].fate != keepPack || !p.packs[pack].there {
-				continue
-			}
-			p.seen[pack] = struct{}{}
-			packs = append(packs, newIndexPack(pack, list))
-			if blobs += len(list); blobs >= maxIndexBlobs {
-				if err := write(); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	return write()
 }
 
 // deleteIndex removes the index files that were replaced. The packs of one that
