@@ -26,7 +26,8 @@ func (a *app) backupCommand() *cobra.Command {
 rest, starts it again whatever happens, captures the rest, and seals the
 recovery point. What did not change since the last point is not stored again.
 Where the system has further repositories, what they lack is then copied to them;
-when one cannot be reached the backup ends with warnings.
+when one cannot be reached the backup ends with warnings. While a recovery of the
+system is unfinished no point is made: it would hold half-restored data.
 
 With --all every system of the configuration is backed up, one after the other;
 one that fails does not keep the others from it.`,
@@ -66,6 +67,9 @@ one that fails does not keep the others from it.`,
 
 // backUp makes a point of one system.
 func (a *app) backUp(ctx context.Context, conf *config.Config, s config.System, trigger vault.Trigger, dry, noCopy bool) error {
+	if err := a.settled(conf, s.Name, halfRestored); err != nil {
+		return err
+	}
 	v, closeVault, err := a.open(ctx, conf, s.Name)
 	if err != nil {
 		return err
@@ -81,6 +85,9 @@ func (a *app) backUp(ctx context.Context, conf *config.Config, s config.System, 
 	}
 	return a.runBackup(ctx, conf, b, dry, "lifeboat backup "+s.Name)
 }
+
+// halfRestored is why nothing is captured during a recovery that is unfinished.
+const halfRestored = "a recovery point made now would hold what is half restored, and be the newest"
 
 // newBackup looks at the system. The vault may be nil for a review.
 func (a *app) newBackup(ctx context.Context, conf *config.Config, s config.System, v *vault.Vault) (*backup.Backup, error) {

@@ -53,6 +53,9 @@ func (a *app) importSaved(ctx context.Context, name, dir string) error {
 			break
 		}
 	}
+	if err := a.settled(conf, system.Name, "a point made meanwhile would be mixed up with the one it is recovered from"); err != nil {
+		return err
+	}
 	v, closeVault, err := a.open(ctx, conf, system.Name)
 	if err != nil {
 		return err

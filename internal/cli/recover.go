@@ -91,12 +91,10 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 		if a.password == (passwordFlags{}) {
 			a.password = passwordFlags{file: old.Options["password-file"], command: old.Options["password-command"]}
 		}
-	} else if unfinished, _ := runbook.Unfinished(a.state(conf), system, recovery.Kind); len(unfinished) > 0 && !f.dry {
-		last := unfinished[len(unfinished)-1]
-		if last.State == runbook.StateRunning {
-			return activeError(last)
+	} else if !f.dry {
+		if err := a.settled(conf, system, ""); err != nil {
+			return err
 		}
-		return runbook.Refuse("", "run %s of %s is %s; go on with it (lifeboat recover %s --resume) or take it back (lifeboat recover %s --rollback)", last.ID, system, last.State, system, system)
 	}
 	v, closeVault, err := a.open(ctx, conf, system)
 	if err != nil {
@@ -248,6 +246,23 @@ func (a *app) showPlan(ctx context.Context, engine *runbook.Engine, book runbook
 	}
 	a.printf("\n")
 	return restarts, nil
+}
+
+// settled refuses what must not be done while a recovery or a restore of the
+// system has not come to its end; why says what harm it would do, "" for none.
+func (a *app) settled(conf *config.Config, system, why string) error {
+	unfinished, _ := runbook.Unfinished(a.state(conf), system, recovery.Kind)
+	if len(unfinished) == 0 {
+		return nil
+	}
+	last := unfinished[len(unfinished)-1]
+	if last.State == runbook.StateRunning {
+		return activeError(last)
+	}
+	if why != "" {
+		why = ": " + why
+	}
+	return runbook.Refuse("", "run %s of %s is %s%s; go on with it (lifeboat recover %s --resume) or take it back (lifeboat recover %s --rollback)", last.ID, system, last.State, why, system, system)
 }
 
 func activeError(r *runbook.Run) error {
