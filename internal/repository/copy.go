@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"lifeboat/internal/storage"
@@ -46,10 +45,12 @@ type CopyReport struct {
 	Bytes     int64            `json:"bytes"`
 }
 
+// Snapshots of which little is new are completed together, after so many packs or
+// so much time: each by itself would leave packs and index files with next to
+// nothing in them.
 const (
-	// copyBatch is how many blobs are collected before they are copied: so many
-	// are read in the order they lie in, and so many are in memory.
-	copyBatch = 100_000
+	copyPacks = 4
+	copyTime  = 5 * time.Minute
 )
 
 // Copy copies snapshots into another repository, with everything they need and
@@ -91,20 +92,11 @@ func (r *Repository) Copy(ctx context.Context, dst *Repository, snapshots []*Sna
 	if err := c.present(ctx); err != nil {
 		return report, fmt.Errorf("copy to %s: %w", dst.Location(), err)
 	}
-	c.progress.Snapshots = len(snapshots)
-	for _, s := range snapshots {
-		c.mu.Lock()
-		c.progress.Snapshot = s.ID
-		c.mu.Unlock()
-		if err := c.snapshot(ctx, s); err != nil {
-			return report, fmt.Errorf("copy snapshot %s to %s: %w", s.ID.Short(), dst.Location(), err)
-		}
-		c.mu.Lock()
-		c.progress.Done++
-		c.mu.Unlock()
-		c.tell(0, 0)
+	if c.writer, err = newWriter(ctx, dst, CompressionOff, 1); err != nil {
+		return report, err
 	}
-	return report, nil
+	err = c.all(ctx, snapshots)
+	return report, errors.Join(err, c.end(ctx))
 }
 
 // copier is one copy.
@@ -113,12 +105,55 @@ type copier struct {
 	lock     *HeldLock
 	opts     CopyOptions
 	report   *CopyReport
+	writer   *writer
 	have     []*Snapshot     // of the destination
 	seen     map[ID]struct{} // trees that were copied, with all below them
+	complete []copied        // snapshots whose content is with the writer
+	since    time.Time       // when the first of them was
+	held     int64           // bytes of them
 
 	mu       sync.Mutex
 	progress CopyProgress
 	wanted   []place // content to be copied
+}
+
+// copied is a snapshot that is written once all it needs is in the index.
+type copied struct {
+	*Snapshot
+	done CopiedSnapshot
+}
+
+// all copies the snapshots one after the other.
+func (c *copier) all(ctx context.Context, snapshots []*Snapshot) error {
+	c.progress.Snapshots = len(snapshots)
+	for _, s := range snapshots {
+		c.mu.Lock()
+		c.progress.Snapshot = s.ID
+		c.mu.Unlock()
+		if err := c.snapshot(ctx, s); err != nil {
+			return fmt.Errorf("copy snapshot %s to %s: %w", s.ID.Short(), c.dst.Location(), err)
+		}
+		c.mu.Lock()
+		c.progress.Done++
+		c.mu.Unlock()
+		c.tell(0, 0)
+	}
+	return nil
+}
+
+// end writes what is complete, after an error too, and makes the rest useful to
+// the next copy.
+func (c *copier) end(ctx context.Context) error {
+	w := c.writer
+	var err error
+	if context.Cause(w.ctx) == nil {
+		err = errors.Join(c.settle(ctx), w.flush())
+	}
+	w.fail(ErrClosed)
+	w.running.Wait()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+	return errors.Join(err, c.dst.flushIndex(ctx))
 }
 
 func (c *copier) present(ctx context.Context) error {
@@ -166,8 +201,13 @@ func (s *Snapshot) sameAs(t *Snapshot) bool {
 }
 
 func (c *copier) snapshot(ctx context.Context, s *Snapshot) error {
-	if s.Tree == nil {
-		return errors.New("it names no tree")
+	for _, t := range c.complete {
+		if s.sameAs(t.Snapshot) { // given twice
+			if err := c.settle(ctx); err != nil {
+				return err
+			}
+			break
+		}
 	}
 	for _, t := range c.have {
 		if s.sameAs(t) {
@@ -176,126 +216,74 @@ func (c *copier) snapshot(ctx context.Context, s *Snapshot) error {
 			return nil
 		}
 	}
+	// It may have been forgotten before there was a lock.
+	s, err := c.src.LoadSnapshot(ctx, s.ID)
+	if err != nil {
+		return err
+	}
 	done := CopiedSnapshot{ID: s.ID}
-	var err error
-	done.Blobs, done.Bytes, err = c.content(ctx, *s.Tree)
+	done.Blobs, done.Bytes, err = c.content(*s.Tree)
 	c.report.Blobs += done.Blobs
 	c.report.Bytes += done.Bytes
 	if err != nil {
 		return err
 	}
-	if err := c.lock.Verify(ctx); err != nil {
-		return err
+	if len(c.complete) == 0 {
+		c.since = time.Now()
 	}
-	if done.Copy, err = c.save(ctx, s); err != nil {
-		return err
+	c.complete = append(c.complete, copied{s, done})
+	c.held += done.Bytes
+	if c.held < copyPacks*int64(c.dst.opts.PackSize) && time.Since(c.since) < copyTime {
+		return nil
 	}
-	copied, err := c.dst.LoadSnapshot(ctx, done.Copy)
-	if err != nil {
-		return err
-	}
-	c.have = append(c.have, copied)
-	c.report.Copied++
-	c.report.Snapshots = append(c.report.Snapshots, done)
-	return nil
+	return c.settle(ctx)
 }
 
-// content copies a tree and everything below it, until an index file lists it.
-func (c *copier) content(ctx context.Context, root ID) (blobs, bytes int64, err error) {
-	w, err := newWriter(ctx, c.dst, CompressionOff, 1)
-	if err != nil {
-		return 0, 0, err
-	}
-	defer func() {
-		w.fail(ErrClosed)
-		w.running.Wait()
-	}()
-	var count, size atomic.Int64
-	carry := func(b moved) error {
-		n, err := w.carry(b)
-		if err != nil {
-			return err
-		}
-		count.Add(1)
-		size.Add(int64(n))
-		c.tell(1, int64(n))
+// settle stores what is with the writer, and then the snapshots that need it.
+func (c *copier) settle(ctx context.Context) error {
+	if len(c.complete) == 0 {
 		return nil
 	}
-	m := mover{repo: c.src, index: c.src.index}
-	drain := func() error {
-		wanted := c.wanted
-		c.wanted = nil
-		return m.read(w.ctx, groupPlaces(wanted), carry)
-	}
-	f := forest{mover: m}
-	f.enter = func(id ID) bool {
-		_, seen := c.seen[id]
-		c.seen[id] = struct{}{}
-		return !seen
-	}
-	f.locate = func(id ID) (place, error) { return c.src.locate(w.ctx, TreeBlob, id) }
-	f.visit = func(b moved, t *Tree) error {
-		if w.claim(TreeBlob, b.id) {
-			if err := carry(b); err != nil {
-				return err
-			}
-		}
-		for _, n := range t.Nodes {
-			if n.Type != File {
-				continue
-			}
-			for _, id := range n.Content {
-				if !w.claim(DataBlob, id) {
-					continue
-				}
-				p, err := c.src.locate(w.ctx, DataBlob, id)
-				if err != nil {
-					return fmt.Errorf("%s: %w", quoted(n.Name), err)
-				}
-				c.mu.Lock()
-				c.wanted = append(c.wanted, p)
-				c.mu.Unlock()
-			}
-		}
-		return nil
-	}
-	f.pause = func() error {
-		if len(c.wanted) < copyBatch {
-			return nil
-		}
-		return drain()
-	}
-	err = f.walk(w.ctx, root)
+	err := c.writer.flush()
 	if err == nil {
-		err = drain()
-	}
-	if err != nil && context.Cause(w.ctx) == nil {
-		_ = w.flush() // what was copied so far is of use to the next copy
-	}
-	if err = w.finish(err); err != nil {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-		defer cancel()
-		_ = c.dst.flushIndex(ctx)
-	} else {
 		err = c.dst.flushIndex(ctx)
 	}
-	return count.Load(), size.Load(), err
+	if err == nil {
+		err = c.lock.Verify(ctx)
+	}
+	for err == nil && len(c.complete) > 0 {
+		err = c.save(ctx, c.complete[0])
+		if err == nil {
+			c.complete = c.complete[1:]
+		}
+	}
+	c.held = 0
+	return err
 }
 
 // save writes the copy's own file: everything the source's says, also what this
 // program does not know, but the parent, which is a snapshot of the source.
-func (c *copier) save(ctx context.Context, s *Snapshot) (ID, error) {
+func (c *copier) save(ctx context.Context, s copied) error {
 	text, err := c.src.loadJSON(ctx, storage.Snapshot, s.ID, nil)
 	if err != nil {
-		return ID{}, err
+		return err
 	}
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(text, &fields); err != nil {
-		return ID{}, &DamageError{What: "snapshot", ID: s.ID, Err: err}
+		return &DamageError{What: "snapshot", ID: s.ID, Err: err}
 	}
 	delete(fields, "parent")
 	if fields["original"], err = json.Marshal(s.line()); err != nil {
-		return ID{}, err
+		return err
 	}
-	return c.dst.saveJSON(ctx, storage.Snapshot, fields)
+	if s.done.Copy, err = c.dst.saveJSON(ctx, storage.Snapshot, fields); err != nil {
+		return err
+	}
+	same := *s.Snapshot
+	line := s.line()
+	same.ID, same.Original = s.done.Copy, &line
+	c.have = append(c.have, &same)
+	c.report.Copied++
+	c.report.Snapshots = append(c.report.Snapshots, s.done)
+	return nil
 }

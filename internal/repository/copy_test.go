@@ -273,3 +273,34 @@ func TestCopyCancelled(t *testing.T) {
 	}
 	sound(t, n, contents(t, src))
 }
+
+// Many snapshots of which little is new leave few packs, and one that is given
+// twice is copied once.
+func TestCopyGathers(t *testing.T) {
+	t.Parallel()
+	src := openMemory(t, newMemory(t))
+	var list []*Snapshot
+	for n := range 6 {
+		list = append(list, storeBytes(t, src, random(uint64(n), 500)))
+	}
+	n := newMemory(t)
+	report, err := src.Copy(t.Context(), openMemory(t, n), append(list, list[2]), CopyOptions{})
+	if err != nil || report.Copied != 6 || report.Present != 1 || len(report.Snapshots) != 7 {
+		t.Errorf("%+v, %v", report, err)
+	}
+	if packs, files := len(n.Handles(storage.Data)), len(n.Handles(storage.Index)); packs != 2 || files != 1 {
+		t.Errorf("%d packs, %d index files", packs, files)
+	}
+	sound(t, n, contents(t, src))
+	// One that was forgotten between the list and the lock ends it by name; those
+	// before it are there.
+	if err := src.Forget(t.Context(), list[3].ID); err != nil {
+		t.Fatal(err)
+	}
+	n = newMemory(t)
+	report, err = src.Copy(t.Context(), openMemory(t, n), list, CopyOptions{})
+	if !errors.Is(err, ErrNoSnapshot) || !strings.Contains(err.Error(), list[3].ID.Short()) || report.Copied != 3 {
+		t.Errorf("%+v, %v", report, err)
+	}
+	sound(t, n, contents(t, openMemory(t, n)))
+}
