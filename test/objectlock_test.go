@@ -29,6 +29,7 @@ repositories:
     url: s3:http://ADDR/BUCKET/site
     password: {file: DIR/password}
     object_lock: {mode: governance, days: 30}
+    retention: {last: 1}
     s3: {region: us-east-1, access_key: lifeboat, secret_key: {file: DIR/secret}}
 systems:
   - {name: site, profile: site}
@@ -138,5 +139,17 @@ func TestObjectLock(t *testing.T) {
 	if got, err := os.ReadFile(filepath.Join(dir, "out", dir, "data", "two")); err != nil || !bytes.Equal(got, []byte("second")) {
 		t.Errorf("%q, %v", got, err)
 	}
+
+	// A point that retention does not keep is locked for now, and not for longer.
+	lifeboat(0, "backup", "--trigger", "scheduled")
+	lifeboat(0, "backup", "--trigger", "scheduled")
+	says(lifeboat(1, "forget", "site"), "locked against removal until")
+	says(lifeboat(0, "verify"), "4 recovery points")
+	says(lifeboat(0, "repository", "protect", "--days", "200"), "1 recovery point that the retention does not keep")
+	says(lifeboat(0, "--json", "repository", "protect", "--days", "300", "--except", id), `"leaving":2`)
+	// A prune says what it may not remove yet; the next one writes nothing anew.
+	says(lifeboat(3, "prune"), "locked against removal until")
+	says(lifeboat(3, "--json", "prune"), `"written":0`, "locked against removal until")
+	says(lifeboat(0, "verify"), "4 recovery points")
 	stock.Run(t, "check", "--read-data")
 }

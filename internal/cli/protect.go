@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -9,11 +10,17 @@ import (
 	"lifeboat/internal/config"
 	"lifeboat/internal/repository"
 	"lifeboat/internal/runbook"
+	"lifeboat/internal/vault"
 )
 
+type protectFlags struct {
+	days   int
+	except []string
+	dry    bool
+}
+
 func (a *app) protectCommand() *cobra.Command {
-	var days int
-	var dry bool
+	var f protectFlags
 	c := &cobra.Command{
 		Use:   "protect",
 		Short: "Lock what recovery points need against removal, again",
@@ -21,8 +28,9 @@ func (a *app) protectCommand() *cobra.Command {
 the days that object_lock of the repository says, even by those who have this
 machine's keys. A point made today needs data that was written long ago, though,
 whose lock ends sooner. This verb makes the locks of everything that points
-still need last for those days again. What no point needs is left alone, so that
-prune can remove it when its lock has ended.
+still need last for those days again. What no point needs is left alone, and so
+are the points that the retention of the configuration does not keep: forget and
+prune remove them when their locks have ended.
 
 Run it regularly, so often that no lock ends between: weekly for 30 days. A call
 that was interrupted goes on where it was when it is repeated.`,
@@ -30,67 +38,118 @@ that was interrupted goes on where it was when it is repeated.`,
   lifeboat repository protect
   lifeboat repository protect --repository offsite --days 90`,
 		Args: args(cobra.NoArgs),
-		RunE: func(c *cobra.Command, _ []string) error {
-			ctx := c.Context()
-			conf, err := a.loadOrEmpty()
-			if err != nil {
-				return err
-			}
-			r, err := a.chooseRepository(conf, "")
-			if err != nil {
-				return err
-			}
-			store, err := a.storeOf(r.URL, r.Store)
-			if err != nil {
-				return err
-			}
-			switch {
-			case days < 0:
-				return usagef("--days %d: a lock lasts a day at least", days)
-			case store.ObjectLock == (config.ObjectLock{}):
-				return usagef("nothing is locked in this repository: write object_lock: {mode: governance, days: 30} to it in %s, or give -o object_lock.mode=governance -o object_lock.days=30", a.configFile)
-			case days == 0:
-				days = store.ObjectLock.Days
-			}
-			repo, err := a.openRepository(ctx, conf, "")
-			if err != nil {
-				return err
-			}
-			report, err := repo.Protect(ctx, repository.ProtectOptions{Period: time.Duration(days) * 24 * time.Hour, DryRun: dry})
-			if report != nil {
-				err = errors.Join(err, a.showProtection(report, err == nil))
-			}
-			return errors.Join(err, repo.Close())
-		},
+		RunE: func(c *cobra.Command, _ []string) error { return a.protect(c.Context(), f) },
 	}
-	c.Flags().IntVar(&days, "days", 0, "lock for so many `DAYS` from now on (default those of object_lock)")
-	c.Flags().BoolVarP(&dry, "dry-run", "n", false, "show what would be done")
+	c.Flags().IntVar(&f.days, "days", 0, "lock for so many `DAYS` from now on (default those of object_lock)")
+	c.Flags().StringSliceVar(&f.except, "except", nil, "let the locks of these points run out, by `ID`")
+	c.Flags().BoolVarP(&f.dry, "dry-run", "n", false, "show what would be done")
 	a.repositoryFlags(c)
 	return c
 }
 
+func (a *app) protect(ctx context.Context, f protectFlags) error {
+	if f.days < 0 {
+		return usagef("--days %d: a lock lasts a day at least", f.days)
+	}
+	conf, err := a.loadOrEmpty()
+	if err != nil {
+		return err
+	}
+	all, err := a.targets(conf, "")
+	if err != nil {
+		return err
+	}
+	var list []config.Repository
+	days := map[string]int{}
+	for _, r := range all {
+		store, err := a.storeOf(r.URL, r.Store)
+		if err != nil {
+			return err
+		}
+		if store.ObjectLock != (config.ObjectLock{}) {
+			list = append(list, r)
+			days[r.URL] = store.ObjectLock.Days
+		}
+	}
+	switch {
+	case len(list) == 0:
+		return usagef("nothing is locked: write object_lock: {mode: governance, days: 30} to the repository in %s, or give -o object_lock.mode=governance -o object_lock.days=30", a.configFile)
+	case len(list) > 1 && len(f.except) > 0:
+		return usagef("--except names points of one repository: say which with --repository")
+	}
+	return a.onEach(ctx, list, func(r config.Repository, repo *repository.Repository) error {
+		period := days[r.URL]
+		if f.days > 0 {
+			period = f.days
+		}
+		leaving, err := a.leaving(ctx, conf, r, repo, f.except)
+		if err != nil {
+			return err
+		}
+		report, err := repo.Protect(ctx, repository.ProtectOptions{Period: time.Duration(period) * 24 * time.Hour, Without: leaving, DryRun: f.dry})
+		if report == nil {
+			return err
+		}
+		return errors.Join(err, a.showProtection(r, report, len(leaving), err == nil))
+	})
+}
+
+// leaving are the points that the retention does not keep, and those that are
+// named: if their locks were made longer, they could never be forgotten.
+func (a *app) leaving(ctx context.Context, conf *config.Config, r config.Repository, repo *repository.Repository, except []string) ([]repository.ID, error) {
+	v := a.vaultOf(conf, repo)
+	points, err := v.Points(ctx, vault.Filter{})
+	if err != nil && !errors.Is(err, repository.ErrDamaged) {
+		return nil, err
+	}
+	verdicts, err := judge(points, forgetFlags{}.rulesFor(conf, r, ""))
+	if err != nil {
+		return nil, err
+	}
+	var ids []repository.ID
+	for _, p := range going(verdicts) {
+		ids = append(ids, p.Snapshot.ID)
+	}
+	for _, reference := range except {
+		p, err := v.Find(ctx, reference, vault.Filter{})
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, p.Snapshot.ID)
+	}
+	return ids, nil
+}
+
+// protectionView is a protection as --json shows it.
+type protectionView struct {
+	Type       string `json:"type"`
+	Repository string `json:"repository"`
+	Leaving    int    `json:"leaving"` // points whose locks may run out
+	*repository.ProtectReport
+}
+
 // showProtection prints what was locked. done is false when the rest failed.
-func (a *app) showProtection(r *repository.ProtectReport, done bool) error {
+func (a *app) showProtection(of config.Repository, r *repository.ProtectReport, leaving int, done bool) error {
 	if !r.OK() && done {
 		a.code = runbook.ExitFailed
 	}
 	if a.json {
-		return a.emit(struct {
-			Type string `json:"type"`
-			*repository.ProtectReport
-		}{"protection", r})
+		return a.emit(protectionView{"protection", called(of), leaving, r})
 	}
 	paint := painterFor(a.out)
 	verb := "locked until " + when(r.Until)
 	if r.DryRun {
 		verb = "would be " + verb
 	}
-	a.printf("%s that recovery points need: %d %s, %d are locked almost as long already.\n", count(r.Files, "file", "files"), r.Extended, verb, r.Unchanged)
+	a.printf("%s %s that recovery points need: %d %s, %d are locked almost as long already.\n", paint.bold("Repository "+called(of)+":"), count(r.Files, "file", "files"), r.Extended, verb, r.Unchanged)
 	if r.Unlocked > 0 {
 		a.printf("%s %s had no lock any more, or never had one.\n", paint.yellow("warning"), count(r.Unlocked, "file", "files"))
 	}
 	if !r.Earliest.IsZero() && r.Extended > 0 {
 		a.printf("The first of their locks would have ended %s.\n", when(r.Earliest))
+	}
+	if leaving > 0 {
+		a.printf("%s that the retention does not keep, or that --except names: their locks run out.\n", count(leaving, "recovery point", "recovery points"))
 	}
 	if r.Unneeded > 0 {
 		a.printf("Left alone, as no point needs them: %s; a prune removes them when their locks have ended.\n", count(r.Unneeded, "file", "files"))

@@ -24,6 +24,9 @@ type ProtectOptions struct {
 	Period time.Duration
 	// DryRun only finds out what would be done.
 	DryRun bool
+	// Without are snapshots that shall be forgotten once their locks have ended:
+	// neither they nor what they alone need is locked longer.
+	Without []ID
 	// Progress is told how many files were looked at, from several goroutines at
 	// once.
 	Progress func(done, total int)
@@ -76,7 +79,7 @@ func (r *Repository) Protect(ctx context.Context, opts ProtectOptions) (report *
 	}
 	defer func() { err = errors.Join(err, lock.Release()) }()
 	report = &ProtectReport{DryRun: opts.DryRun, Until: time.Now().Add(opts.Period).Truncate(time.Second)}
-	files, err := r.precious(ctx, report)
+	files, err := r.precious(ctx, opts.Without, report)
 	if err != nil {
 		return nil, fmt.Errorf("protect %s: %w", r.Location(), err)
 	}
@@ -96,8 +99,8 @@ type precious struct {
 	size int64
 }
 
-// precious lists what the snapshots need.
-func (r *Repository) precious(ctx context.Context, report *ProtectReport) ([]precious, error) {
+// precious lists what the snapshots need, but for those without.
+func (r *Repository) precious(ctx context.Context, without []ID, report *ProtectReport) ([]precious, error) {
 	files := []precious{{Handle: storage.Handle{Type: storage.Config}}}
 	for _, of := range []storage.Type{storage.Key, storage.Snapshot} {
 		ids, err := r.listIDs(ctx, of)
@@ -105,10 +108,14 @@ func (r *Repository) precious(ctx context.Context, report *ProtectReport) ([]pre
 			return nil, err
 		}
 		for _, id := range ids {
+			if of == storage.Snapshot && slices.Contains(without, id) {
+				report.Unneeded++
+				continue
+			}
 			files = append(files, precious{Handle: handle(of, id)})
 		}
 	}
-	p := &prune{r: r, opts: PruneOptions{DryRun: true, KeepPacks: true, Progress: func(PruneStage, int64, int64) {}}, report: new(PruneReport), packs: make(map[ID]*packState)}
+	p := &prune{r: r, opts: PruneOptions{DryRun: true, KeepPacks: true, Without: without, Progress: func(PruneStage, int64, int64) {}}, report: new(PruneReport), packs: make(map[ID]*packState)}
 	err := p.needs(ctx)
 	if errors.Is(err, ErrDamaged) {
 		// Better too much than to let the locks of what is whole run out.

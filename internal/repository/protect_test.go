@@ -150,6 +150,38 @@ func TestProtect(t *testing.T) {
 	v.restic(t, "check", "--read-data")
 }
 
+// What shall be forgotten is not locked longer, or it never could be.
+func TestProtectWithout(t *testing.T) {
+	t.Parallel()
+	v := newVaulted(t)
+	old, _ := backup(t, v.Repository, nil, tree(t, 1))
+	before := v.files(t)
+	kept, _ := backup(t, v.Repository, nil, tree(t, 2))
+	if _, err := v.Protect(t.Context(), ProtectOptions{Period: 40 * day, Without: []ID{old.ID}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range v.files(t) {
+		leaves := slices.Contains(before, h) && h.Type != storage.Key && h.Type != storage.Config
+		if left := v.left(t, h); (left > 39*day) == leaves {
+			t.Errorf("%s (to be forgotten: %v) is locked for %v", h, leaves, left)
+		}
+	}
+	// Of several that are forgotten those go whose locks have ended.
+	v.removed(t, handle(storage.Snapshot, old.ID))
+	plain, err := Open(t.Context(), v.open(t, s3.Lock{}), testPassword, cheap)
+	if err != nil {
+		t.Fatal(err)
+	}
+	free, _ := backup(t, plain, nil, tree(t, 3))
+	err = v.ForgetChosen(t.Context(), func(context.Context) ([]ID, error) { return []ID{kept.ID, free.ID}, nil })
+	if !errors.Is(err, storage.ErrRetained) || !strings.Contains(err.Error(), "1 of 2 snapshots are locked") {
+		t.Errorf("%v", err)
+	}
+	if snaps, err := v.Snapshots(t.Context()); err != nil || len(snaps) != 1 || snaps[0].ID != kept.ID {
+		t.Errorf("%d snapshots, %v", len(snaps), err)
+	}
+}
+
 // interrupting ends the context after so many locks.
 type interrupting struct {
 	*s3.Store

@@ -108,7 +108,8 @@ func (r *Repository) Forget(ctx context.Context, id ID) error {
 
 // ForgetChosen removes the snapshots that choose returns. It is called under the
 // lock, so that what it decides on cannot change meanwhile; it may read but not
-// lock. Their data stays until a prune.
+// lock. Their data stays until a prune. Those that the store keeps from being
+// removed for now are left, and the error is storage.ErrRetained.
 func (r *Repository) ForgetChosen(ctx context.Context, choose func(context.Context) ([]ID, error)) (err error) {
 	lock, err := r.Lock(ctx, true)
 	if err != nil {
@@ -119,11 +120,16 @@ func (r *Repository) ForgetChosen(ctx context.Context, choose func(context.Conte
 	if err != nil {
 		return err
 	}
+	var retained []error
 	for _, id := range ids {
 		if err := lock.Verify(ctx); err != nil {
 			return err
 		}
 		err := r.removeFile(ctx, storage.Snapshot, id)
+		if errors.Is(err, storage.ErrRetained) {
+			retained = append(retained, fmt.Errorf("forget snapshot %s: %w", id.Short(), err))
+			continue
+		}
 		if errors.Is(err, storage.ErrNotFound) {
 			err = ErrNoSnapshot
 		}
@@ -131,5 +137,8 @@ func (r *Repository) ForgetChosen(ctx context.Context, choose func(context.Conte
 			return elsewhere(fmt.Errorf("forget snapshot %s: %w", id.Short(), err))
 		}
 	}
-	return nil
+	if len(retained) == 0 || len(ids) == 1 {
+		return errors.Join(retained...)
+	}
+	return fmt.Errorf("%d of %d snapshots are locked against removal, the others were removed: %w", len(retained), len(ids), retained[0])
 }
