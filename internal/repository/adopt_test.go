@@ -246,6 +246,37 @@ func TestAdoptAfterPrune(t *testing.T) {
 	restored(t, repo, tree)
 }
 
+// TestAdoptCopy kills a copy, and the next one sends nothing twice.
+func TestAdoptCopy(t *testing.T) {
+	src, _ := newRepo(t)
+	snap, _ := backup(t, src, nil, bigTree(t))
+	own, repo := newRepo(t)
+	own.Close()
+	dir := t.TempDir()
+	dst, f := recording(t, repo, dir)
+	f.Before = func(_ int, op string, h storage.Handle) error {
+		if op == "save" && h.Type == storage.Index {
+			return errors.New("killed")
+		}
+		return nil
+	}
+	if _, err := src.Copy(t.Context(), dst, []*Snapshot{snap}, CopyOptions{}); err == nil {
+		t.Fatal("it was not interrupted")
+	}
+	die(dst)
+	before := len(dataFiles(t, repo))
+	dst, _ = recording(t, repo, dir)
+	report, err := src.Copy(t.Context(), dst, []*Snapshot{snap}, CopyOptions{})
+	if err != nil || report.Copied != 1 || report.Bytes != 0 {
+		t.Errorf("%+v, %v", report, err)
+	}
+	if after := len(dataFiles(t, repo)); before == 0 || after != before {
+		t.Errorf("%d packs, then %d", before, after)
+	}
+	dst.Close()
+	resticCheck(t, repo)
+}
+
 // TestNoRecord: a directory that cannot be used costs nothing but the help.
 func TestNoRecord(t *testing.T) {
 	own, repo := newRepo(t)

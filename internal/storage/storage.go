@@ -1,7 +1,7 @@
-// Package storage keeps the files of a repository as named bytes: on this
-// machine's disk now, behind S3, SFTP or REST later. It knows the six sorts of
-// files and where each lies, and nothing of what is in them: encryption,
-// compression and format belong to package repository.
+// Package storage keeps the files of a repository as named bytes: in a directory
+// of this machine; the packages in it do so behind S3, SFTP and REST. It knows the
+// six sorts of files and where each lies, and nothing of what is in them:
+// encryption, compression and format belong to package repository.
 package storage
 
 import (
