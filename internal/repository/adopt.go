@@ -81,7 +81,7 @@ func (r *Repository) unlisted(ctx context.Context, pack ID) ([]packedBlob, error
 		return nil, err
 	}
 	blobs, err := r.packHeader(ctx, pack, info.Size)
-	if errors.Is(err, ErrDamaged) || errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrShort) {
+	if damaging(err) {
 		return nil, nil
 	}
 	return blobs, err

@@ -362,7 +362,7 @@ func (c *checker) readPack(ctx context.Context, id ID, listed []packedBlob) erro
 	}
 	data := (*buf)[:size]
 	err := storage.ReadRange(ctx, c.r.store, handle(storage.Data, id), data, 0)
-	if errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrShort) {
+	if damaging(err) {
 		c.pack(DamagedPack, id, &DamageError{What: "pack", ID: id, Err: err}, listed)
 		return nil
 	}
@@ -374,7 +374,7 @@ func (c *checker) readPack(ctx context.Context, id ID, listed []packedBlob) erro
 		problems = append(problems, errors.New("its content does not match its name"))
 	}
 	header, err := c.r.packHeader(ctx, id, size)
-	if err != nil && ctx.Err() != nil {
+	if err != nil && !damaging(err) {
 		return err
 	}
 	if err != nil {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"lifeboat/internal/storage"
 )
 
 // Errors to be tested for with errors.Is. The errors that carry them name what
@@ -71,6 +73,12 @@ func (e *DamageError) Error() string {
 
 // Unwrap makes errors.Is(err, ErrDamaged) hold, and keeps the cause.
 func (e *DamageError) Unwrap() []error { return []error{ErrDamaged, e.Err} }
+
+// damaging tells an error about the bytes of a file from one about the way to it,
+// which says nothing of them.
+func damaging(err error) bool {
+	return errors.Is(err, ErrDamaged) || errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrShort)
+}
 
 // LockedError says who holds a lock that conflicts.
 type LockedError struct {

@@ -103,7 +103,7 @@ func (r *Repository) survey(ctx context.Context, known *index, sizes map[ID]int6
 		}
 		header, err := r.packHeader(ctx, id, size)
 		if err != nil {
-			if !errors.Is(err, ErrDamaged) && !errors.Is(err, storage.ErrNotFound) && !errors.Is(err, storage.ErrShort) {
+			if !damaging(err) {
 				return nil, nil, err
 			}
 			report.Findings = append(report.Findings, &Finding{Kind: DamagedPack, File: handle(storage.Data, id).Path(), Err: err})
