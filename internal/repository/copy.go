@@ -265,6 +265,9 @@ func (c *copier) settle(ctx context.Context) error {
 // program does not know, but the parent, which is a snapshot of the source.
 func (c *copier) save(ctx context.Context, s copied) error {
 	text, err := c.src.loadJSON(ctx, storage.Snapshot, s.ID, nil)
+	if errors.Is(err, storage.ErrNotFound) {
+		return ErrNoSnapshot // forgotten before the source was locked
+	}
 	if err != nil {
 		return err
 	}
