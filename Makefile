@@ -11,11 +11,12 @@ VERSION  ?= $(shell git describe --tags --dirty 2>/dev/null || \
 LDFLAGS  := -s -w -X lifeboat/internal/cli.Version=$(VERSION)
 BUILD    := $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 FUZZTIME ?= 3s
+SOAK     ?= 10m
 
 export CGO_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build cross demo test lint race fuzz bench deps clean
+.PHONY: help build cross demo test lint race fuzz soak bench deps clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
@@ -53,6 +54,10 @@ race: ## the tests beside the code under the race detector (needs a C compiler)
 
 fuzz: ## every fuzz target for FUZZTIME (3s)
 	@$(GO) run ./scripts/testreport -go $(GO) -only-fuzz -fuzz $(FUZZTIME)
+
+soak: ## random histories of a repository for SOAK (10m), each judged by restic
+	@scripts/deps test
+	$(GO) test ./internal/repository/model -run StockRestic -v -timeout 0 -soak $(SOAK) -first $$(date +%s)
 
 bench: ## backup and restore beside restic, tar and cp in one run
 	@scripts/deps bench
