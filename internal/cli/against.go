@@ -240,7 +240,7 @@ func (a *app) afterComparing(point *vault.Point, changed, suspicious, failed int
 	a.printf("\n%s\n", map[bool]string{true: "Nothing differs.", false: fmt.Sprintf("%d changed since, %d suspicious, %d could not be compared.", changed, suspicious, failed)}[changed+suspicious+failed == 0])
 	switch system, id := point.System(), point.Short(); {
 	case suspicious > 0:
-		a.printf("Content that changes by itself or under its old times is a failing disk or somebody's work. Look at the kernel's log\nand at the files as they were: lifeboat restore %s PATH --target DIR --from %s\nUntil it is clear keep that point: a new one holds the files as they are now.\n", system, id)
+		a.printf("Content that changes by itself or under its old times is a failing disk or somebody's work. Look at the kernel's log\nand at the files as they were: lifeboat restore %s PATH --target DIR --from %s\nKeep that point until it is clear, for a new one holds the files as they are now: lifeboat pin %s %s\n", system, id, system, id)
 	case failed > 0:
 		a.printf("Correct what is named above and compare again. Only root can read everything.\n")
 	case changed > 0:

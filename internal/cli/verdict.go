@@ -32,7 +32,8 @@ func (a *app) showVerify(r *vault.Verification, all bool) error {
 		a.printf("%s %s\n", paint.red("DAMAGED"), strings.ReplaceAll(clean(problem), "\n", "; "))
 	}
 	if n := len(r.Remarks); n > 0 {
-		a.printf("%s to no recovery point and to no index. An interrupted backup leaves such; that is no damage. The next backup\nfrom the same machine uses them; a prune removes the rest.\n", count(n, "pack belongs", "packs belong"))
+		a.printf("%s (%s) to no recovery point and to no index. An interrupted backup leaves such; that is no damage. The next\nbackup on this machine uses what the interrupted one has left; lifeboat prune removes the rest.\n",
+			count(n, "pack belongs", "packs belong"), size(r.Unlisted))
 	}
 	a.printf("%s, %s of data read.\n", count(len(r.Points), "recovery point", "recovery points"), size(r.BytesRead))
 	if unread := r.Bytes - r.BytesRead; !all && unread > 0 && r.OK() {
@@ -92,7 +93,7 @@ func (a *app) afterDamage(r *vault.Verification) {
 		case some:
 			a.printf("3. No point of %s is whole. What %s has whole can be restored by name: lifeboat restore %s COMPONENT --from %s\n", system, partly.Short, system, partly.Short)
 		default:
-			a.printf("3. No point of %s is whole. A second copy of the repository is what is left.\n", system)
+			a.printf("3. No point of %s is whole. A second copy of the repository is what is left: lifeboat list -r NAME shows what one holds.\n", system)
 		}
 	}
 }

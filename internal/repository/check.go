@@ -95,6 +95,7 @@ type Report struct {
 	Packs     int
 	Blobs     int
 	Bytes     int64 // of all packs
+	Unlisted  int64 // bytes of packs that no index lists
 	PacksRead int
 	BytesRead int64
 }
@@ -256,6 +257,7 @@ func (c *checker) files(ctx context.Context) error {
 		c.report.Packs++
 		c.report.Bytes += size
 		if !c.index.lists(pack) {
+			c.report.Unlisted += size
 			c.add(&Finding{Kind: OrphanPack, File: handle(storage.Data, pack).Path(), Err: errors.New("no index lists it")})
 		}
 	}

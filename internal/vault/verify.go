@@ -28,6 +28,7 @@ type Verification struct {
 	Remarks   []string       `json:"remarks,omitempty"`  // what is odd and no damage
 	Bytes     int64          `json:"bytes"`              // of all packs
 	BytesRead int64          `json:"bytes_read"`
+	Unlisted  int64          `json:"bytes_unlisted,omitempty"` // of packs that belong to no index
 	// Head is what changed since this machine last looked; nil where no record is
 	// kept. HeadError says why it could not be compared.
 	Head      *head.Findings `json:"head,omitempty"`
@@ -66,7 +67,7 @@ func (v *Vault) Verify(ctx context.Context, opts VerifyOptions) (*Verification, 
 	if err != nil {
 		return nil, fmt.Errorf("check repository: %w", err)
 	}
-	result.Bytes, result.BytesRead = report.Bytes, report.BytesRead
+	result.Bytes, result.BytesRead, result.Unlisted = report.Bytes, report.BytesRead, report.Unlisted
 	if result.Head, err = v.look(ctx); err != nil {
 		result.HeadError = err.Error()
 	}
