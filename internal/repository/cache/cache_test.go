@@ -65,11 +65,13 @@ func TestSealed(t *testing.T) {
 			sealed[len(sealed)/2] ^= 1
 			write(t, file, sealed)
 		},
-		"cut":       func() { write(t, file, sealed[:len(sealed)-1]) },
-		"short":     func() { write(t, file, sealed[:5]) },
-		"empty":     func() { write(t, file, nil) },
-		"longer":    func() { write(t, file, append(bytes.Clone(sealed), 0)) },
-		"other key": func() { Open(Options{Dir: dir}, repo, bytes.Repeat([]byte{8}, 32)).PutSealed(Index, name(1), content, nil) },
+		"cut":    func() { write(t, file, sealed[:len(sealed)-1]) },
+		"short":  func() { write(t, file, sealed[:5]) },
+		"empty":  func() { write(t, file, nil) },
+		"longer": func() { write(t, file, append(bytes.Clone(sealed), 0)) },
+		"other key": func() {
+			Open(Options{Dir: dir}, repo, bytes.Repeat([]byte{8}, 32)).PutSealed(Index, name(1), content, nil)
+		},
 		"of another name": func() {
 			c.PutSealed(Index, name(2), content, nil)
 			rename(t, filepath.Join(dir, repo, "index", name(2)), file)
