@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -45,7 +44,7 @@ copy that is broken off goes on where it was when it is started again.`,
 	}
 	c.Flags().StringVar(&f.to, "to", "", "`NAME` or URL of the repository that gets the copies")
 	c.Flags().StringSliceVar(&f.points, "point", nil, "copy exactly these points, by `ID`")
-	c.Flags().BoolVarP(&f.dry, "dry-run", "n", false, "show what would be copied")
+	c.Flags().BoolVarP(&f.dry, "dry-run", "n", false, "show what would be copied, and how many bytes that stores")
 	f.password.register(c, "to-", "the password of the repository that gets the copies")
 	a.repositoryFlags(c)
 	c.Flags().StringVar(&a.repository, "from", "", "`NAME` or URL of the repository that has the points (default the system's first)")
@@ -94,10 +93,18 @@ func (a *app) copy(ctx context.Context, f copyFlags, names []string) error {
 		return err
 	}
 	if f.dry {
-		return a.showCopyPlan(points, from, to)
+		plan, err := src.PlanCopy(ctx, dst, points)
+		if err != nil {
+			return err
+		}
+		return a.showCopied(plan, points, from, to, true)
 	}
-	report, err := src.Copy(ctx, dst, points, nil)
-	if showErr := a.showCopied(report, points, from, to); showErr != nil {
+	m := a.meter()
+	report, err := src.Copy(ctx, dst, points, func(p repository.CopyProgress) {
+		m.show("Point %d of %d: %s stored", min(p.Done+1, p.Snapshots), p.Snapshots, size(p.Bytes))
+	})
+	m.clear()
+	if showErr := a.showCopied(report, points, from, to, false); showErr != nil {
 		return errors.Join(err, showErr)
 	}
 	if errors.Is(err, context.Canceled) {
@@ -157,55 +164,60 @@ func (a *app) toCopy(ctx context.Context, conf *config.Config, src, dst *vault.V
 	return points, nil
 }
 
-func (a *app) showCopyPlan(points []*vault.Point, from, to config.Repository) error {
-	var rows [][]string
-	var total int64
-	for _, p := range points {
-		total += p.Manifest.Bytes()
-		if a.json {
-			if err := a.emit(map[string]any{"type": "copy", "dry_run": true, "from": called(from), "to": called(to), "point": p.ID(), "system": p.System(), "time": p.Time(), "bytes": p.Manifest.Bytes()}); err != nil {
-				return err
-			}
-			continue
-		}
-		rows = append(rows, []string{p.Short(), p.System(), when(p.Time()), string(p.Trigger()), size(p.Manifest.Bytes())})
-	}
-	if a.json {
-		return nil
-	}
-	if len(rows) > 0 {
-		a.table([]string{"point", "system", "time", "trigger", "size"}, rows, "size")
-	}
-	a.printf("%s would be copied from %s to %s: at most %s, less what is there already.\n", count(len(points), "recovery point", "recovery points"), called(from), called(to), size(total))
-	return nil
+// copyView is what a copy does with one point, as --json shows it.
+type copyView struct {
+	Type    string    `json:"type"`
+	DryRun  bool      `json:"dry_run,omitempty"`
+	From    string    `json:"from"`
+	To      string    `json:"to"`
+	Point   string    `json:"point"`
+	Copy    string    `json:"copy,omitempty"` // its id there
+	Present bool      `json:"present"`        // it was there already
+	System  string    `json:"system"`
+	Time    time.Time `json:"time"`
+	Stored  int64     `json:"stored"`
 }
 
-func (a *app) showCopied(report repository.CopyReport, points []*vault.Point, from, to config.Repository) error {
+func (a *app) showCopied(report repository.CopyReport, points []*vault.Point, from, to config.Repository, dry bool) error {
 	byID := map[repository.ID]*vault.Point{}
 	for _, p := range points {
 		byID[p.Snapshot.ID] = p
 	}
+	var rows [][]string
 	for _, s := range report.Snapshots {
 		p := byID[s.ID]
+		view := copyView{Type: "copy", DryRun: dry, From: called(from), To: called(to), Point: p.ID(), Present: s.Present, System: p.System(), Time: p.Time(), Stored: s.Bytes}
+		if !s.Copy.IsZero() {
+			view.Copy = s.Copy.String()
+		}
 		if a.json {
-			if err := a.emit(map[string]any{"type": "copy", "from": called(from), "to": called(to), "point": s.ID.String(), "copy": s.Copy.String(), "present": s.Present, "system": p.System(), "time": p.Time(), "stored": s.Bytes}); err != nil {
+			if err := a.emit(view); err != nil {
 				return err
 			}
 			continue
 		}
-		word := "copied as"
-		if s.Present {
-			word = "is there as"
+		word := "copied"
+		switch {
+		case s.Present:
+			word = "is there"
+		case dry:
+			word = "would be copied"
 		}
-		a.printf("%s  %s  %s  %s %s  %s stored\n", p.Short(), p.System(), when(p.Time()), word, s.Copy.String()[:8], size(s.Bytes))
+		rows = append(rows, []string{p.Short(), p.System(), when(p.Time()), string(p.Trigger()), word, view.Copy[:min(8, len(view.Copy))], size(s.Bytes)})
 	}
 	if a.json {
-		return a.emit(map[string]any{"type": "copied", "from": called(from), "to": called(to), "copied": report.Copied, "present": report.Present, "stored": report.Bytes})
+		return a.emit(map[string]any{"type": "copied", "dry_run": dry, "from": called(from), "to": called(to), "copied": report.Copied, "present": report.Present, "stored": report.Bytes})
 	}
-	if report.Copied == 0 {
+	if len(rows) > 0 {
+		a.table([]string{"point", "system", "time", "trigger", "", "there as", "stored"}, rows, "stored")
+	}
+	switch {
+	case report.Copied == 0:
 		a.printf("Repository %s lacks nothing that it would keep.\n", called(to))
-		return nil
+	case dry:
+		a.printf("%s would be copied from %s to %s, %s stored.\n", count(report.Copied, "recovery point", "recovery points"), called(from), called(to), size(report.Bytes))
+	default:
+		a.printf("%s copied to repository %s, %s stored.\n", count(report.Copied, "recovery point", "recovery points"), called(to), size(report.Bytes))
 	}
-	a.printf("%s copied to repository %s, %s stored.\n", strings.TrimSpace(count(report.Copied, "recovery point", "recovery points")), called(to), size(report.Bytes))
 	return nil
 }

@@ -79,9 +79,28 @@ type pruneView struct {
 	*repository.PruneReport
 }
 
+// pruneStages say what a prune is doing, followed by how much of it is done.
+var pruneStages = map[repository.PruneStage]string{
+	repository.PruneWalk:   "directories looked through:",
+	repository.PruneRepack: "stored anew:",
+	repository.PruneIndex:  "index files written:",
+	repository.PruneDelete: "files deleted:",
+}
+
+func number(n int64) string { return strconv.FormatInt(n, 10) }
+
 // prune prunes one repository and tells what became of it.
 func (a *app) prune(ctx context.Context, r config.Repository, repo *repository.Repository, opts repository.PruneOptions) (*repository.PruneReport, error) {
+	m := a.meter()
+	opts.Progress = func(stage repository.PruneStage, done, total int64) {
+		text := number
+		if stage == repository.PruneRepack {
+			text = size
+		}
+		m.show("Repository %s: %s %s", called(r), pruneStages[stage], part(done, total, text))
+	}
 	report, err := repo.Prune(ctx, opts)
+	m.clear()
 	if err != nil {
 		return nil, err
 	}

@@ -74,11 +74,7 @@ func StateOf(points, first []*Point, rules config.Retention, now time.Time) Stat
 // all points that are in both. What is there already is left out, and a copy
 // that was broken off goes on where it was. The report is valid with an error too.
 func (v *Vault) Copy(ctx context.Context, to *Vault, points []*Point, progress func(repository.CopyProgress)) (repository.CopyReport, error) {
-	snapshots := make([]*repository.Snapshot, len(points))
-	for i, p := range points {
-		snapshots[i] = p.Snapshot
-	}
-	report, err := v.repo.Copy(ctx, to.repo, snapshots, repository.CopyOptions{Progress: progress})
+	report, err := v.repo.Copy(ctx, to.repo, snapshots(points), repository.CopyOptions{Progress: progress})
 	var made []repository.ID
 	for _, s := range report.Snapshots {
 		made = append(made, s.Copy)
@@ -87,6 +83,19 @@ func (v *Vault) Copy(ctx context.Context, to *Vault, points []*Point, progress f
 		return report, err
 	}
 	return report, v.carryPins(ctx, to)
+}
+
+// PlanCopy tells what Copy would store.
+func (v *Vault) PlanCopy(ctx context.Context, to *Vault, points []*Point) (repository.CopyReport, error) {
+	return v.repo.PlanCopy(ctx, to.repo, snapshots(points))
+}
+
+func snapshots(points []*Point) []*repository.Snapshot {
+	list := make([]*repository.Snapshot, len(points))
+	for i, p := range points {
+		list[i] = p.Snapshot
+	}
+	return list
 }
 
 // carryPins pins in another vault what is pinned in this one.
