@@ -3,7 +3,6 @@ package repository
 import (
 	"bytes"
 	"encoding/json"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -107,35 +106,6 @@ func FuzzIndex(f *testing.F) {
 					t.Fatalf("%+v", b)
 				}
 			}
-		}
-	})
-}
-
-func FuzzTree(f *testing.F) {
-	f.Add([]byte(`{"nodes":[]}`))
-	f.Add([]byte(`{"nodes":[{"name":"a\\xff","type":"file","mode":420,"content":[]},{"name":"..","type":"dir"}]}`))
-	f.Add([]byte(`{"nodes":[null,{"name":"\\"}]}`))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		tree, err := parseTree(text)
-		if err != nil {
-			return
-		}
-		last := ""
-		for _, n := range tree.Nodes {
-			if n.Name <= last || n.Name == "." || n.Name == ".." || strings.ContainsAny(n.Name, "/\x00") || filepath.Base(n.Name) != n.Name {
-				t.Fatalf("name %q after %q", n.Name, last)
-			}
-			last = n.Name
-			if n.Type == Dir && n.Subtree == nil {
-				t.Fatal("a directory without a tree")
-			}
-		}
-		again, err := tree.encode()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := parseTree(again); err != nil {
-			t.Fatalf("%s: %v", again, err)
 		}
 	})
 }

@@ -2,7 +2,6 @@ package repository
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -272,8 +271,4 @@ func separator(i int, first string) string {
 		return first
 	}
 	return ","
-}
-
-func appendID(text []byte, id ID) []byte {
-	return append(hex.AppendEncode(append(text, '"'), id[:]), '"')
 }

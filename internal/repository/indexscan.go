@@ -173,12 +173,11 @@ func (s *scanner) id() bool {
 	return true
 }
 
-// number takes digits as JSON has them, of numbers below 10¹⁰. What is larger is
-// no place in a pack.
+// number takes digits as JSON has them, of numbers below 10¹⁹.
 func (s *scanner) number() (n uint64, ok bool) {
 	i := 0
 	for i < len(s.rest) && s.rest[i]-'0' <= 9 {
-		if i == 10 {
+		if i == 19 {
 			return 0, false
 		}
 		n = 10*n + uint64(s.rest[i]-'0')

@@ -6,25 +6,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // plainNode has Node's fields and no methods.
 type plainNode Node
-
-// MarshalJSON writes a node as the format has it. Names may hold any byte but
-// JSON only Unicode, so the name is written with Go's quoting inside the JSON
-// string. Years that RFC 3339 cannot express are moved to the nearest it can.
-func (n Node) MarshalJSON() ([]byte, error) {
-	n.Name = quoteName(n.Name)
-	n.ModTime = representable(n.ModTime)
-	n.AccessTime = representable(n.AccessTime)
-	n.ChangeTime = representable(n.ChangeTime)
-	if n.Type == Symlink && !utf8.ValidString(n.LinkTarget) {
-		n.LinkTargetRaw = []byte(n.LinkTarget)
-	}
-	return json.Marshal(plainNode(n))
-}
 
 // UnmarshalJSON is the reverse of MarshalJSON.
 func (n *Node) UnmarshalJSON(data []byte) error {

@@ -23,9 +23,12 @@ const maxDepth = 4096
 // parseTree reads a tree and refuses names that no directory can hold: each of
 // them would be a way out of the directory it is restored to.
 func parseTree(text []byte) (*Tree, error) {
-	t := new(Tree)
-	if err := json.Unmarshal(text, t); err != nil {
-		return nil, err
+	t, scanned := scanTree(text)
+	if !scanned {
+		t = new(Tree)
+		if err := json.Unmarshal(text, t); err != nil {
+			return nil, err
+		}
 	}
 	sorted := true
 	for i, n := range t.Nodes {
@@ -68,19 +71,6 @@ func (t *Tree) find(name string) *Node {
 		return nil
 	}
 	return t.Nodes[i]
-}
-
-// encode gives the bytes whose hash is the tree's ID. The closing line feed is
-// how other writers of the format end a tree.
-func (t *Tree) encode() ([]byte, error) {
-	if t.Nodes == nil {
-		t.Nodes = []*Node{}
-	}
-	text, err := json.Marshal(t)
-	if err != nil {
-		return nil, err
-	}
-	return append(text, '\n'), nil
 }
 
 // LoadTree returns a directory's entries, sorted by name. The result is shared:
