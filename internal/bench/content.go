@@ -10,6 +10,15 @@ import (
 	"strconv"
 )
 
+// content is what a file holds.
+type content int
+
+const (
+	text    content = iota // compresses to a third
+	program                // to a half
+	noise                  // not at all
+)
+
 var words = []string{
 	"address", "archive", "backup", "catalog", "certificate", "channel", "client", "configuration",
 	"credentials", "database", "default", "deployment", "directory", "disabled", "document", "enabled",
@@ -38,6 +47,35 @@ func writeText(w *bufio.Writer, r *rand.Rand, bytes int64) error {
 		line = strconv.AppendUint(line, r.Uint64N(1e6), 10)
 		line = append(line, '\n')
 		n, err := w.Write(line[:min(int64(len(line)), bytes)])
+		if err != nil {
+			return err
+		}
+		bytes -= int64(n)
+	}
+	return nil
+}
+
+// writeProgram writes what machine code looks like to a compressor: short
+// sequences, some of them far more frequent than others, and between them bytes
+// that never repeat. It compresses to about a half.
+func writeProgram(w *bufio.Writer, r *rand.Rand, bytes int64) error {
+	var sequences [2048][]byte
+	for i := range sequences {
+		sequence := make([]byte, 2+r.IntN(8))
+		for j := range sequence {
+			sequence[j] = byte(r.Uint32() & r.Uint32()) // as in code, small values are more frequent
+		}
+		sequences[i] = sequence
+	}
+	piece := make([]byte, 0, 16)
+	for bytes > 0 {
+		x := r.Float64()
+		piece = append(piece[:0], sequences[int(x*x*x*float64(len(sequences)))]...)
+		if r.IntN(3) == 0 {
+			n := r.Uint32()
+			piece = append(piece, byte(n), byte(n>>8))
+		}
+		n, err := w.Write(piece[:min(int64(len(piece)), bytes)])
 		if err != nil {
 			return err
 		}

@@ -22,9 +22,12 @@ type Size struct {
 	TreeMB int `json:"tree_mb"` // content of the tree, in 10⁶ bytes, hard links counted once
 	Files  int `json:"files"`   // files in the tree, hard links and symbolic links not counted
 	DumpMB int `json:"dump_mb"` // the SQL dump beside it, in 10⁶ bytes
+	// PackagesMB is the content of a second tree, of packages that are
+	// compressed already, in 10⁶ bytes.
+	PackagesMB int `json:"packages_mb"`
 }
 
-// Corpus is a built corpus below Dir: tree/ and dump.sql.
+// Corpus is a built corpus below Dir: tree/, packages/ and dump.sql.
 type Corpus struct {
 	Dir  string `json:"-"`
 	Size Size   `json:"size"`
@@ -32,7 +35,7 @@ type Corpus struct {
 	Version int `json:"version"`
 }
 
-const generation = 1
+const generation = 2
 
 // epoch is the modification time of the first file; every other one follows from its number.
 var epoch = time.Date(2015, 3, 1, 0, 0, 0, 0, time.UTC)
@@ -60,6 +63,9 @@ func Build(dir string, size Size) (Corpus, error) {
 	if err := writeDump(filepath.Join(c.Root(), "dump.sql"), int64(size.DumpMB)*1e6); err != nil {
 		return c, fmt.Errorf("build the dump: %w", err)
 	}
+	if err := c.buildPackages(filepath.Join(c.Root(), "packages")); err != nil {
+		return c, fmt.Errorf("build the packages: %w", err)
+	}
 	data, err := json.Marshal(c)
 	if err != nil {
 		return c, err
@@ -67,8 +73,8 @@ func Build(dir string, size Size) (Corpus, error) {
 	return c, os.WriteFile(stamp, data, 0o644)
 }
 
-// The mixture follows a server with a package tree: most files are small text,
-// most bytes are in few large compressed files, some content is there twice.
+// The mixture follows a server: most files are small text, most bytes are in
+// few large programs, logs and archives, some content is there twice.
 const (
 	smallShare  = 0.85 // of the files, 200 B to 12 kB, text
 	mediumShare = 0.14 // of the files, 12 kB to 400 kB, text or compressed
@@ -84,31 +90,31 @@ func (c Corpus) buildTree(root string) error {
 	small := int(float64(c.Size.Files) * smallShare)
 	medium := int(float64(c.Size.Files) * mediumShare)
 	large := c.Size.Files - small - medium
-	var mediums []uint64 // content seeds, to be repeated
+	var mediums []uint64 // seeds, to be repeated
 	for i := range c.Size.Files {
-		content := uint64(i) + 1000
+		seed := uint64(i) + 1000
 		var bytes int64
-		var text bool
+		kind := text
 		switch {
 		case i < small:
-			bytes, text = between(choose, 200, 12e3), true
+			bytes = between(choose, 200, 12e3)
 		case i < small+medium:
-			bytes, text = between(choose, 12e3, 400e3), choose.IntN(2) == 0
+			bytes, kind = between(choose, 12e3, 400e3), kindOf(choose)
 			if len(mediums) > 0 && choose.Float64() < twiceShare {
-				content = mediums[choose.IntN(len(mediums))]
+				seed = mediums[choose.IntN(len(mediums))]
 			}
-			mediums = append(mediums, content)
+			mediums = append(mediums, seed)
 		default:
 			// What is left, shared by the files that are left, give or take a half.
 			mean := float64(left) / float64(max(1, large-(i-small-medium)))
-			bytes = max(0, int64(mean*(0.5+choose.Float64())))
+			bytes, kind = max(0, int64(mean*(0.5+choose.Float64()))), kindOf(choose)
 			if i == c.Size.Files-1 {
 				bytes = max(0, left)
 			}
 		}
 		left -= bytes
 		name := filepath.Join(root, directory(i), fmt.Sprintf("file-%06d", i))
-		if err := writeFile(name, content, bytes, text, epoch.Add(time.Duration(i)*time.Minute)); err != nil {
+		if err := writeFile(name, seed, bytes, kind, epoch.Add(time.Duration(i)*time.Minute)); err != nil {
 			return err
 		}
 		if i%linkEvery == linkEvery-1 {
@@ -141,7 +147,37 @@ func settleTimes(root string) error {
 	})
 }
 
-func writeFile(name string, seed uint64, bytes int64, text bool, modified time.Time) (err error) {
+// kindOf draws what a file that is not small holds.
+func kindOf(r *rand.Rand) content {
+	switch n := r.IntN(10); {
+	case n < 3:
+		return text
+	case n < 8:
+		return program
+	}
+	return noise
+}
+
+// buildPackages makes files as a package repository holds them: 20 kB to 40 MB,
+// most of them small, nothing to be gained by compression.
+func (c Corpus) buildPackages(root string) error {
+	choose := newRand(3)
+	left := int64(c.Size.PackagesMB) * 1e6
+	for i := 0; left > 0; i++ {
+		bytes := min(left, between(choose, 20e3, 40e6))
+		left -= bytes
+		name := filepath.Join(root, fmt.Sprintf("repo-%d", i%7), fmt.Sprintf("package-%05d.rpm", i))
+		if err := writeFile(name, uint64(i)+1e6, bytes, noise, epoch.Add(time.Duration(i)*time.Minute)); err != nil {
+			return err
+		}
+	}
+	if c.Size.PackagesMB == 0 {
+		return os.MkdirAll(root, 0o755)
+	}
+	return settleTimes(root)
+}
+
+func writeFile(name string, seed uint64, bytes int64, kind content, modified time.Time) (err error) {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
 	}
@@ -150,9 +186,12 @@ func writeFile(name string, seed uint64, bytes int64, text bool, modified time.T
 		return err
 	}
 	w := bufio.NewWriterSize(f, 1<<16)
-	if text {
+	switch kind {
+	case text:
 		err = writeText(w, newRand(seed), bytes)
-	} else {
+	case program:
+		err = writeProgram(w, newRand(seed), bytes)
+	case noise:
 		err = writeNoise(w, seed, bytes)
 	}
 	return errors.Join(err, w.Flush(), f.Close(), os.Chtimes(name, modified, modified))

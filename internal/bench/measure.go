@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -32,6 +33,29 @@ type Command struct {
 	Args []string
 	Env  []string // added to the environment of this process
 	Dir  string
+	From string // file for the standard input; "" is none
+	Into string // file for the standard output; Nowhere is a pipe whose end is thrown away
+}
+
+// Nowhere as the output of a command: it is read and thrown away. (tar reads no
+// file at all when it sees that its output is /dev/null.)
+const Nowhere = "|"
+
+// MeasureAll runs commands one after the other and adds up what they took; the
+// peak is that of the largest.
+func MeasureAll(ctx context.Context, commands []Command) (Sample, error) {
+	var sum Sample
+	for _, c := range commands {
+		s, err := Measure(ctx, c)
+		if err != nil {
+			return Sample{}, err
+		}
+		sum.Wall += s.Wall
+		sum.CPU += s.CPU
+		sum.PeakMB = max(sum.PeakMB, s.PeakMB)
+		sum.FloorMB = max(sum.FloorMB, s.FloorMB)
+	}
+	return sum, nil
 }
 
 // Measure runs a command and returns what it took.
@@ -45,6 +69,26 @@ func Measure(ctx context.Context, c Command) (Sample, error) {
 	cmd.Dir = c.Dir
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
+	if c.From != "" {
+		f, err := os.Open(c.From)
+		if err != nil {
+			return Sample{}, err
+		}
+		defer f.Close()
+		cmd.Stdin = f
+	}
+	switch c.Into {
+	case "":
+	case Nowhere:
+		cmd.Stdout = io.Discard
+	default:
+		f, err := os.OpenFile(c.Into, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		if err != nil {
+			return Sample{}, err
+		}
+		defer f.Close()
+		cmd.Stdout = f
+	}
 	debug.FreeOSMemory()
 	// Where this is not allowed the floor is higher, and is told.
 	_ = os.WriteFile("/proc/self/clear_refs", []byte("5\n"), 0)

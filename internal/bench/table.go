@@ -5,73 +5,92 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"time"
 )
 
+// column is one figure of a peer; 0 where there is none.
+type column struct {
+	name string
+	of   func(Result) float64
+	form string
+}
+
+var columns = []column{
+	{"first backup, cold, s", wall(func(r Result) []Sample { return r.Backup }), "%.1f"},
+	{"first backup, warm, s", wall(func(r Result) []Sample { return r.Warm }), "%.1f"},
+	{"unchanged, s", wall(func(r Result) []Sample { return r.Again }), "%.1f"},
+	{"restore, s", wall(func(r Result) []Sample { return r.Restore }), "%.1f"},
+	{"verify, s", wall(func(r Result) []Sample { return r.Verify }), "%.1f"},
+	{"CPU of a first backup, s", func(r Result) float64 { return Median(r.Backup).CPU.Seconds() }, "%.1f"},
+	{"CPU of a restore, s", func(r Result) float64 { return Median(r.Restore).CPU.Seconds() }, "%.1f"},
+	{"stored, MB", func(r Result) float64 { return r.StoreMB }, "%.0f"},
+	{"peak, MB", peak, "%.0f"},
+}
+
+func wall(of func(Result) []Sample) func(Result) float64 {
+	return func(r Result) float64 { return Median(of(r)).Wall.Seconds() }
+}
+
+// peak is the largest process of all phases.
+func peak(r Result) float64 {
+	largest := 0.0
+	for _, s := range [][]Sample{r.Backup, r.Warm, r.Again, r.Restore, r.Verify} {
+		largest = max(largest, Median(s).PeakMB)
+	}
+	return largest
+}
+
 // Table writes what was measured as Markdown: medians first, then how many times
-// as long each peer takes as the first of the results.
+// as much each peer takes as the first of the results.
 func Table(w io.Writer, results []Result) {
-	fmt.Fprintln(w, "| | backup s | unchanged s | restore s | CPU s | stored MB | peak MB |")
-	fmt.Fprintln(w, "|---|--:|--:|--:|--:|--:|--:|")
+	head(w)
 	for _, r := range results {
-		backup, again, restore := Median(r.Backup), Median(r.Again), Median(r.Restore)
-		peak := max(backup.PeakMB, again.PeakMB, restore.PeakMB)
-		fmt.Fprintf(w, "| %s | %s | %s | %s | %s/%s/%s | %.0f | %.0f |\n", mark(r),
-			seconds(backup.Wall), seconds(again.Wall), seconds(restore.Wall),
-			seconds(backup.CPU), seconds(again.CPU), seconds(restore.CPU), r.StoreMB, peak)
+		row(w, r, func(c column) string { return figure(c.of(r), c.form) })
 	}
-	if len(results) < 2 {
-		return
-	}
-	first := results[0]
-	fmt.Fprintf(w, "\nAgainst %s = 1; more is slower, larger, hungrier.\n\n", first.Peer.Name)
-	fmt.Fprintln(w, "| | backup | unchanged | restore | CPU of the backup | stored | peak |")
-	fmt.Fprintln(w, "|---|--:|--:|--:|--:|--:|--:|")
-	for _, r := range results[1:] {
-		again := r.Again
-		if len(again) == 0 {
-			again = r.Backup // it does everything again
+	if len(results) >= 2 {
+		first := results[0]
+		fmt.Fprintf(w, "\nAgainst %s = 1; more is slower, larger, hungrier.\n\n", first.Peer.Name)
+		head(w)
+		for _, r := range results[1:] {
+			row(w, r, func(c column) string { return ratio(c.of(r), c.of(first)) })
 		}
-		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s | %s |\n", mark(r),
-			ratio(Median(r.Backup).Wall.Seconds(), Median(first.Backup).Wall.Seconds()),
-			ratio(Median(again).Wall.Seconds(), Median(first.Again).Wall.Seconds()),
-			ratio(Median(r.Restore).Wall.Seconds(), Median(first.Restore).Wall.Seconds()),
-			ratio(Median(r.Backup).CPU.Seconds(), Median(first.Backup).CPU.Seconds()),
-			ratio(r.StoreMB, first.StoreMB),
-			ratio(peak(r), peak(first)))
 	}
-	for _, r := range results {
-		if r.Peer.Slow {
-			fmt.Fprintln(w, "\n† measured once")
-			break
-		}
+	if slices.ContainsFunc(results, func(r Result) bool { return r.Peer.Slow }) {
+		fmt.Fprintln(w, "\n† measured once")
 	}
 	floor := 0.0
 	for _, r := range results {
-		for _, s := range slices.Concat(r.Backup, r.Again, r.Restore) {
+		for _, s := range slices.Concat(r.Backup, r.Warm, r.Again, r.Restore, r.Verify) {
 			floor = max(floor, s.FloorMB)
 		}
 	}
 	fmt.Fprintf(w, "\nPeaks below %.0f MB cannot be seen.\n", floor)
 }
 
-func mark(r Result) string {
+func head(w io.Writer) {
+	fmt.Fprint(w, "| |")
+	for _, c := range columns {
+		fmt.Fprintf(w, " %s |", c.name)
+	}
+	fmt.Fprintf(w, "\n|---|%s\n", strings.Repeat("--:|", len(columns)))
+}
+
+func row(w io.Writer, r Result, cell func(column) string) {
 	name := r.Peer.Name
 	if r.Peer.Slow {
 		name += " †"
 	}
-	return strings.ReplaceAll(name, "|", `\|`)
+	fmt.Fprintf(w, "| %s |", strings.ReplaceAll(name, "|", `\|`))
+	for _, c := range columns {
+		fmt.Fprintf(w, " %s |", cell(c))
+	}
+	fmt.Fprintln(w)
 }
 
-func peak(r Result) float64 {
-	return max(Median(r.Backup).PeakMB, Median(r.Again).PeakMB, Median(r.Restore).PeakMB)
-}
-
-func seconds(d time.Duration) string {
-	if d == 0 {
+func figure(value float64, form string) string {
+	if value == 0 {
 		return "–"
 	}
-	return fmt.Sprintf("%.1f", d.Seconds())
+	return fmt.Sprintf(form, value)
 }
 
 func ratio(a, b float64) string {

@@ -26,6 +26,13 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	if len(os.Args) == 4 && os.Args[1] == "feed" { // by itself, see bench.Lifeboat
+		if err := bench.Feed(ctx, os.Args[2], os.Args[3], os.Stdin); err != nil {
+			fmt.Fprintln(os.Stderr, "bench: feed:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if err := run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
@@ -37,9 +44,12 @@ func run(ctx context.Context) error {
 	tree := flag.Int("tree", number("BENCH_TREE_MB", 2100), "`megabytes` in the tree")
 	files := flag.Int("files", number("BENCH_FILES", 42000), "`files` in the tree")
 	dump := flag.Int("dump", number("BENCH_DUMP_MB", 520), "`megabytes` in the SQL dump")
-	runs := flag.Int("runs", number("BENCH_RUNS", 3), "measure each peer so many times")
+	packages := flag.Int("packages", number("BENCH_PACKAGES_MB", 1050), "`megabytes` of packages")
+	runs := flag.Int("runs", number("BENCH_RUNS", 5), "measure each peer so many times")
 	only := flag.String("only", env("BENCH_ONLY", ""), "only these `peers`, separated by commas")
 	report := flag.String("report", env("BENCH_REPORT", "dist/bench.md"), "also write the tables to this `file`")
+	newer := flag.String("restic", env("BENCH_RESTIC", ""), "further restic `programs`, separated by commas")
+	out := flag.String("out", env("BENCH_OUT", ""), "`directory` for restored trees; default: a file system in memory, if that can be had")
 	binary := flag.String("lifeboat", "bin/lifeboat", "the lifeboat `program`")
 	blobs := flag.Int("index", number("BENCH_INDEX_BLOBS", 5_000_000), "`blobs` in the index that is read")
 	loadIndex := flag.String("load-index", "", "only read the index of this `repository`, for a measurement in a process of its own")
@@ -57,21 +67,21 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	size := bench.Size{TreeMB: *tree, Files: *files, DumpMB: *dump}
+	feeder, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	size := bench.Size{TreeMB: *tree, Files: *files, DumpMB: *dump, PackagesMB: *packages}
 	if err := room(*dir, size); err != nil {
 		return err
 	}
-	fmt.Printf("building the corpus: %d MB in %d files, a dump of %d MB\n", size.TreeMB, size.Files, size.DumpMB)
+	fmt.Printf("building the corpus: %d MB in %d files, %d MB of packages, a dump of %d MB\n", size.TreeMB, size.Files, size.PackagesMB, size.DumpMB)
 	corpus, err := bench.Build(filepath.Join(*dir, "source"), size)
 	if err != nil {
 		return err
 	}
-	others, missing := bench.Peers()
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	peers := choose(append([]bench.Peer{bench.Lifeboat(program)}, others...), *only)
+	others, missing := bench.Peers(strings.FieldsFunc(*newer, func(r rune) bool { return r == ',' }))
+	peers := choose(append([]bench.Peer{bench.Lifeboat(program, feeder)}, others...), *only)
 	if len(peers) == 0 {
 		return fmt.Errorf("no peer is called %s", *only)
 	}
@@ -80,16 +90,27 @@ func run(ctx context.Context) error {
 	}
 
 	cold := bench.Cool()
-	runner := bench.Runner{Corpus: corpus, Dir: filepath.Join(*dir, "work"), Runs: *runs, Cold: true, Log: os.Stdout}
+	work := filepath.Join(*dir, "work")
+	memory := false
+	if *out == "" {
+		*out = filepath.Join(*dir, "restored")
+		if memory, err = mountMemory(*out, size); err != nil {
+			return err
+		}
+		if memory {
+			defer unix.Unmount(*out, unix.MNT_DETACH)
+		}
+	}
+	runner := bench.Runner{Corpus: corpus, Dir: work, Out: *out, Runs: *runs, Log: os.Stdout}
 	results, err := runner.Run(ctx, peers)
 	if err != nil {
 		return err
 	}
 
 	var text bytes.Buffer
-	describe(&text, size, *runs, cold, peers)
+	describe(&text, size, *runs, cold, memory, peers)
 	bench.Table(&text, results)
-	row, err := bench.MeasureIndex(ctx, filepath.Join(*dir, "index"), self, *blobs, *runs)
+	row, err := bench.MeasureIndex(ctx, filepath.Join(*dir, "index"), feeder, *blobs, *runs)
 	if err != nil {
 		return err
 	}
@@ -101,7 +122,7 @@ func run(ctx context.Context) error {
 	return os.WriteFile(*report, text.Bytes(), 0o644)
 }
 
-func describe(w io.Writer, size bench.Size, runs int, cold bool, peers []bench.Peer) {
+func describe(w io.Writer, size bench.Size, runs int, cold, memory bool, peers []bench.Peer) {
 	var kernel unix.Utsname
 	_ = unix.Uname(&kernel) // an unknown kernel is an empty name below
 	caches := "cold caches"
@@ -110,14 +131,31 @@ func describe(w io.Writer, size bench.Size, runs int, cold bool, peers []bench.P
 	}
 	fmt.Fprintf(w, "%s, %d cores, Linux %s, %s. ", time.Now().Format(time.DateOnly), runtime.NumCPU(),
 		unix.ByteSliceToString(kernel.Release[:]), caches)
-	fmt.Fprintf(w, "A tree of %d MB in %d files and a dump of %d MB; medians of %d. ", size.TreeMB, size.Files, size.DumpMB, runs)
-	fmt.Fprint(w, "CPU is for backup/unchanged/restore. ")
+	fmt.Fprintf(w, "A tree of %d MB in %d files, %d MB of packages and a dump of %d MB; medians of %d. ", size.TreeMB, size.Files, size.PackagesMB, size.DumpMB, runs)
+	if memory {
+		fmt.Fprint(w, "Trees were restored into memory, so that no disk is measured. ")
+	}
 	fmt.Fprintln(w, "restic and Lifeboat flush what they store to the disk, tar and cp do not. Every restored tree was compared with the corpus.")
 	fmt.Fprintln(w)
 	for _, p := range peers {
 		fmt.Fprintf(w, "- %s: %s\n", p.Name, p.Version)
 	}
 	fmt.Fprintln(w)
+}
+
+// mountMemory puts a file system in memory at dir. False where that needs root
+// or more memory. A disk would be measured instead of the programs, and ext4
+// takes ten times as long to make a file where others were removed just before.
+func mountMemory(dir string, size bench.Size) (bool, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return false, err
+	}
+	need := uint64(size.TreeMB+size.PackagesMB) * 1e6 * 5 / 4
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil || uint64(info.Totalram)*uint64(info.Unit) < 4*need {
+		return false, nil
+	}
+	return unix.Mount("lifeboat-bench", dir, "tmpfs", 0, fmt.Sprintf("size=%d,mode=0700", need)) == nil, nil
 }
 
 // room checks that the disk takes the corpus, a store and a restored tree.
@@ -129,7 +167,7 @@ func room(dir string, size bench.Size) error {
 	if err := unix.Statfs(dir, &fs); err != nil {
 		return fmt.Errorf("ask %s for its free space: %w", dir, err)
 	}
-	need := uint64(size.TreeMB+size.DumpMB) * 1e6 * 7 / 2
+	need := uint64(size.TreeMB+size.DumpMB+size.PackagesMB) * 1e6 * 7 / 2
 	if have := fs.Bavail * uint64(fs.Bsize); have < need {
 		return fmt.Errorf("%s has %d MB free and %d are needed; name another place with BENCH_DIR", dir, have/1e6, need/1e6)
 	}
