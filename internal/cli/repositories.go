@@ -45,6 +45,9 @@ func (a *app) targets(c *config.Config, system string) ([]config.Repository, err
 // onEach does something to one repository after the other. The ones after a
 // failure have their turn too; it is an error when none succeeds, else a warning.
 func (a *app) onEach(ctx context.Context, list []config.Repository, do func(r config.Repository, repo *repository.Repository) error) error {
+	if len(list) > 1 && (a.password != (passwordFlags{}) || len(a.storeOptions) > 0 || a.limitUpload != "" || a.limitDownload != "") {
+		return usagef("flags that say how a repository is opened are about one of them: name it with --repository")
+	}
 	var errs []error
 	for _, r := range list {
 		err := func() error {
