@@ -186,20 +186,40 @@ func (i *Import) layOut(ctx context.Context, from, root string) error {
 	for _, f := range i.Found.Files {
 		source := filepath.Join(from, filepath.Clean("/"+f.From))
 		target := filepath.Join(root, filepath.Clean("/"+f.Path))
-		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
-			return err
-		}
+		above := target
 		if f.Dir {
-			if err := os.MkdirAll(target, 0o755); err != nil {
-				return err
-			}
 			source += "/."
+		} else {
+			above = filepath.Dir(target)
+		}
+		if err := makeAbove(root, above); err != nil {
+			return err
 		}
 		if err := host.Local().Run(ctx, host.Command{Args: []string{"cp", "-a", "--", source, target}}); err != nil {
 			return fmt.Errorf("copy %s: %w", f.From, err)
 		}
 	}
 	return nil
+}
+
+// makeAbove makes the directories from root to dir that are missing. They are in
+// the point as they are here, and stock restic gives what the point says to those
+// that it finds: nobody may be locked out of /etc.
+func makeAbove(root, dir string) error {
+	if dir == root {
+		return os.MkdirAll(root, 0o700)
+	}
+	if err := makeAbove(root, filepath.Dir(dir)); err != nil {
+		return err
+	}
+	err := os.Mkdir(dir, 0o755)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err == nil {
+		err = os.Chmod(dir, 0o755) // whatever the umask
+	}
+	return err
 }
 
 func (i *Import) load(ctx context.Context, p *product.Product, from string, d product.ImportDump) (*mysql.Staged, error) {

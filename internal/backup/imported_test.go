@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -205,4 +206,22 @@ func TestImportOfAnEmptyDump(t *testing.T) {
 			t.Errorf("incomplete %v, warnings %q", m.Incomplete, m.Warnings)
 		}
 	})
+}
+
+// Stock restic gives every directory that it finds on the machine the permissions
+// that the point has: those made up for an import lock nobody out.
+func TestImportLocksNobodyOut(t *testing.T) {
+	defer syscall.Umask(syscall.Umask(0o077)) // as the program runs
+	p := importPoint(t, saved())
+	for at, want := range map[string]os.FileMode{
+		"/etc": 0o755, "/var": 0o755, "/var/lib": 0o755, "/etc/zypp": 0o755, "/etc/zypp/credentials.d": 0o755,
+		"/etc/zypp/credentials.d/SCCcredentials": 0o600, "/.lifeboat": 0o700, "/.lifeboat/databases": 0o700,
+	} {
+		n, err := p.Find(t.Context(), at)
+		if err != nil {
+			t.Error(err)
+		} else if n.Mode.Perm() != want || n.UID != 0 && os.Geteuid() == 0 {
+			t.Errorf("%s: %v of %d, want %v", at, n.Mode, n.UID, want)
+		}
+	}
 }

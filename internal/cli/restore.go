@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/component/files"
 	"lifeboat/internal/host"
 	"lifeboat/internal/recovery"
 	"lifeboat/internal/repository"
@@ -93,10 +94,11 @@ func (a *app) extract(ctx context.Context, p *vault.Point, components, paths []s
 		}
 	}
 	for _, at := range paths {
-		to := filepath.Join(target, at)
-		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		above, err := files.Above(ctx, p, at, target)
+		if err != nil {
 			return err
 		}
+		to := filepath.Join(above, filepath.Base(at))
 		stats, err := p.RestorePath(ctx, at, to, repository.RestoreOptions{Warn: func(m string) {
 			a.code = runbook.ExitWarnings
 			fmt.Fprintf(a.err, "lifeboat: warning: %s\n", m)

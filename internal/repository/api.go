@@ -94,6 +94,9 @@ type SessionOptions struct {
 	Workers int
 	// Compression is CompressionAuto if it is not set.
 	Compression Compression
+	// MadeMode gives the permissions of directories that are only in the snapshot,
+	// say above a stream; nil is 0700 for all. They belong to root.
+	MadeMode func(path string) os.FileMode
 }
 
 // Compression says how much effort goes into making blobs small. Whatever was

@@ -234,13 +234,17 @@ func (s *Session) loadTree(ctx context.Context, id ID) (*Tree, error) {
 }
 
 // directoryAt is a directory that no entry holds: as it was found on disk, or
-// for one that exists only in the snapshot, closed to all but root.
+// for one that exists only in the snapshot, as the session was told.
 func (s *Session) directoryAt(at string) *Node {
 	if n := s.spine[at]; n != nil {
 		return n
 	}
 	when := s.begun.UTC()
-	return &Node{Name: path.Base(at), Type: Dir, Mode: os.ModeDir | 0o700, ModTime: when, AccessTime: when, ChangeTime: when, User: "root", Group: "root"}
+	mode := os.FileMode(0o700)
+	if s.opts.MadeMode != nil {
+		mode = s.opts.MadeMode(at).Perm()
+	}
+	return &Node{Name: path.Base(at), Type: Dir, Mode: os.ModeDir | mode, ModTime: when, AccessTime: when, ChangeTime: when, User: "root", Group: "root"}
 }
 
 // merge lays one node over another of the same name: directories are united,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"path"
 	"slices"
 	"sync"
@@ -56,11 +57,21 @@ func (v *Vault) Begin(ctx context.Context, opts DraftOptions) (*Draft, error) {
 			d.parent, parent = p, p.Snapshot
 		}
 	}
-	d.session, err = v.repo.Begin(ctx, repository.SessionOptions{Parent: parent, Compression: v.compression})
+	d.session, err = v.repo.Begin(ctx, repository.SessionOptions{Parent: parent, Compression: v.compression, MadeMode: madeMode})
 	if err != nil {
 		return nil, fmt.Errorf("begin recovery point: %w", err)
 	}
 	return d, nil
+}
+
+// madeMode keeps Lifeboat's own directories to root, and lets everybody through
+// those that only lead to the files of a system: stock restic gives them to the
+// directories it finds, say to /etc.
+func madeMode(at string) os.FileMode {
+	if within(at, Dir) {
+		return 0o700
+	}
+	return 0o755
 }
 
 // Parent is the point that unchanged files are taken over from, or nil.

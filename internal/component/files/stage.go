@@ -12,8 +12,6 @@ import (
 	"strings"
 	"syscall"
 
-	securejoin "github.com/cyphar/filepath-securejoin"
-
 	"lifeboat/internal/component"
 	"lifeboat/internal/component/aside"
 	"lifeboat/internal/repository"
@@ -303,23 +301,4 @@ func (s *stager) planEntry(g group, live, staged string) error {
 		}
 	}
 	return nil
-}
-
-// Extract writes a path of the point below dir, under its own name.
-func Extract(ctx context.Context, source component.Source, path, dir string, f Filter) error {
-	parent, err := securejoin.SecureJoin(dir, filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(parent, 0o700); err != nil {
-		return err
-	}
-	target := filepath.Join(parent, filepath.Base(path))
-	if _, err := os.Lstat(target); err == nil {
-		return fmt.Errorf("%s is there already: %w", target, fs.ErrExist)
-	}
-	_, err = source.RestorePath(ctx, path, target, repository.RestoreOptions{
-		Include: func(p string) bool { return !f.ExcludedBelow(p, path) },
-	})
-	return err
 }
