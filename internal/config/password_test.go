@@ -55,7 +55,6 @@ func TestPasswordRefused(t *testing.T) {
 	t.Setenv("CREDENTIALS_DIRECTORY", dir)
 	put(t, filepath.Join(dir, "open"), "x", 0o644)
 	patience := commandPatience
-	commandPatience = 200 * time.Millisecond
 	t.Cleanup(func() { commandPatience = patience })
 	for _, test := range []struct {
 		name, want string
@@ -78,6 +77,10 @@ func TestPasswordRefused(t *testing.T) {
 		{"missing command", "lifeboat-no-such-program", Password{Command: []string{"lifeboat-no-such-program"}}},
 		{"nothing", "exactly one of", Password{}},
 	} {
+		commandPatience = patience
+		if test.name == "command that hangs" {
+			commandPatience = 200 * time.Millisecond
+		}
 		got, err := test.from.Read(t.Context())
 		if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %q, %v", test.name, got, err)
@@ -107,4 +110,16 @@ func TestParseCommand(t *testing.T) {
 			t.Errorf("%q: %q, %v", text, got, err)
 		}
 	}
+}
+
+func FuzzParseCommand(f *testing.F) {
+	for _, text := range []string{"pass show x", `[a, "b c"]`, "[", "a 'b'", "[&a b, *a]"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		words, err := ParseCommand(text)
+		if (err == nil) != (len(words) > 0 && words[0] != "") {
+			t.Errorf("%q, %v", words, err)
+		}
+	})
 }
