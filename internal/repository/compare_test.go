@@ -327,3 +327,39 @@ func TestJudge(t *testing.T) {
 		})
 	}
 }
+
+// A file system that is mounted in the tree is compared with it, and is mounted
+// afterwards as before: the view of the tree goes away alone.
+func TestCompareLeavesMounts(t *testing.T) {
+	needRoot(t)
+	r, _ := newRepo(t)
+	dir := filepath.Join(t.TempDir(), "tree")
+	inner := filepath.Join(dir, "sub", "mounted")
+	put(t, inner+"/hidden", "below the mount")
+	if err := unix.Mount("compare", inner, "tmpfs", 0, "size=1m"); err != nil {
+		t.Skip("needs the right to mount")
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(inner, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := unix.Mount("", inner, "", unix.MS_SHARED, ""); err != nil {
+		t.Fatal(err)
+	}
+	put(t, inner+"/file", "in the mount")
+	s, _ := backup(t, r, nil, dir)
+	if got := told(t, r, s, dir, CompareOptions{}); got != nil {
+		t.Errorf("%q", got)
+	}
+	put(t, inner+"/file", "other")
+	if got := told(t, r, s, dir, CompareOptions{}); !slices.Equal(got, []string{"content sub/mounted/file modification time size"}) {
+		t.Errorf("%q", got)
+	}
+	if _, err := os.Stat(inner + "/hidden"); err == nil {
+		t.Error("the file system is not mounted any more")
+	}
+	if err := os.WriteFile(inner+"/file", []byte("still to be written"), 0o600); err != nil {
+		t.Error(err)
+	}
+}

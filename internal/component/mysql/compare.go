@@ -196,7 +196,7 @@ func (l *liveComparison) tables(ctx context.Context) error {
 	case !sums:
 		l.result.Not = append(l.result.Not, fmt.Sprintf("the content of tables: checksums of %s and %s are not comparable", l.was.Series, l.s.version.series()))
 	case unsummed > 0:
-		l.result.Not = append(l.result.Not, fmt.Sprintf("the content of %d tables that have no checksum in the point (floating point columns, sequences, or checksum: off)", unsummed))
+		l.result.Not = append(l.result.Not, fmt.Sprintf("the content of %d of %d tables, which have no checksum in the point (floating point columns, sequences, or checksum: off)", unsummed, len(l.was.Tables)))
 	}
 	l.result.Not = append(l.result.Not, "which rows differ", "the definitions of columns and indexes")
 	return nil
