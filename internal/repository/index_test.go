@@ -1,7 +1,9 @@
 package repository
 
 import (
+	"bytes"
 	"encoding/binary"
+	"errors"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -160,5 +162,13 @@ func TestIndexWhileItGrows(t *testing.T) {
 	}
 	if found != parts*blobs {
 		t.Errorf("%d blobs, want %d", found, parts*blobs)
+	}
+}
+
+func TestHostileIndexIsBounded(t *testing.T) {
+	var l listing
+	text := append([]byte(`{"packs":[{"blobs":[{}`), bytes.Repeat([]byte(",{}"), maxUnusualIndex/3)...)
+	if err := l.parse(append(text, "]}]}"...)); !errors.Is(err, errTooLarge) {
+		t.Errorf("%v", err)
 	}
 }
