@@ -11,7 +11,6 @@ import (
 	"lifeboat/internal/config"
 	"lifeboat/internal/profile"
 	"lifeboat/internal/repository"
-	"lifeboat/internal/storage"
 	"lifeboat/internal/vault"
 	"lifeboat/internal/vault/head"
 	"lifeboat/profiles"
@@ -148,7 +147,7 @@ func (a *app) openWith(ctx context.Context, r config.Repository, flags passwordF
 	opts.Cache = kept
 	repo, err := repository.Open(ctx, store, password, opts)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open repository %s: %w", storage.Redact(r.URL), err), store.Close())
+		return nil, errors.Join(err, store.Close()) // which says where
 	}
 	return repo, nil
 }

@@ -176,9 +176,16 @@ func (a *app) further(c *config.Config, s config.System) []backup.Further {
 	return further
 }
 
+// lookPatience is how long a store that fails is borne with where only its state
+// is to be told.
+const lookPatience = 10 * time.Second
+
 // pointsIn lists a system's points in another repository than the one in use, with
 // that one's own password.
 func (a *app) pointsIn(ctx context.Context, c *config.Config, r config.Repository, system string) ([]*vault.Point, error) {
+	if r.Store.RetryFor == 0 || r.Store.RetryFor > lookPatience {
+		r.Store.RetryFor = lookPatience
+	}
 	v, done, err := a.vaultWith(ctx, c, r, passwordFlags{})
 	if err != nil {
 		return nil, err
