@@ -208,17 +208,3 @@ func (w *writer) finish(err error) error {
 	w.running.Wait()
 	return err
 }
-
-// claim tells whether the blob is still to be stored, and leaves that to the caller.
-func (w *writer) claim(kind BlobType, id ID) bool {
-	if w.repo.index.has(kind, id) {
-		return false
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if _, taken := w.claimed[kind][id]; taken {
-		return false
-	}
-	w.claimed[kind][id] = struct{}{}
-	return true
-}

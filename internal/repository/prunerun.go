@@ -119,8 +119,9 @@ func (p *prune) confirm(ctx context.Context) error {
 // the store would not delete stay, for it still lists them.
 func (p *prune) deleteIndex(ctx context.Context) error {
 	p.report.IndexDeleted = 0
+	total := int64(len(p.stale) + len(p.doomed()))
 	for i, id := range p.stale {
-		p.opts.Progress(PruneDelete, int64(i), 0)
+		p.opts.Progress(PruneDelete, int64(i), total)
 		err := p.r.removeFile(ctx, storage.Index, id)
 		switch {
 		case err == nil, errors.Is(err, storage.ErrNotFound):
@@ -145,8 +146,8 @@ func (p *prune) deleteIndex(ctx context.Context) error {
 	return nil
 }
 
-// deletePacks removes the packs that no index lists any more.
-func (p *prune) deletePacks(ctx context.Context) error {
+// doomed returns the packs that go.
+func (p *prune) doomed() []ID {
 	var ids []ID
 	for id, s := range p.packs {
 		if s.there && s.fate != keepPack {
@@ -154,6 +155,12 @@ func (p *prune) deletePacks(ctx context.Context) error {
 		}
 	}
 	slices.SortFunc(ids, func(a, b ID) int { return bytes.Compare(a[:], b[:]) })
+	return ids
+}
+
+// deletePacks removes the packs that no index lists any more.
+func (p *prune) deletePacks(ctx context.Context) error {
+	ids := p.doomed()
 	deleted := Amount{}
 	var mu sync.Mutex
 	g, gctx := errgroup.WithContext(ctx)
@@ -177,7 +184,7 @@ func (p *prune) deletePacks(ctx context.Context) error {
 			case err == nil, errors.Is(err, storage.ErrNotFound):
 				deleted.Packs++
 				deleted.Bytes += size
-				p.opts.Progress(PruneDelete, int64(deleted.Packs), int64(len(ids)))
+				p.opts.Progress(PruneDelete, int64(len(p.stale)+deleted.Packs), int64(len(p.stale)+len(ids)))
 			case readOnly(err):
 				p.report.Refused.Packs++
 				p.report.Refused.Bytes += size

@@ -90,16 +90,7 @@ func (w *writer) save(kind BlobType, data []byte) (saved, error) {
 		return saved{}, fmt.Errorf("a directory has too many entries: its tree takes %d bytes, %d are the limit", len(data), maxTreeBlob)
 	}
 	s := saved{id: Hash(data)}
-	if w.repo.index.has(kind, s.id) {
-		return s, nil
-	}
-	w.mu.Lock()
-	_, taken := w.claimed[kind][s.id]
-	if !taken {
-		w.claimed[kind][s.id] = struct{}{}
-	}
-	w.mu.Unlock()
-	if taken {
+	if !w.claim(kind, s.id) {
 		return s, nil
 	}
 	buf := <-w.scratch
@@ -122,6 +113,20 @@ func (w *writer) save(kind BlobType, data []byte) (saved, error) {
 	b.length = uint32(len(*buf))
 	s.fresh, s.stored = true, len(*buf)
 	return s, w.append(b, *buf)
+}
+
+// claim tells whether the blob is still to be stored, and leaves that to the caller.
+func (w *writer) claim(kind BlobType, id ID) bool {
+	if w.repo.index.has(kind, id) {
+		return false
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, taken := w.claimed[kind][id]; taken {
+		return false
+	}
+	w.claimed[kind][id] = struct{}{}
+	return true
 }
 
 // append adds a sealed blob to the open pack of its type. A pack that has no
