@@ -24,8 +24,9 @@ type Verdict struct {
 	Reasons []string // why it stays; empty when it goes
 }
 
-// Retain decides which points stay, each system for itself. It changes nothing
-// and reads nothing but its arguments. Days, weeks and hours begin as they do in
+// Retain decides which points stay, each system of each host for itself: two
+// servers may both be called smt in one repository. It changes nothing and reads
+// nothing but its arguments. Days, weeks and hours begin as they do in
 // now's time zone. ErrNoRules for rules that hold none.
 //
 // Only scheduled points can go. Manual, imported, pinned and damaged points, those
@@ -39,10 +40,15 @@ func Retain(points []*Point, rules config.Retention, now time.Time) ([]Verdict, 
 		return nil, ErrNoRules
 	}
 	verdicts := make([]Verdict, len(points))
-	systems := map[string][]*Verdict{}
+	type machine struct{ system, host string }
+	systems := map[machine][]*Verdict{}
 	for i, p := range points {
 		verdicts[i].Point = p
-		systems[p.System()] = append(systems[p.System()], &verdicts[i])
+		key := machine{system: p.System()}
+		if p.Snapshot != nil {
+			key.host = p.Snapshot.Hostname
+		}
+		systems[key] = append(systems[key], &verdicts[i])
 	}
 	for _, all := range systems {
 		retain(all, rules, now)

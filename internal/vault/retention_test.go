@@ -16,7 +16,8 @@ import (
 )
 
 // parsePoint makes a point of a line such as "smt scheduled 2026-11-21T08:00:00Z
-// incomplete"; further words are incomplete, lacking, damaged, pinned and #TAG.
+// incomplete"; further words are incomplete, lacking, damaged, pinned,
+// @HOST and #TAG.
 func parsePoint(t *testing.T, line string) *Point {
 	t.Helper()
 	words := strings.Fields(line)
@@ -43,6 +44,8 @@ func parsePoint(t *testing.T, line string) *Point {
 			p.Manifest, p.Damage = nil, errors.New("damaged")
 		case word == "pinned":
 			p.Pin = &Pin{Tree: tree}
+		case strings.HasPrefix(word, "@"):
+			p.Snapshot.Hostname = word[1:]
 		case strings.HasPrefix(word, "#"):
 			p.Snapshot.Tags = append(p.Snapshot.Tags, word[1:])
 		default:
@@ -76,6 +79,11 @@ func TestRetain(t *testing.T) {
 			smt scheduled 2026-11-19T08:00:00Z
 			smt scheduled 2026-11-20T08:00:00Z -> last
 			smt scheduled 2026-11-20T09:00:00Z -> last, newest that can be restored, newest complete`},
+		{"two hosts with a system of the same name", config.Retention{Last: 1}, "", `
+			smt scheduled 2026-11-18T08:00:00Z @one
+			smt scheduled 2026-11-19T08:00:00Z @one -> last, newest that can be restored, newest complete
+			smt scheduled 2026-11-20T08:00:00Z @two
+			smt scheduled 2026-11-21T08:00:00Z @two -> last, newest that can be restored, newest complete`},
 		{"the newest of each period", config.Retention{Hourly: 1, Daily: 2, Weekly: 2, Monthly: 2, Yearly: 2}, "", `
 			smt scheduled 2025-06-01T08:00:00Z
 			smt scheduled 2025-12-31T08:00:00Z -> yearly
