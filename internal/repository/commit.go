@@ -39,15 +39,26 @@ func (s *Session) Commit(ctx context.Context, info SnapshotInfo) (id ID, err err
 		err = s.repo.flushIndex(ctx)
 	}
 	if err == nil {
-		err = s.lock.Verify(ctx)
-	}
-	if err == nil {
-		id, err = s.repo.saveJSON(ctx, storage.Snapshot, s.snapshot(tree, info))
+		id, err = s.seal(ctx, s.snapshot(tree, info))
 	}
 	if err != nil {
 		return ID{}, fmt.Errorf("commit: %w", err)
 	}
 	return id, nil
+}
+
+// seal saves the snapshot while the lock is known to be held.
+func (s *Session) seal(ctx context.Context, snap *Snapshot) (ID, error) {
+	ctx, cancel, err := s.lock.sealing(ctx)
+	defer cancel()
+	if err != nil {
+		return ID{}, err
+	}
+	id, err := s.repo.saveJSON(ctx, storage.Snapshot, snap)
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		err = errors.Join(cause, err)
+	}
+	return id, err
 }
 
 // Abort gives the session up. What it stored so far is completed and listed in

@@ -249,7 +249,9 @@ func (c *copier) settle(ctx context.Context) error {
 		err = c.dst.flushIndex(ctx)
 	}
 	if err == nil {
-		err = c.lock.Verify(ctx)
+		var cancel context.CancelFunc
+		ctx, cancel, err = c.lock.sealing(ctx)
+		defer cancel()
 	}
 	for err == nil && len(c.complete) > 0 {
 		err = c.save(ctx, c.complete[0])

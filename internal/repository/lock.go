@@ -32,6 +32,9 @@ type Lock struct {
 const (
 	staleAfter   = 30 * time.Minute
 	refreshEvery = 5 * time.Minute
+	// trusted is the age up to which a lock is relied upon without a renewal:
+	// what follows takes its time, and must have ended before it may be stale.
+	trusted = 2 * refreshEvery
 	// settle is how long a new lock waits for others that were made at the
 	// same moment to become visible.
 	settle = 200 * time.Millisecond

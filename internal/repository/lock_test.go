@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"lifeboat/internal/storage"
+	"lifeboat/internal/storage/faulty"
 )
 
 func TestLocksExcludeEachOther(t *testing.T) {
@@ -117,6 +118,88 @@ func TestLostLock(t *testing.T) {
 	if snaps, _ := r.Snapshots(t.Context()); len(snaps) != 0 {
 		t.Error("a snapshot was made")
 	}
+}
+
+// A lock that could not be renewed for a while is renewed before anything relies
+// on it, unless somebody has taken it for stale.
+func TestOldLock(t *testing.T) {
+	t.Parallel()
+	for _, taken := range []bool{false, true} {
+		r, dir := newRepo(t)
+		s := begin(t, r, nil)
+		if _, err := s.AddBytes(t.Context(), "/x", Stream{}, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		s.lock.lock.mu.Lock()
+		s.lock.lock.since = time.Now().Add(-trusted - time.Second)
+		old := s.lock.lock.id
+		s.lock.lock.mu.Unlock()
+		if taken {
+			if _, err := openRepo(t, dir).Unlock(t.Context(), true); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := s.lock.Verify(t.Context())
+		if taken != errors.Is(err, ErrLocked) || !taken && err != nil {
+			t.Errorf("%v", err)
+		}
+		locks, err := r.Locks(t.Context())
+		if err != nil || taken && len(locks) != 0 || !taken && (len(locks) != 1 || locks[0].ID == old) {
+			t.Errorf("taken is %v: %v, %v", taken, locks, err)
+		}
+		if _, err := s.Commit(t.Context(), SnapshotInfo{}); taken != errors.Is(err, ErrLocked) {
+			t.Errorf("taken is %v: %v", taken, err)
+		}
+	}
+}
+
+// A session whose lock was lost lists none of its packs in the index: a prune
+// may have removed them, and later backups would rely on them.
+func TestLostLockLeavesIndexAlone(t *testing.T) {
+	t.Parallel()
+	for _, end := range []func(*Session) error{
+		func(s *Session) error { return s.Abort(t.Context()) },
+		func(s *Session) error { _, err := s.Commit(t.Context(), SnapshotInfo{}); return err },
+	} {
+		a, b, _ := beside(t)
+		s := begin(t, a, nil)
+		if _, err := s.AddBytes(t.Context(), "/x", Stream{}, random(1, 10_000)); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.writer.flush(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Unlock(t.Context(), true); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Prune(t.Context(), PruneOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := end(s); !errors.Is(err, ErrLocked) {
+			t.Errorf("%v", err)
+		}
+		if report := check(t, b, CheckOptions{}); report.Err() != nil {
+			t.Error(report.Err())
+		}
+		snap := backupBytes(t, a, random(1, 10_000))
+		readAll(t, b, snap, "/x")
+	}
+}
+
+// beside opens a repository in memory twice, as two processes do; the store of
+// the first may fail.
+func beside(t *testing.T) (a, b *Repository, faults *faulty.Store) {
+	t.Helper()
+	m := faulty.NewMemory()
+	b, err := Create(t.Context(), m, testPassword, cheap)
+	if err != nil {
+		t.Fatal(err)
+	}
+	faults = faulty.Wrap(m)
+	if a, err = Open(t.Context(), faults, testPassword, cheap); err != nil {
+		t.Fatal(err)
+	}
+	return a, b, faults
 }
 
 func TestRenewal(t *testing.T) {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,8 +34,9 @@ type keptLock struct {
 	stop      chan struct{}
 	done      chan struct{}
 
-	mu sync.Mutex
-	id ID
+	mu    sync.Mutex
+	id    ID
+	since time.Time // when its file was written, by the clock of the day
 }
 
 // HeldLock is one use of a lock. Release it exactly once; further calls do
@@ -66,12 +69,13 @@ func (r *Repository) Lock(ctx context.Context, exclusive bool) (*HeldLock, error
 		k.hangup = make(chan os.Signal, 1)
 		signal.Notify(k.hangup, unix.SIGHUP)
 	}
+	since := time.Now().Round(0)
 	id, err := r.acquire(ctx, exclusive)
 	if err != nil {
 		k.calm()
 		return nil, err
 	}
-	l := &keptLock{repo: r, exclusive: exclusive, id: id, stop: make(chan struct{}), done: make(chan struct{})}
+	l := &keptLock{repo: r, exclusive: exclusive, id: id, since: since, stop: make(chan struct{}), done: make(chan struct{})}
 	if k.held == nil {
 		k.held = make(map[*keptLock]struct{})
 	}
@@ -145,21 +149,58 @@ func (k *lockKeeper) close() error {
 	return errs
 }
 
-// Verify tells whether the lock file is still there. It may have been removed
-// by others when this machine slept for longer than half an hour; what was
-// written under it may then be gone too.
+// Verify tells whether the lock is still held, and for a while: an old one is
+// renewed. Its file may have been removed by others when this machine slept, or
+// had no network, for longer than half an hour; what was written under it may
+// then be gone too.
 func (h *HeldLock) Verify(ctx context.Context) error {
 	if h.lock == nil {
 		return nil
 	}
-	h.lock.mu.Lock()
-	defer h.lock.mu.Unlock()
-	_, err := h.keeper.repo.store.Stat(ctx, handle(storage.Lock, h.lock.id))
+	return h.lock.verify(ctx)
+}
+
+func (l *keptLock) verify(ctx context.Context) (err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if time.Since(l.since) > trusted {
+		err = l.replace(ctx)
+	} else {
+		_, err = l.repo.store.Stat(ctx, handle(storage.Lock, l.id))
+	}
 	if errors.Is(err, storage.ErrNotFound) {
 		return hint(fmt.Errorf("our lock on the repository was removed by another process: %w", ErrLocked), "run it again")
 	}
 	return err
 }
+
+// verify is Verify of all locks that this process holds.
+func (k *lockKeeper) verify(ctx context.Context) error {
+	k.mu.Lock()
+	held := slices.Collect(maps.Keys(k.held))
+	k.mu.Unlock()
+	for _, l := range held {
+		if err := l.verify(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sealing is Verify for who makes a snapshot count. The context ends before
+// others may take the lock for stale: an attempt to save the snapshot that is
+// repeated for longer must not succeed in the end, when a prune may have gone by.
+func (h *HeldLock) sealing(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	if err := h.Verify(ctx); err != nil || h.lock == nil {
+		return ctx, func() {}, err
+	}
+	h.lock.mu.Lock()
+	defer h.lock.mu.Unlock()
+	ctx, cancel := context.WithDeadlineCause(ctx, h.lock.since.Add(staleAfter-refreshEvery), errOldLock)
+	return ctx, cancel, nil
+}
+
+var errOldLock = errors.New("the lock could not be renewed for so long that others may have removed it")
 
 // keep renews the lock: a new file with the present time, then the old one goes.
 // A renewal that fails is tried again sooner.
@@ -185,14 +226,23 @@ func (l *keptLock) keep() {
 func (l *keptLock) renew(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, err := l.repo.store.Stat(ctx, handle(storage.Lock, l.id)); err != nil {
-		return err // removed by others: Verify must notice
-	}
+	return l.replace(ctx)
+}
+
+// replace writes a new lock file and removes the old one; mu is held. Whoever
+// takes the old one for stale removes it before he looks for others, so that he
+// sees the new one, or it is seen here that the old one is gone: the error is
+// storage.ErrNotFound then.
+func (l *keptLock) replace(ctx context.Context) error {
+	now := time.Now().Round(0)
 	id, err := l.repo.saveLock(ctx, l.exclusive)
 	if err != nil {
 		return err
 	}
+	if _, err := l.repo.store.Stat(ctx, handle(storage.Lock, l.id)); err != nil {
+		return errors.Join(err, l.repo.removeLock(ctx, id))
+	}
 	old := l.id
-	l.id = id
+	l.id, l.since = id, now
 	return l.repo.removeLock(ctx, old)
 }

@@ -58,6 +58,9 @@ func (r *Repository) RepairIndex(ctx context.Context, damaged ...ID) (report *Re
 		fresh.add(p.ID, blobs)
 		report.Blobs += len(blobs)
 	}
+	if err := lock.Verify(ctx); err != nil { // to read the packs may take long
+		return nil, err
+	}
 	written, err := r.saveIndex(ctx, packs, old)
 	if err != nil {
 		return nil, err

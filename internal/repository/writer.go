@@ -280,6 +280,8 @@ func (p *pendingIndex) add(pack indexPack) bool {
 }
 
 // flushIndex writes index files for all packs that were saved before the call.
+// If our lock was lost, a prune may have removed them: an index file that lists
+// them would have later backups rely on what is gone.
 func (r *Repository) flushIndex(ctx context.Context) error {
 	p := &r.pending
 	p.saving.Lock()
@@ -288,7 +290,14 @@ func (r *Repository) flushIndex(ctx context.Context) error {
 	packs := p.packs
 	p.packs, p.blobs = nil, 0
 	p.mu.Unlock()
-	if _, err := r.saveIndex(ctx, packs, nil); err != nil {
+	var err error
+	if len(packs) > 0 {
+		err = r.locks.verify(ctx)
+	}
+	if err == nil {
+		_, err = r.saveIndex(ctx, packs, nil)
+	}
+	if err != nil {
 		p.mu.Lock()
 		p.packs = append(packs, p.packs...) // a file listed twice does no harm
 		p.mu.Unlock()
