@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"lifeboat/internal/repository"
@@ -338,28 +339,7 @@ func (s *sequence) interlude() error {
 		}
 		s.logf("the power is cut; %d locks are back", back)
 	case n < 9:
-		c := s.clients[rng.IntN(len(s.clients))]
-		if c.repo == nil {
-			return nil
-		}
-		s.state.broken = true
-		c.link.sever(true)
-		minutes := 20 + rng.IntN(50)
-		s.logf("%s has no network for %d minutes", c.name, minutes)
-		time.Sleep(time.Duration(minutes) * time.Minute)
-		other := s.other(c)
-		for range 1 + rng.IntN(2) {
-			if err := other.ensure(context.Background()); err != nil {
-				return err
-			}
-			plan := other.plan()
-			s.turn.enter(other)
-			if err := other.do(context.Background(), plan, true); err != nil {
-				return err
-			}
-		}
-		c.link.sever(false)
-		s.logf("%s has a network again", c.name)
+		return s.outage(context.Background(), rng, s.clients[rng.IntN(len(s.clients))])
 	default:
 		for _, c := range s.clients {
 			if c.session != nil {
@@ -372,6 +352,62 @@ func (s *sequence) interlude() error {
 		s.logf("all locks are removed by hand")
 	}
 	return nil
+}
+
+// outage cuts a client off, often in the middle of a backup, and for so long that
+// the other may take its lock for stale.
+func (s *sequence) outage(ctx context.Context, rng *rand.Rand, c *client) error {
+	other := s.other(c)
+	if err := errors.Join(c.ensure(ctx), other.ensure(ctx)); err != nil {
+		return err
+	}
+	alone := func(c *client, op operation) error {
+		s.turn.enter(c)
+		return c.do(ctx, op, true)
+	}
+	if c.session == nil && rng.IntN(4) > 0 {
+		if err := errors.Join(alone(c, c.planSession(rng)), c.ensure(ctx)); err != nil {
+			return err
+		}
+	}
+	s.state.broken = true
+	c.link.sever(true)
+	minutes := 20 + rng.IntN(50)
+	s.logf("%s has no network for %d minutes", c.name, minutes)
+	time.Sleep(time.Duration(minutes)*time.Minute + time.Duration(rng.IntN(60))*time.Second)
+	for range rng.IntN(3) {
+		plan := other.plan()
+		if rng.IntN(2) == 0 {
+			plan = other.planPrune(rng)
+		}
+		if err := errors.Join(alone(other, plan), other.ensure(ctx)); err != nil {
+			return err
+		}
+	}
+	c.link.sever(false)
+	s.logf("%s has a network again", c.name)
+	if c.session == nil {
+		return nil
+	}
+	commit := operation{text: "commits its session", run: c.commit}
+	if rng.IntN(2) == 0 {
+		return alone(c, commit)
+	}
+	return s.atOnce(ctx, c, commit, other.planPrune(rng))
+}
+
+// atOnce has both clients do something, the first beginning.
+func (s *sequence) atOnce(ctx context.Context, first *client, one, two operation) error {
+	s.logf("at once:")
+	second := s.other(first)
+	s.turn.enter(first)
+	s.turn.enter(second)
+	var errs [2]error
+	var g sync.WaitGroup
+	g.Go(func() { errs[0] = first.do(ctx, one, false) })
+	g.Go(func() { errs[1] = second.do(ctx, two, false) })
+	g.Wait()
+	return errors.Join(errs[:]...)
 }
 
 func (s *sequence) tag() string {

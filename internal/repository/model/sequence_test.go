@@ -152,23 +152,11 @@ func (s *sequence) step(ctx context.Context) error {
 	case n == 0:
 		return s.interlude()
 	case n < 5: // both at once
-		errs := make([]error, len(s.clients))
-		plans := make([]operation, len(s.clients))
-		for i, c := range s.clients {
-			if err := c.ensure(ctx); err != nil {
-				return err
-			}
-			plans[i] = c.plan()
+		second := s.other(first)
+		if err := errors.Join(first.ensure(ctx), second.ensure(ctx)); err != nil {
+			return err
 		}
-		s.logf("at once:")
-		s.turn.enter(first)
-		s.turn.enter(s.other(first))
-		var g sync.WaitGroup
-		for i, c := range s.clients {
-			g.Go(func() { errs[i] = c.do(ctx, plans[i], false) })
-		}
-		g.Wait()
-		return errors.Join(errs...)
+		return s.atOnce(ctx, first, first.plan(), second.plan())
 	default:
 		if err := first.ensure(ctx); err != nil {
 			return err
