@@ -26,6 +26,7 @@ type recoverFlags struct {
 	dry, resume, rollback, keepOld, discardOld, wait bool
 	force, only                                      []string
 	from                                             string
+	question                                         string // asked before it begins; "" for the usual one
 }
 
 func (a *app) recoverCommand() *cobra.Command {
@@ -109,6 +110,11 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 	if err != nil {
 		return err
 	}
+	if old == nil {
+		if err := r.Chosen(); err != nil {
+			return usageError{err}
+		}
+	}
 	if f.dry {
 		if err := r.LookAhead(ctx); err != nil {
 			return err
@@ -137,7 +143,7 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 	case f.resume:
 		a.ran, err = engine.Resume(ctx, old.ID, book)
 	default:
-		if err := a.beginRecovery(ctx, engine, book, r, point); err != nil {
+		if err := a.beginRecovery(ctx, engine, book, r, point, f.question); err != nil {
 			return err
 		}
 		a.ran, err = engine.Start(ctx, book, runbook.Meta{
@@ -209,12 +215,12 @@ func (a *app) compareProfiles(p *profile.Profile, point *vault.Point, force []st
 
 // beginRecovery shows the plan and asks whether to begin. What is refused before
 // anything is changed leaves no run behind that would have to be ended first.
-func (a *app) beginRecovery(ctx context.Context, engine *runbook.Engine, book runbook.Runbook, r *recovery.Recovery, point *vault.Point) error {
+func (a *app) beginRecovery(ctx context.Context, engine *runbook.Engine, book runbook.Runbook, r *recovery.Recovery, point *vault.Point, question string) error {
 	restarts, err := a.showPlan(ctx, engine, book, r, point)
 	if err != nil {
 		return err
 	}
-	question := "Begin the recovery?"
+	question = firstOf(question, "Begin the recovery?")
 	if restarts {
 		question = "Begin the recovery? The machine restarts by itself if updates ask for it."
 	}
@@ -308,90 +314,15 @@ func (a *app) explain(err error, system string) error {
 	case a.ran == nil:
 		return err
 	}
-	return fmt.Errorf("%w\nThe system stays stopped until this is settled. Mend the cause and go on: lifeboat recover %s --resume\nOr bring back what was there before: lifeboat recover %s --rollback", err, system, system)
-}
-
-// reportRecovery prints the end of a recovery: checks, durations, RTO and RPO.
-func (a *app) reportRecovery(ctx context.Context, run *runbook.Run, point *vault.Point, f recoverFlags) error {
-	report, err := recovery.NewReport(run)
-	if err != nil {
-		return err
+	stays := ""
+	if recovery.Held(a.ran) {
+		stays = "The system stays stopped until this is settled. "
 	}
-	if f.wait {
-		if err := report.Wait(ctx); err != nil {
-			return err
-		}
+	back := fmt.Sprintf("Or bring back what was there before: lifeboat recover %s --rollback", system)
+	if a.ran.RollingBack {
+		return fmt.Errorf("%w\n%sMend the cause and go on with it: lifeboat recover %s --rollback", err, stays, system)
 	}
-	if a.json {
-		return a.emit(report)
-	}
-	a.printReport(report)
-	return nil
-}
-
-func (a *app) printReport(r *recovery.Report) {
-	paint := painterFor(a.out)
-	a.printf("\n%s\n", paint.bold("Report of run "+r.Run))
-	a.printf("  state   %s\n", r.State)
-	var rows [][]string
-	for _, s := range r.Steps {
-		if s.State == runbook.StepStateSkipped && !a.verbose {
-			continue
-		}
-		rows = append(rows, []string{"  " + s.Title, string(s.State), time.Duration(s.Seconds * float64(time.Second)).Round(10 * time.Millisecond).String()})
-	}
-	a.table([]string{"  step", "state", "took"}, rows, "took")
-	a.printf("\n")
-	a.printChecks(r.Checks)
-	for _, w := range r.Warnings {
-		a.printf("  %s %s\n", paint.yellow("warning"), w)
-	}
-	if r.RPO > 0 && r.Whole {
-		a.printf("\n  RPO  %s of data were lost (since %s)\n", r.RPO.Round(time.Second), when(r.Moment))
-	}
-	if r.Kind != recovery.Kind || !r.Whole {
-		a.printf("\n  took %s\n", r.Active.Round(time.Second/10))
-		return
-	}
-	if r.RTO > 0 {
-		a.printf("  RTO  %s from the beginning to now, %s of it this program ran\n", r.RTO.Round(time.Second), r.Active.Round(time.Second))
-	}
-	for _, j := range r.Jobs {
-		switch {
-		case j.Finished == nil:
-			a.printf("  %s %s since %s; log %s\n", paint.yellow("pending"), j.Title, when(j.Started), j.Log)
-		case j.Failure != "":
-			a.printf("  %s %s: %s; log %s\n", paint.red("failed"), j.Title, j.Failure, j.Log)
-		default:
-			a.printf("  %s %s, RTO with it %s\n", paint.green("done"), j.Title, r.RTOWithJobs.Round(time.Second))
-		}
-	}
-}
-
-func (a *app) printChecks(checks []runbook.Check) {
-	paint := painterFor(a.out)
-	seen := map[runbook.Check]bool{}
-	for _, c := range checks {
-		if seen[c] {
-			continue
-		}
-		seen[c] = true
-		word := paint.green("ok     ")
-		switch {
-		case c.OK && c.Found == recovery.NotKnownYet:
-			word = paint.faint("later  ")
-		case c.OK:
-		case c.Warning:
-			word = paint.yellow("warning")
-		default:
-			word = paint.red("NOT OK ")
-		}
-		detail := c.Found
-		if !c.OK {
-			detail = fmt.Sprintf("expected %s, found %s", firstOf(c.Expected, "nothing"), firstOf(c.Found, "nothing"))
-		}
-		a.printf("  %s %s  %s\n", word, c.Name, paint.faint(firstLine(detail)))
-	}
+	return fmt.Errorf("%w\n%sMend the cause and go on: lifeboat recover %s --resume\n%s", err, stays, system, back)
 }
 
 func given(flags ...bool) int {

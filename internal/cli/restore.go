@@ -19,14 +19,20 @@ import (
 
 func (a *app) restoreCommand() *cobra.Command {
 	var target, from string
+	var force []string
 	c := &cobra.Command{
 		Use:   "restore SYSTEM COMPONENT|PATH…",
 		Short: "Restore components or paths",
 		Long: `Restores components to where they were, what is there being set aside; or, with
 --target, components and paths into a directory, touching nothing else.
-Restoring in place does not stop the system: stop it yourself, or use recover.`,
+Restoring in place does not stop the system: stop it yourself, or use recover.
+A component that the point does not have, or that is only compared and never
+written (a network), is refused with exit code 2. One of which something could
+not be written has failed, whatever its importance: exit code 1, and recover
+SYSTEM --resume goes on.`,
 		Example: `  lifeboat restore smt database
   lifeboat restore smt certificate-authority --target /tmp/look
+  lifeboat restore smt database --force hostname
   lifeboat restore smt /etc/smt.conf --target /tmp/look --from 1a2b3c4d`,
 		Args: args(cobra.MinimumNArgs(2)),
 		RunE: func(c *cobra.Command, names []string) error {
@@ -45,15 +51,19 @@ Restoring in place does not stop the system: stop it yourself, or use recover.`,
 				}
 			}
 			if target != "" {
+				if len(force) > 0 {
+					return usagef("--force is for a restore in place; into a directory nothing is compared")
+				}
 				return a.extract(ctx, p, components, paths, target)
 			}
 			if len(paths) > 0 {
 				return usagef("a single path is restored into a directory: give --target DIR (--target / writes it to its place, and refuses when something is there)")
 			}
-			return a.restoreInPlace(ctx, p, components)
+			return a.restoreInPlace(ctx, p, components, force)
 		},
 	}
 	c.Flags().VarP((*absolutePath)(&target), "target", "t", "write below `DIR` instead of in place")
+	c.Flags().StringSliceVar(&force, "force", nil, "in place, go on although `CHECK[,CHECK]` of the identity does not agree")
 	c.Flags().StringVar(&from, "from", "latest", "recovery `POINT`")
 	c.Flags().BoolVarP(&a.yes, "yes", "y", false, "do not ask")
 	a.repositoryFlags(c)
@@ -62,11 +72,11 @@ Restoring in place does not stop the system: stop it yourself, or use recover.`,
 
 // restoreInPlace is a recovery of single components, with everything that
 // belongs to one: journal, aside, rollback.
-func (a *app) restoreInPlace(ctx context.Context, p *vault.Point, components []string) error {
-	if err := confirm(ctx, "Restore "+strings.Join(components, ", ")+" in place? What is there is set aside, not deleted.", a.yes); err != nil {
-		return err
-	}
-	err := a.recover(ctx, p.System(), recoverFlags{from: p.ID(), only: components, keepOld: true})
+func (a *app) restoreInPlace(ctx context.Context, p *vault.Point, components, force []string) error {
+	err := a.recover(ctx, p.System(), recoverFlags{
+		from: p.ID(), only: components, keepOld: true, force: force,
+		question: "Restore " + strings.Join(components, ", ") + " in place? What is there is set aside, not deleted.",
+	})
 	if err == nil && !a.json {
 		a.printf("\nWhat stood in the way is set aside. To bring it back: lifeboat recover %[1]s --rollback\nTo remove it: lifeboat recover %[1]s --discard-old\n", p.System())
 	}

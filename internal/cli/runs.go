@@ -33,13 +33,14 @@ func (a *app) listRuns() error {
 	runs, err := runbook.List(a.state(conf))
 	var rows [][]string
 	for _, r := range runs {
+		entry := a.entry(r)
 		if a.json {
-			if err := a.emit(r); err != nil {
+			if err := a.emit(entry); err != nil {
 				return err
 			}
 			continue
 		}
-		rows = append(rows, []string{r.ID, r.Kind, r.System, string(r.State), when(r.Started), time.Duration(r.Seconds * float64(time.Second)).Round(time.Second / 10).String(), r.Hint})
+		rows = append(rows, []string{r.ID, r.Kind, r.System, entry.Summary, when(r.Started), time.Duration(r.Seconds * float64(time.Second)).Round(time.Second / 10).String(), entry.Next})
 	}
 	if !a.json {
 		if len(rows) == 0 {
@@ -49,6 +50,26 @@ func (a *app) listRuns() error {
 		}
 	}
 	return err
+}
+
+// runEntry is a run as the list shows it.
+type runEntry struct {
+	*runbook.Run
+	Summary string `json:"summary"` // its state, with what became of its background jobs
+	Next    string `json:"next,omitempty"`
+}
+
+func (a *app) entry(r *runbook.Run) runEntry {
+	e := runEntry{Run: r, Summary: string(r.State), Next: r.Hint}
+	report, err := recovery.NewReport(r)
+	if err != nil {
+		return e // the run itself can be told
+	}
+	e.Summary = report.State
+	if len(report.Undone) > 0 {
+		e.Next = firstOf(e.Next, r.Resume)
+	}
+	return e
 }
 
 func (a *app) showRun(names []string) error {

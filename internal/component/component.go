@@ -24,6 +24,8 @@ type Kind struct {
 	// New makes the component that spec describes. Options have had their
 	// ${settings} expanded. It looks at nothing on the machine yet.
 	New func(env Env, spec profile.Component) (Component, error)
+	// Passive says that Restore compares and records, and changes nothing.
+	Passive bool
 	// ByHand tells a person, in Markdown, how stock tools put back what is not
 	// restored with the files: a database, say. Nil when there is nothing to tell.
 	ByHand func(record Record) string

@@ -10,6 +10,11 @@ import (
 	"lifeboat/internal/runbook"
 )
 
+const (
+	holdStep    = "restore/hold"
+	releaseStep = "start/release"
+)
+
 // hold stops the system and keeps it stopped, across reboots too, before the
 // first thing is restored: started on half-restored data a product would
 // migrate it.
@@ -18,7 +23,7 @@ func (r *Recovery) hold() []runbook.Step {
 		return nil // a single component is put back into a system that its owner has stopped
 	}
 	stop := r.stopStep()
-	stop.ID = "restore/hold"
+	stop.ID = holdStep
 	stop.Title = "Stop the system and keep it stopped until the recovery ends"
 	return []runbook.Step{r.identityStep("restore/identity", true), withNeeds(stop, "restore/identity")}
 }
@@ -29,7 +34,7 @@ func (r *Recovery) release() []runbook.Step {
 		return nil
 	}
 	return []runbook.Step{{
-		ID:     "start/release",
+		ID:     releaseStep,
 		Title:  "Let the system start at boot again",
 		Repeat: runbook.RepeatSafe,
 		Hand:   r.commandsByHand(r.Profile.Quiesce.Release),
@@ -156,6 +161,16 @@ func withNeeds(s runbook.Step, needs ...string) runbook.Step {
 	return s
 }
 
+// Held tells whether a run keeps its system stopped: it has begun to stop it and
+// has neither let it start again nor taken that back.
+func Held(run *runbook.Run) bool {
+	hold, release := run.Step(holdStep), run.Step(releaseStep)
+	if hold == nil || hold.Attempts == 0 || hold.State == runbook.StepStateUndone {
+		return false
+	}
+	return release == nil || release.State != runbook.StepStateFinished
+}
+
 const discardStep = "finish/discard"
 
 // finish removes what was set aside, once everything before it has ended well.
@@ -164,10 +179,11 @@ func (r *Recovery) finish() []runbook.Step {
 		return nil
 	}
 	return []runbook.Step{{
-		ID:     discardStep,
-		Title:  "Remove what was set aside",
-		Repeat: runbook.RepeatSafe,
-		Hand:   r.cleanByHand(),
+		ID:    discardStep,
+		Title: "Remove what was set aside",
+		// A resume may have restored what there was no room for before.
+		EachTime: true,
+		Hand:     r.cleanByHand(),
 		Run: func(ctx context.Context, task runbook.Task) error {
 			for _, spec := range r.Profile.Components {
 				if !r.wanted(spec.Name) {

@@ -77,6 +77,57 @@ func New(opts Options) (*Recovery, error) {
 	return r, nil
 }
 
+// ErrNothingToRestore says that a component was chosen of which nothing would be
+// written.
+var ErrNothingToRestore = errors.New("nothing would be restored")
+
+// Chosen refuses components that were named and of which a restore would write
+// nothing: those that the point lacks, and those that no recovery writes.
+func (r *Recovery) Chosen() error {
+	var problems []error
+	for _, name := range r.Only {
+		spec, err := r.spec(name)
+		if err != nil {
+			return err
+		}
+		if _, err := r.record(name); err != nil {
+			problems = append(problems, fmt.Errorf("%w; it has %s", err, strings.Join(r.captured(), ", ")))
+		} else if r.passive(spec) {
+			problems = append(problems, fmt.Errorf("component %s is never written by a recovery, only looked at: lifeboat restore %s %s --target DIR writes it into a directory", name, r.System, name))
+		}
+	}
+	if len(problems) > 0 {
+		return fmt.Errorf("%w: %w", ErrNothingToRestore, errors.Join(problems...))
+	}
+	return nil
+}
+
+// captured names what the point has and a restore can write.
+func (r *Recovery) captured() []string {
+	var names []string
+	for _, spec := range r.Profile.Components {
+		if _, err := r.record(spec.Name); err == nil && !r.passive(spec) {
+			names = append(names, spec.Name)
+		}
+	}
+	return names
+}
+
+// passive tells whether no step writes a component to the machine.
+func (r *Recovery) passive(spec profile.Component) bool {
+	if r.Catalog.Kinds[spec.Kind].Passive {
+		return true
+	}
+	for _, stage := range r.Profile.Recovery.Stages() {
+		for _, step := range stage.Steps {
+			if o, ok := step.Options.(*RestoreOptions); ok && o.Component == spec.Name {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // Kind of runs made here.
 const Kind = "recover"
 
@@ -126,7 +177,8 @@ func (r *Recovery) onlyWanted(steps []profile.Step) []profile.Step {
 	var out []profile.Step
 	for _, s := range steps {
 		if o, ok := s.Options.(*RestoreOptions); ok && r.wanted(o.Component) {
-			s.Needs, s.Done = []string{}, nil
+			// What a person names must come back: to fail is no warning then.
+			s.Needs, s.Done, s.Warn = []string{}, nil, false
 			out = append(out, s)
 		}
 	}

@@ -1,8 +1,10 @@
 package recovery
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"regexp"
 	"time"
 
 	"lifeboat/internal/host"
@@ -23,11 +25,16 @@ type Report struct {
 	Warnings []string              `json:"warnings,omitempty"`
 	Jobs     []Job                 `json:"jobs,omitempty"`
 	Whole    bool                  `json:"whole"` // the whole system, not single components
+	// Undone are the titles of steps that did not succeed and that a resume would
+	// try again; Full says that one of them found no room.
+	Undone []string `json:"undone,omitempty"`
+	Full   bool     `json:"full,omitempty"`
 	// RPO is the age of the restored data when the recovery began.
 	RPO time.Duration `json:"rpo_ns,omitempty"`
 	// RTO is from the beginning to the end, waiting for persons and restarts
-	// included; Active is the part of it in which this program ran.
-	RTO         time.Duration `json:"rto_ns"`
+	// included, 0 while the recovery is unfinished; Active is the part of it in
+	// which this program ran.
+	RTO         time.Duration `json:"rto_ns,omitempty"`
 	Active      time.Duration `json:"active_ns"`
 	RTOWithJobs time.Duration `json:"rto_with_jobs_ns,omitempty"` // 0 while a job is pending
 	dir         string
@@ -53,12 +60,26 @@ func NewReport(run *runbook.Run) (*Report, error) {
 	for _, w := range run.Warnings {
 		r.Warnings = append(r.Warnings, w.Text)
 	}
-	end := run.Finished
-	if end.IsZero() {
-		end = time.Now()
+	if ended(run) {
+		r.RTO = run.Finished.Sub(run.Started)
 	}
-	r.RTO = end.Sub(run.Started)
+	if ended(run) && run.Resumable() {
+		for _, s := range run.Steps {
+			if s.State == runbook.StepStateWarned || s.State == runbook.StepStateBlocked {
+				r.Undone = append(r.Undone, cmp.Or(s.Title, s.ID))
+				r.Full = r.Full || noRoom.MatchString(s.Error)
+			}
+		}
+	}
 	return r, r.jobs()
+}
+
+// noRoom is how the errors of file systems, quotas and database servers tell it.
+var noRoom = regexp.MustCompile(`(?i)no (space|more room)|disk quota exceeded|disk full`)
+
+// ended tells whether the recovery came to its end.
+func ended(run *runbook.Run) bool {
+	return run.Kind == Kind && (run.State == runbook.StateDone || run.State == runbook.StateWarnings)
 }
 
 // jobs reads the background jobs and what they make of the state.
@@ -68,7 +89,7 @@ func (r *Report) jobs() error {
 		return err
 	}
 	r.Jobs = jobs
-	if r.run.Kind != Kind || r.run.State != runbook.StateDone && r.run.State != runbook.StateWarnings {
+	if !ended(r.run) {
 		return nil
 	}
 	r.State = "recovered"

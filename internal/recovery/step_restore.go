@@ -67,7 +67,7 @@ func (r *Recovery) restore(opts *RestoreOptions, verb string) (runbook.Step, err
 	step := runbook.Step{
 		Title:  verb + title,
 		Repeat: runbook.RepeatSafe,
-		Warn:   spec.Importance != profile.Critical,
+		Warn:   spec.Importance != profile.Critical && len(r.Only) == 0,
 		Hand:   r.restoreByHand(opts, verb == adapt),
 		When: func(context.Context) (bool, string, error) {
 			switch {

@@ -73,7 +73,8 @@ type Detail struct {
 // Kind describes the kind to the registry.
 func Kind() component.Kind {
 	return component.Kind{
-		Name: "network",
+		Name:    "network",
+		Passive: true,
 		Definition: profile.Definition{
 			Summary: "the machine's network identity, recorded and compared, never rewritten",
 			Options: func() any { return new(Options) },
