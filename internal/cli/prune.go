@@ -15,18 +15,26 @@ import (
 // pruneFlags say how a prune is done.
 type pruneFlags struct {
 	maxUnused string
+	maxRepack string
+	keepPacks bool
 	dry       bool
 }
 
 // options checks the flags.
 func (f pruneFlags) options() (repository.PruneOptions, error) {
-	o := repository.PruneOptions{DryRun: f.dry}
+	o := repository.PruneOptions{DryRun: f.dry, KeepPacks: f.keepPacks}
 	text, percent := strings.CutSuffix(f.maxUnused, "%")
 	n, err := strconv.ParseFloat(text, 64)
 	if err != nil || n < 0 || n >= 100 || (!percent && n != 0) {
 		return o, usagef("--max-unused %q is no share: write one like 5%%, or 0", f.maxUnused)
 	}
 	o.MaxUnused = n / 100
+	if f.maxRepack == "" {
+		return o, nil
+	}
+	if o.MaxRepack, err = config.ParseSize(f.maxRepack); err != nil || o.MaxRepack == 0 {
+		return o, usagef("--max-repack %q is no size: write one like 20G; --keep-packs stores nothing anew", f.maxRepack)
+	}
 	return o, nil
 }
 
@@ -41,7 +49,8 @@ can use the repository meanwhile. It may be interrupted at any time; the next
 one finishes. Without --repository every repository of the configuration is
 pruned.`,
 		Example: `  lifeboat prune --dry-run
-  lifeboat prune --repository second --max-unused 0`,
+  lifeboat prune --repository second --max-unused 0
+  lifeboat prune --keep-packs          # when the store is full`,
 		Args: args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			opts, err := f.options()
@@ -70,6 +79,8 @@ pruned.`,
 
 func (f *pruneFlags) register(c *cobra.Command) {
 	c.Flags().StringVar(&f.maxUnused, "max-unused", "5%", "leave at most so much of the repository unused: `SHARE` in percent, or 0")
+	c.Flags().StringVar(&f.maxRepack, "max-repack", "", "store at most packs of `SIZE` anew, like 20G")
+	c.Flags().BoolVar(&f.keepPacks, "keep-packs", false, "store nothing anew, delete only what is unused as a whole: a full store has room for that")
 }
 
 // pruneView is a prune as --json shows it.
