@@ -29,6 +29,9 @@ type Kind struct {
 	// ByHand tells a person, in Markdown, how stock tools put back what is not
 	// restored with the files: a database, say. Nil when there is nothing to tell.
 	ByHand func(record Record) string
+	// Schema tells which product's data a captured record holds, and in which
+	// version of its schema; "" for what is not known. Nil for kinds without one.
+	Schema func(record Record) (product, version string)
 }
 
 // Make builds the component that spec describes, with the kind's options

@@ -102,7 +102,7 @@ func (r *Recovery) CheckIdentity(ctx context.Context, strict bool) (checks []run
 		return nil, nil, err
 	}
 	identity := r.Profile.Identity
-	then := r.Manifest.Identity
+	then := r.identity()
 	names := slices.Concat(identity.MustMatch, identity.Warn, sortedKeys(identity.Compare))
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {

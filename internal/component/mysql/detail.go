@@ -67,6 +67,15 @@ func detailOf(record component.Record, database string) (*Detail, error) {
 	return &d, nil
 }
 
+// schemaOf is what a manifest says of the schema.
+func schemaOf(record component.Record) (product, version string) {
+	var d Detail
+	if json.Unmarshal(record.Detail, &d) != nil {
+		return "", ""
+	}
+	return d.Product, d.Schema
+}
+
 // tableNames lists the tables of the record.
 func (d *Detail) tableNames() []string {
 	all := make([]string, 0, len(d.Tables))

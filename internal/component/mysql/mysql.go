@@ -45,6 +45,7 @@ func Kind(products product.Registry) component.Kind {
 		},
 		Name:   "mysql",
 		ByHand: byHand,
+		Schema: schemaOf,
 		New: func(env component.Env, spec profile.Component) (component.Component, error) {
 			opts, ok := spec.Options.(*Options)
 			if !ok {
