@@ -159,6 +159,9 @@ func (b *Backup) look(ctx context.Context) error {
 			return fmt.Errorf("look at component %s: %w", p.spec.Name, err)
 		}
 	}
+	if err := b.settle(ctx); err != nil {
+		return err
+	}
 	for _, p := range b.parts {
 		var err error
 		if p.component, err = b.make(p.spec, b.others(p)); err != nil {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -110,23 +109,6 @@ func (b *Backup) capture(ctx context.Context, task runbook.Task, p *part) error 
 		task.Warnf("%s", text)
 	}
 	return nil
-}
-
-// correct makes the point's identity that of the data in it, and warns where the
-// installed product says something else: an update that has not reached the
-// database yet, or one that was interrupted. The lock is held.
-func (b *Backup) correct(r component.Record) []string {
-	var warnings []string
-	facts := recovery.SchemaFacts(b.Catalog, r)
-	b.identity = maps.Clone(b.identity) // conditions look at the other one
-	for _, name := range slices.Sorted(maps.Keys(facts)) {
-		if was := b.identity[name]; was != "" && was != facts[name] && !b.Still {
-			warnings = append(warnings, fmt.Sprintf("%s holds %s %s, and what is installed is of %s %s: an update was not finished. The point is taken for one of %s %s; let the update end and back up again", r.Name, name, facts[name], name, was, name, facts[name]))
-		}
-		b.identity[name] = facts[name]
-	}
-	b.warnings = append(b.warnings, warnings...)
-	return warnings
 }
 
 func (b *Backup) seal() []runbook.Step {

@@ -49,7 +49,7 @@ func (a *app) verifyAgainst(ctx context.Context, names []string, f againstFlags)
 		return err
 	}
 	defer closeVault()
-	point, err := v.Find(ctx, f.point, vault.Filter{System: system})
+	point, err := a.find(ctx, v, f.point, vault.Filter{System: system})
 	if err != nil {
 		return err
 	}

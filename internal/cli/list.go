@@ -34,7 +34,7 @@ func viewOf(p *vault.Point) pointView {
 		v.Pinned, v.Note = true, p.Pin.Note
 	}
 	if p.Damage != nil {
-		v.Damage = p.Damage.Error()
+		v.Damage, v.Hostname = p.Damage.Error(), p.Hostname()
 		return v
 	}
 	v.Bytes, v.Hostname, v.Incomplete = p.Manifest.Bytes(), p.Manifest.Identity["hostname"], p.Manifest.Incomplete

@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"lifeboat/internal/config"
+	"lifeboat/internal/host"
+	"lifeboat/internal/recovery"
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/vault"
 )
@@ -39,7 +42,7 @@ func (a *app) point(ctx context.Context, names []string) (*vault.Point, func(), 
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := v.Find(ctx, reference, vault.Filter{System: system})
+	p, err := a.find(ctx, v, reference, vault.Filter{System: system})
 	if err != nil && len(names) == 1 {
 		if byID, idErr := v.Find(ctx, system, vault.Filter{}); idErr == nil {
 			p, err = byID, nil
@@ -50,6 +53,55 @@ func (a *app) point(ctx context.Context, names []string) (*vault.Point, func(), 
 		return nil, nil, err
 	}
 	return p, closeVault, nil
+}
+
+// find is the point that a reference names. What speaks against the newest point is
+// a warning: it may be older than a person thinks, or another machine's.
+func (a *app) find(ctx context.Context, v *vault.Vault, reference string, filter vault.Filter) (*vault.Point, error) {
+	p, doubt, err := a.newest(ctx, v, reference, filter)
+	if err == nil && doubt != nil {
+		err = a.warn(fmt.Errorf("%w; %s of %s is used", doubt, p.Short(), when(p.Time())))
+	}
+	return p, err
+}
+
+// findSurely is find for what changes the machine: a doubt is a refusal, unless the
+// point was named or the check "latest" is forced.
+func (a *app) findSurely(ctx context.Context, v *vault.Vault, reference string, filter vault.Filter, force []string) (*vault.Point, error) {
+	if slices.Contains(force, recovery.CheckLatest) {
+		return a.find(ctx, v, reference, filter)
+	}
+	p, doubt, err := a.newest(ctx, v, reference, filter)
+	if err == nil && doubt != nil {
+		return nil, runbook.Refuse(recovery.CheckLatest, "%v; the newest that can be used is %s of %s: name it with --from %s", doubt, p.Short(), when(p.Time()), p.Short())
+	}
+	return p, err
+}
+
+// newest is the point that a reference names, and for the newest one what speaks
+// against it.
+func (a *app) newest(ctx context.Context, v *vault.Vault, reference string, filter vault.Filter) (p *vault.Point, doubt, err error) {
+	if !vault.IsLatest(reference) {
+		p, err = v.Find(ctx, reference, filter)
+		return p, nil, err
+	}
+	facts, err := host.Local().Facts(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	l, err := v.Latest(ctx, filter, facts)
+	var machines *vault.MachinesError
+	if errors.As(err, &machines) {
+		return nil, nil, runbook.Refuse("", "%v; say which point is meant by its id", err)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(l.Others) > 0 && !a.json {
+		other := l.Others[len(l.Others)-1]
+		fmt.Fprintf(a.err, "hint: %s has a newer point, %s, which is not this machine's\n", printable(other.Hostname()), other.Short())
+	}
+	return l.Point, l.Doubt(), nil
 }
 
 // systems are those that a verb acts on: the one that is named, the only one, or

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -102,7 +103,7 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 		return err
 	}
 	defer closeVault()
-	point, err := v.Find(ctx, f.from, vault.Filter{System: system})
+	point, err := a.findSurely(ctx, v, f.from, vault.Filter{System: system}, f.force)
 	if err != nil {
 		return err
 	}
@@ -162,7 +163,7 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 		}
 	}
 	if err == nil {
-		a.code = runbook.ExitCode(a.ran, nil)
+		a.code = cmp.Or(runbook.ExitCode(a.ran, nil), a.code) // a warning of before the run stays one
 	}
 	return a.explain(err, system)
 }

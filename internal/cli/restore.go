@@ -37,11 +37,21 @@ SYSTEM --resume goes on.`,
 		Args: args(cobra.MinimumNArgs(2)),
 		RunE: func(c *cobra.Command, names []string) error {
 			ctx := c.Context()
-			p, closeVault, err := a.point(ctx, []string{names[0], from})
+			v, system, closeVault, err := a.openFor(ctx, names)
 			if err != nil {
 				return err
 			}
 			defer closeVault()
+			find := a.find
+			if target == "" {
+				find = func(ctx context.Context, v *vault.Vault, reference string, filter vault.Filter) (*vault.Point, error) {
+					return a.findSurely(ctx, v, reference, filter, force)
+				}
+			}
+			p, err := find(ctx, v, from, vault.Filter{System: system})
+			if err != nil {
+				return err
+			}
 			var components, paths []string
 			for _, n := range names[1:] {
 				if strings.HasPrefix(n, "/") {

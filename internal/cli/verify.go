@@ -59,6 +59,13 @@ what could not be read. Files are read and hashed; --quick trusts change times.`
 				return err
 			}
 			defer closeVault()
+			if f.point != "" && vault.IsLatest(f.point) {
+				p, err := a.find(ctx, v, f.point, vault.Filter{System: system})
+				if err != nil {
+					return err
+				}
+				f.point = p.ID()
+			}
 			report, err := v.Verify(ctx, vault.VerifyOptions{
 				Filter: vault.Filter{System: system}, Point: f.point,
 				Check: check,

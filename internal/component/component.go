@@ -130,6 +130,7 @@ type Inspection struct {
 	// is under way: it might not start again.
 	Unsettled string
 	Detail    map[string]string // short facts for people: schema version, certificate expiry
+	Facts     map[string]string // identity facts that follow from the content, by the profile's names
 }
 
 // Captured is what Capture returns for the manifest.

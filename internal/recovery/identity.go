@@ -7,6 +7,7 @@ import (
 	"sort"
 	"strings"
 
+	"lifeboat/internal/host"
 	"lifeboat/internal/product"
 	"lifeboat/internal/profile"
 	"lifeboat/internal/runbook"
@@ -86,9 +87,12 @@ const NotKnownYet = "not known yet"
 // checkComplete is the name of the check that nothing critical is missing.
 const checkComplete = "complete"
 
+// CheckLatest is the name of the check that the newest point can be used.
+const CheckLatest = "latest"
+
 // Checks lists the names that --force takes for a profile.
 func Checks(p *profile.Profile) []string {
-	names := slices.Concat(p.Identity.MustMatch, p.Identity.Warn, sortedKeys(p.Identity.Compare), []string{checkComplete, "profile", "runbook"})
+	names := slices.Concat(p.Identity.MustMatch, p.Identity.Warn, sortedKeys(p.Identity.Compare), []string{checkComplete, CheckLatest, "profile", "runbook"})
 	slices.Sort(names)
 	return slices.Compact(names)
 }
@@ -108,13 +112,17 @@ func (r *Recovery) CheckIdentity(ctx context.Context, strict bool) (checks []run
 	for _, name := range slices.Compact(names) {
 		want, have := then[name], now[name]
 		check := runbook.Check{Name: name, Expected: want, Found: have, OK: want == have}
+		if name == "hostname" && want != "" {
+			// A name that was saved by hand may be the short one, or the full one.
+			check.OK = host.SameName(want, have) || host.SameName(want, now["fqdn"])
+		}
 		if have == "" && want != "" {
 			check.Found = NotKnownYet
 			check.OK = !strict
 		}
 		why := fmt.Sprintf("%s is %q in the recovery point and %q on this machine", name, want, have)
 		if rule, ok := identity.Compare[name]; ok && have != "" && want != "" {
-			verdict, err := r.compare(ctx, rule, want, have)
+			verdict, err := CompareFact(ctx, r.Catalog, r.Host, rule, want, have)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -163,10 +171,12 @@ func failedNames(checks []runbook.Check) []string {
 	return names
 }
 
-func (r *Recovery) compare(ctx context.Context, rule, want, have string) (product.Verdict, error) {
-	for _, p := range r.Catalog.Products {
+// CompareFact applies a product's comparison to a fact of a point, or of data, and
+// the same fact of what is installed on h.
+func CompareFact(ctx context.Context, catalog *Catalog, h *host.Host, rule, want, have string) (product.Verdict, error) {
+	for _, p := range catalog.Products {
 		if c, ok := p.Comparisons[rule]; ok {
-			return c.Compare(ctx, r.Host, want, have)
+			return c.Compare(ctx, h, want, have)
 		}
 	}
 	return product.Verdict{}, fmt.Errorf("no product knows the comparison %q", rule)

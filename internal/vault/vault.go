@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"lifeboat/internal/host"
 	"lifeboat/internal/repository"
 	"lifeboat/internal/vault/head"
 )
@@ -91,33 +92,20 @@ func (v *Vault) Points(ctx context.Context, filter Filter) ([]*Point, error) {
 	return points, err
 }
 
-// Find returns the point that reference names: "latest" or "" for the newest
-// one of the filter, else the beginning of a snapshot id. The newest is one that
-// is whole and was made of the running system; only when there is none, one
-// that lacks something critical or was imported.
+// Find returns the point that reference names: "latest" or "" for the newest one
+// of the filter, whatever machine it was made of (see Latest), else the beginning
+// of a snapshot id.
 func (v *Vault) Find(ctx context.Context, reference string, filter Filter) (*Point, error) {
+	if IsLatest(reference) {
+		l, err := v.Latest(ctx, filter, host.Facts{})
+		if err != nil {
+			return nil, err
+		}
+		return l.Point, nil
+	}
 	points, unread := v.Points(ctx, filter)
 	if len(points) == 0 && unread != nil {
 		return nil, unread
-	}
-	if reference == "" || reference == "latest" {
-		var second *Point
-		for _, p := range slices.Backward(points) {
-			switch {
-			case p.Damage != nil:
-			case len(p.Manifest.Lacks()) == 0 && p.Trigger() != Imported:
-				return p, nil
-			case second == nil:
-				second = p
-			}
-		}
-		if second != nil {
-			return second, nil
-		}
-		if len(points) > 0 {
-			return nil, fmt.Errorf("all %d recovery points are damaged, the newest: %w", len(points), points[len(points)-1].Damage)
-		}
-		return nil, fmt.Errorf("%w for %s in this repository", ErrNoPoint, orAny(filter.System))
 	}
 	var found []*Point
 	for _, p := range points {
@@ -135,6 +123,9 @@ func (v *Vault) Find(ctx context.Context, reference string, filter Filter) (*Poi
 	}
 	return found[0], nil
 }
+
+// IsLatest tells whether a reference asks for the newest point.
+func IsLatest(reference string) bool { return reference == "" || reference == "latest" }
 
 func (v *Vault) load(ctx context.Context, s *repository.Snapshot) (*Point, error) {
 	data, err := v.read(ctx, s, ManifestPath, maxManifest)

@@ -40,6 +40,9 @@ func (c *Component) Inspect(ctx context.Context) (component.Inspection, error) {
 		}
 		if version != "" {
 			in.Detail["schema"] = version
+			if c.product.Facts != nil {
+				in.Facts = c.product.Facts(version)
+			}
 		}
 		if upgrading {
 			in.Warnings = append(in.Warnings, product.ErrUpgrading.Error())
