@@ -363,7 +363,7 @@ func (s *sequence) outage(ctx context.Context, rng *rand.Rand, c *client) error 
 	}
 	alone := func(c *client, op operation) error {
 		s.turn.enter(c)
-		return c.do(ctx, op, true)
+		return errors.Join(c.do(ctx, op, true), s.resolve(ctx))
 	}
 	if c.session == nil && rng.IntN(4) > 0 {
 		if err := errors.Join(alone(c, c.planSession(rng)), c.ensure(ctx)); err != nil {

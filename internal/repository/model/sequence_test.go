@@ -90,10 +90,14 @@ func (s *sequence) create(ctx context.Context) error {
 			r, err = repository.Open(ctx, store, []byte(password), c.opts)
 			s.logf("%s opens it: %v", c.name, err)
 		}
+		if err == nil && link.dead { // when all but the cleaning up was done
+			r.Close()
+			continue
+		}
 		if err == nil {
 			c.repo, c.password = r, password
 			keys, err := r.Keys(ctx)
-			if err != nil {
+			if err != nil && !s.main.tornLeft() {
 				return lost("list keys: %v", err)
 			}
 			for _, k := range keys {
