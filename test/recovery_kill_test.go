@@ -317,7 +317,7 @@ func TestRecoverKilledRolledBack(t *testing.T) {
 		if _, code := m.lifeboat(nil, begin...); code != 4 {
 			t.Errorf("%s: a second recovery ended with exit code %d, not 4", place, code)
 		}
-		if _, code := m.lifeboat(nil, "recover", "smt", "--rollback"); code != 0 && code != 3 {
+		if _, code := m.lifeboat(nil, "recover", "smt", "--rollback", "--yes"); code != 0 && code != 3 {
 			t.Fatalf("%s: the rollback ended with exit code %d", place, code)
 		}
 		if got := m.state(); got != "rolled back" && got != "rolled-back" {

@@ -60,7 +60,7 @@ A run that was interrupted, waits for a person or for a restart goes on with
 	flags.BoolVar(&f.keepOld, "keep-old", false, "keep what was set aside after success")
 	flags.BoolVar(&f.discardOld, "discard-old", false, "remove what an earlier run with --keep-old has set aside")
 	flags.BoolVar(&f.wait, "wait", false, "wait until background jobs, say a mirror run, have ended")
-	flags.BoolVarP(&a.yes, "yes", "y", false, "do not ask whether to begin, nor before a restart (manual steps still ask)")
+	flags.BoolVarP(&a.yes, "yes", "y", false, "do not ask whether to begin or to take back, nor before a restart (manual steps still ask)")
 	a.repositoryFlags(c)
 	return c
 }
@@ -140,6 +140,9 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 	case f.discardOld:
 		return r.Discard(ctx, old)
 	case f.rollback:
+		if err := a.confirmRollback(ctx, r, old); err != nil {
+			return err
+		}
 		a.ran, err = engine.Rollback(ctx, old.ID, book)
 	case f.resume:
 		a.ran, err = engine.Resume(ctx, old.ID, book)

@@ -70,6 +70,15 @@ type Lasting interface {
 	Lasts() string
 }
 
+// Watcher is implemented by kinds that can tell what others changed, after
+// Env.Since, of what Restore has put in place. Rollback does not remove that.
+type Watcher interface {
+	// Changed lists it for people; it changes nothing.
+	Changed(ctx context.Context) ([]string, error)
+	// Kept names where Rollback has left it.
+	Kept(ctx context.Context) ([]string, error)
+}
+
 // Planner is implemented by kinds that can tell what Restore would change.
 type Planner interface {
 	Plan(ctx context.Context, source Source, record Record) ([]string, error)
@@ -86,6 +95,10 @@ type Env struct {
 	State string
 	// Exclude lists absolute paths that belong to other components of the system.
 	Exclude []string
+	// Since is when the run that is taken back has acted last, see Watcher; zero
+	// when that is not looked at. Killed says that it may have set owners later.
+	Since  time.Time
+	Killed bool
 	// Partial is set when the source is what a person saved by hand: a path
 	// that is not there is then no error beside one that is.
 	Partial bool

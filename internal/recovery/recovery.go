@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"lifeboat/internal/component"
 	"lifeboat/internal/host"
@@ -51,6 +52,8 @@ type Recovery struct {
 	Options
 	settings map[string]string
 	owners   *vault.Owners
+	since    time.Time // see TakeBack
+	killed   bool
 	planned  map[string][]string // component → what a restore would change, from LookAhead
 }
 
@@ -247,6 +250,7 @@ func (r *Recovery) component(ctx context.Context, task runbook.Task, name string
 		Settings: r.Scope(ctx).Settings,
 		Run:      task.RunID(),
 		State:    filepath.Join(task.Dir(), "components", name),
+		Since:    r.since, Killed: r.killed,
 	}, spec)
 }
 

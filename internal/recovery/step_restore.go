@@ -105,7 +105,10 @@ func (r *Recovery) restore(opts *RestoreOptions, verb string) (runbook.Step, err
 			if l, ok := c.(component.Lasting); ok && l.Lasts() != "" {
 				task.Warnf("component %s: %s", name, l.Lasts())
 			}
-			return c.Rollback(ctx)
+			if err := c.Rollback(ctx); err != nil {
+				return err
+			}
+			return tellKept(ctx, task, c, name)
 		},
 	}
 	if record, err := r.record(name); err == nil {

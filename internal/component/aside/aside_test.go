@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"lifeboat/internal/host"
 )
@@ -87,6 +88,57 @@ func TestWhatOthersPutThereIsKept(t *testing.T) {
 	}
 	if got := read(t, filepath.Join(dir, Prefix+"found-run1.part", "file")); got != "edited after the restore" {
 		t.Errorf("what was edited: %q", got)
+	}
+}
+
+func TestWhatOthersChangedIsKept(t *testing.T) {
+	for _, kill := range []bool{false, true} {
+		dir, state := t.TempDir(), t.TempDir()
+		tree, other := filepath.Join(dir, "tree"), filepath.Join(dir, "other")
+		for _, path := range []string{tree + "/file", other} {
+			write(t, path, "old")
+		}
+		s := open(t, host.Local(), state)
+		place, err := s.Stage(t.Context(), dir)
+		must(t, err)
+		write(t, filepath.Join(place.New, "1/file"), "new")
+		write(t, filepath.Join(place.New, "2"), "new")
+		must(t, s.Commit(t.Context(), Plan{Swaps: []Swap{
+			{Path: tree, New: filepath.Join(place.New, "1"), Aside: filepath.Join(place.Aside, "tree")},
+			{Path: other, New: filepath.Join(place.New, "2"), Aside: filepath.Join(place.Aside, "other")},
+		}}))
+		since := time.Now()
+		if changed, err := s.Changed(t.Context(), since, false); err != nil || len(changed) > 0 {
+			t.Fatalf("changed at once: %v, %v", changed, err)
+		}
+		time.Sleep(20 * time.Millisecond) // clocks of file systems tick slowly
+		write(t, tree+"/added", "of somebody else")
+		must(t, os.Chtimes(tree+"/added", since.Add(-time.Hour), since.Add(-time.Hour)))
+		changed, err := s.Changed(t.Context(), since, false)
+		if err != nil || !reflect.DeepEqual(changed, []string{tree + "/added"}) {
+			t.Fatalf("changed: %v, %v", changed, err)
+		}
+		if changed, err := s.Changed(t.Context(), since, true); err != nil || len(changed) > 0 {
+			t.Errorf("after a kill only content counts: %v, %v", changed, err)
+		}
+		kept := filepath.Join(dir, Prefix+"found-run1.part", "tree")
+		if kill { // between the record and what it announces, and after all was moved
+			must(t, s.log.add(record{Do: doRollback, Keep: []Name{Name(tree + "/added")}}, record{Do: doFound, Path: Name(tree), Aside: Name(kept)}))
+			must(t, s.unswap(t.Context(), s.log.all(doSwap)[0]))
+		}
+		must(t, open(t, host.Local(), state).Rollback(t.Context(), changed...))
+		for path, want := range map[string]string{
+			tree + "/file": "old", tree + "/added": "absent", other: "old",
+			kept + "/added": "of somebody else", kept + "/file": "new",
+			filepath.Join(filepath.Dir(kept), "other"): "absent",
+		} {
+			if got := read(t, path); got != want {
+				t.Errorf("%s: %q, want %q", path, got, want)
+			}
+		}
+		if got := open(t, host.Local(), state).Kept(); !reflect.DeepEqual(got, []string{kept}) {
+			t.Errorf("kept: %v", got)
+		}
 	}
 }
 

@@ -26,6 +26,7 @@ const (
 	doRollback   = "rollback"
 	doReversed   = "reversed" // all swaps are reversed, what came in is about to be removed
 	doRolledBack = "rolled-back"
+	doFound      = "found" // what others changed at Path will go to Aside and stay there
 	doDiscard    = "discard"
 	doDiscarded  = "discarded"
 )
@@ -38,6 +39,7 @@ type record struct {
 	New   Name      `json:"new,omitempty"`
 	Aside Name      `json:"aside,omitempty"`
 	Inode uint64    `json:"inode,omitempty"` // of New, to know it again at Path
+	Keep  []Name    `json:"keep,omitempty"`  // of a rollback: what others changed
 	Meta  *metadata `json:"meta,omitempty"`
 	Like  *metadata `json:"like,omitempty"`
 }

@@ -16,9 +16,10 @@ import (
 // Rollback reverses what was done, from any phase: what had been set aside
 // stands in its place again, what had come in is removed, and directories have
 // their former metadata and times. What others put in the place of a replaced
-// entry meanwhile is not removed but left in a directory named .lifeboat-found-….
+// entry meanwhile is not removed but left in a directory named .lifeboat-found-…,
+// and so are entries with anything at or below the given paths, see Changed.
 // Without a plan or staging it does nothing; after a Discard it is ErrDiscarded.
-func (s *Session) Rollback(ctx context.Context) error {
+func (s *Session) Rollback(ctx context.Context, changed ...string) error {
 	switch s.Phase() {
 	case Discarded:
 		return ErrDiscarded
@@ -28,7 +29,11 @@ func (s *Session) Rollback(ctx context.Context) error {
 		}
 	}
 	if s.Phase() != RollingBack {
-		if err := s.add(ctx, record{Do: doRollback}); err != nil {
+		r := record{Do: doRollback}
+		for _, path := range changed {
+			r.Keep = append(r.Keep, s.inside(path))
+		}
+		if err := s.add(ctx, r); err != nil {
 			return err
 		}
 	}
@@ -94,18 +99,25 @@ func (s *Session) reverse(ctx context.Context) error {
 func (s *Session) unswap(ctx context.Context, r record) error {
 	path, staged, aside := s.outer(r.Path), s.outer(r.New), s.outer(r.Aside)
 	came := staged != "" && !exists(staged)
-	if exists(path) && (came || exists(aside)) {
+	found := s.found(r)
+	switch {
+	case s.log.has(doFound, string(r.Path)): // killed on the way, or taken away already
+		if exists(path) && !exists(found) {
+			if err := s.take(ctx, path, found); err != nil {
+				return err
+			}
+		}
+	case exists(path) && (came || exists(aside)):
 		to := staged
-		if !came || inode(path) != r.Inode {
-			to = filepath.Join(filepath.Dir(s.placeOf(r)), Prefix+"found-"+s.id, filepath.Base(path))
+		if !came || inode(path) != r.Inode || s.keeps(r) {
+			to = found
+			if err := s.add(ctx, record{Do: doFound, Path: r.Path, Aside: s.inside(found)}); err != nil {
+				return err
+			}
 		}
-		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
-			return fmt.Errorf("take %s away: %w", path, err)
+		if err := s.take(ctx, path, to); err != nil {
+			return err
 		}
-		if err := move(path, to); err != nil {
-			return fmt.Errorf("take %s away: %w", path, err)
-		}
-		boundary.Reached(ctx, "entry taken away")
 	}
 	if exists(aside) {
 		if err := move(aside, path); err != nil {
@@ -114,6 +126,40 @@ func (s *Session) unswap(ctx context.Context, r record) error {
 		boundary.Reached(ctx, "entry brought back")
 	}
 	return nil
+}
+
+func (s *Session) take(ctx context.Context, path, to string) error {
+	err := os.MkdirAll(filepath.Dir(to), 0o700)
+	if err == nil {
+		err = move(path, to)
+	}
+	if err != nil {
+		return fmt.Errorf("take %s away: %w", path, err)
+	}
+	boundary.Reached(ctx, "entry taken away")
+	return nil
+}
+
+// found is where a replaced entry goes that others have changed.
+func (s *Session) found(r record) string {
+	top := filepath.Dir(s.placeOf(r))
+	name, err := filepath.Rel(top, s.outer(r.Path))
+	if err != nil || !filepath.IsLocal(name) {
+		name = filepath.Base(s.outer(r.Path))
+	}
+	return filepath.Join(top, Prefix+"found-"+s.id, name)
+}
+
+// keeps tells whether others have changed something at or below an entry.
+func (s *Session) keeps(r record) bool {
+	for _, rollback := range s.log.all(doRollback) {
+		for _, changed := range rollback.Keep {
+			if changed == r.Path || Below(string(changed), string(r.Path)) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // placeOf is the aside directory that a swap's entry goes to.

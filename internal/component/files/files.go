@@ -143,10 +143,42 @@ func (c *Component) Rollback(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Rollback(ctx); err != nil {
+	changed, err := c.Changed(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.Rollback(ctx, changed...); err != nil {
 		return fmt.Errorf("component %s: roll back: %w", c.spec.Name, err)
 	}
 	return nil
+}
+
+// Changed lists what others changed in the component's place after Env.Since.
+func (c *Component) Changed(ctx context.Context) ([]string, error) {
+	if c.options.InPlace || c.env.Since.IsZero() {
+		return nil, ctx.Err()
+	}
+	s, err := c.Session()
+	if err != nil {
+		return nil, err
+	}
+	changed, err := s.Changed(ctx, c.env.Since, c.env.Killed)
+	if err != nil {
+		return nil, fmt.Errorf("component %s: look for what was changed since: %w", c.spec.Name, err)
+	}
+	return changed, nil
+}
+
+// Kept lists where Rollback has left what others changed.
+func (c *Component) Kept(context.Context) ([]string, error) {
+	if c.options.InPlace {
+		return nil, nil
+	}
+	s, err := c.Session()
+	if err != nil {
+		return nil, err
+	}
+	return s.Kept(), nil
 }
 
 // Lasts tells what Rollback leaves.

@@ -48,6 +48,7 @@ type record struct {
 	Fresh     []string `json:"fresh,omitempty"`
 	Account   string   `json:"account,omitempty"`
 	Statement string   `json:"statement,omitempty"`
+	Keep      bool     `json:"keep,omitempty"` // of a rollback: others have written to the restored tables
 }
 
 // journalLimit bounds a journal, in bytes.
@@ -69,6 +70,7 @@ type journal struct {
 	accounts   []string
 	restored   bool
 	rolling    bool
+	keep       bool
 	rolledBack bool
 	discarded  bool
 }
@@ -154,7 +156,7 @@ func (j *journal) apply(r record) {
 	case doRestored:
 		j.restored = true
 	case doRollback:
-		j.rolling = true
+		j.rolling, j.keep = true, j.keep || r.Keep
 	case doRolled:
 		j.rolledBack = true
 	case doDiscarded:

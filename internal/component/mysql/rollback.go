@@ -35,7 +35,11 @@ func (c *Component) rollback(ctx context.Context) error {
 	}
 	defer s.close()
 	r := &restore{c: c, s: s, j: j, warn: func(string) {}}
-	if err := j.add(ctx, record{Do: doRollback}); err != nil {
+	changed, err := r.changed(ctx)
+	if err != nil {
+		return err
+	}
+	if err := j.add(ctx, record{Do: doRollback, Keep: len(changed) > 0}); err != nil {
 		return err
 	}
 	if j.clearing {
@@ -43,8 +47,10 @@ func (c *Component) rollback(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := r.drop(ctx, j.begun.New); err != nil {
-		return err
+	if !j.keep {
+		if err := r.drop(ctx, j.begun.New); err != nil {
+			return err
+		}
 	}
 	if err := r.dropEmpty(ctx, j.begun.Aside); err != nil {
 		return err
