@@ -288,10 +288,13 @@ func (b *Backup) Runbook() runbook.Runbook {
 }
 
 func (b *Backup) preflight() []runbook.Step {
-	return []runbook.Step{
+	steps := []runbook.Step{
 		{
 			ID: "preflight/components", Title: "Everything critical is there", EachTime: true,
 			Run: func(_ context.Context, task runbook.Task) error {
+				if err := b.behindLinks(); err != nil {
+					return err
+				}
 				var missing []string
 				for _, p := range b.parts {
 					for _, w := range p.inspection.Warnings {
@@ -366,6 +369,10 @@ func (b *Backup) preflight() []runbook.Step {
 			},
 		},
 	}
+	if !b.Still { // what was saved is what there is
+		steps = append(steps, b.missed())
+	}
+	return steps
 }
 
 func (b *Backup) database(name string) (component.Querier, error) {

@@ -166,3 +166,92 @@ func TestLeavingOutSomethingCritical(t *testing.T) {
 		t.Errorf("latest is %v, %v", p, err)
 	}
 }
+
+// What was chosen, or was in the last point, and is gone now is told: a disk may
+// not be mounted.
+func TestGoneComponents(t *testing.T) {
+	s := backuptest.New(t, "")
+	s.Write(t, "extra/a", "a")
+	s.Choose = map[string]bool{"extra": true}
+	if _, run, err := s.Backup(t); err != nil || run.State != runbook.StateDone {
+		t.Fatal(run.State, err)
+	}
+	s.Lose(t, "extra")
+	s.Lose(t, "data")
+	told := func(parts ...string) {
+		t.Helper()
+		b, run, err := s.Backup(t)
+		if err != nil || run.State != runbook.StateWarnings {
+			t.Fatal(run.State, err)
+		}
+		all := strings.Join(b.Point().Manifest.Warnings, "\n")
+		for _, part := range parts {
+			if !strings.Contains(all, part) {
+				t.Errorf("no warning %q in %q", part, all)
+			}
+		}
+	}
+	told("extra was chosen in the configuration, and is not on this machine", "data is not on this machine, and the point before")
+	told("extra was chosen") // until it is no longer chosen
+	s.Choose = nil
+	if b, _, err := s.Backup(t); err != nil || len(b.Point().Manifest.Warnings) > 0 {
+		t.Error(b.Point().Manifest.Warnings, err)
+	}
+	s.Write(t, "data/a", "a")
+	if _, _, err := s.Backup(t); err != nil {
+		t.Fatal(err)
+	}
+	s.Lose(t, "data/a")
+	told("data is empty, and the point before")
+}
+
+// A component behind a link that another one captures is refused while the system
+// runs, and the message says what to do.
+func TestPathBehindACapturedLink(t *testing.T) {
+	s := backuptest.New(t, "")
+	s.Write(t, "mirror/keys/a", "a")
+	if err := os.Symlink("mirror", filepath.Join(s.Dir, "extra")); err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Replace(string(s.Profile.Text), "components:", "components:\n  - {name: keys, kind: files, paths: ["+s.Dir+"/extra/keys], importance: recommended, loss: keys}", 1)
+	p, err := s.Catalog.Profile.Load("app.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Profile = p
+	if _, _, err := s.Backup(t); err != nil {
+		t.Fatal("without the link:", err)
+	}
+	s.Choose = map[string]bool{"extra": true}
+	_, run, err := s.Backup(t)
+	if err == nil || !strings.Contains(err.Error(), "extra is a symbolic link to mirror that component extra captures") {
+		t.Fatal(err)
+	}
+	if step := run.Step("quiesce/stop"); step != nil && step.Attempts > 0 {
+		t.Error("the system was stopped")
+	}
+	s.Choose["keys"] = false
+	if _, _, err := s.Backup(t); err != nil {
+		t.Error(err)
+	}
+}
+
+// A directory of a setting may be called like a pattern.
+func TestSettingsAreNoPatterns(t *testing.T) {
+	s := backuptest.New(t, "")
+	place := `srv/it's $x "y" [1]{a,b}*?`
+	s.Write(t, place+"/repo/a", "a")
+	text := strings.Replace(string(s.Profile.Text), "components:", "settings:\n  place: {value: /nowhere}\ncomponents:\n  - {name: tree, kind: files, paths: [\"${place}/repo\"], exclude: [\"${place}/repo/x\"], importance: recommended, loss: all}", 1)
+	p, err := s.Catalog.Profile.Load("app.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Profile, s.Settings = p, map[string]string{"place": filepath.Join(s.Dir, place)}
+	b, _, err := s.Backup(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := b.Point().Manifest.Component("tree"); err != nil || len(r.Paths) != 1 || r.Paths[0] != filepath.Join(s.Dir, place, "repo") {
+		t.Errorf("%+v, %v", r, err)
+	}
+}

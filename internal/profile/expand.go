@@ -80,7 +80,7 @@ func ExpandOptions(options any, settings map[string]string) (any, error) {
 	}
 	v := reflect.ValueOf(options)
 	out := reflect.New(v.Type()).Elem()
-	if err := expandValue(v, out, settings, false); err != nil {
+	if err := expandValue(v, out, settings, role{}); err != nil {
 		return nil, err
 	}
 	return out.Interface(), nil
@@ -90,18 +90,37 @@ var lazy = []reflect.Type{
 	reflect.TypeFor[Condition](), reflect.TypeFor[Setting](), reflect.TypeFor[Step](), reflect.TypeFor[Component](),
 }
 
-func expandValue(in, out reflect.Value, settings map[string]string, path bool) error {
+// role is what a text with settings stands for.
+type role struct {
+	path    bool // one absolute path of the machine
+	pattern bool // tag pattern:"true": a path pattern, in which settings are literal
+}
+
+// literally takes the meaning of pattern characters away from a setting's value:
+// a directory may be called [1].
+var literally = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`, `{`, `\{`, `}`, `\}`)
+
+func expandValue(in, out reflect.Value, settings map[string]string, as role) error {
 	if slices.Contains(lazy, in.Type()) {
 		out.Set(in)
 		return nil
 	}
 	switch in.Kind() {
 	case reflect.String:
-		text, err := Expand(in.String(), settings)
+		text, err := expand(in.String(), func(name string) (string, error) {
+			value, ok := settings[name]
+			if !ok {
+				return "", fmt.Errorf("${%s}: %w", name, ErrNoSetting)
+			}
+			if as.pattern {
+				value = literally.Replace(value)
+			}
+			return value, nil
+		})
 		if err != nil {
 			return err
 		}
-		if path {
+		if as.path {
 			if err := checkPath(text); err != nil {
 				return err
 			}
@@ -112,20 +131,20 @@ func expandValue(in, out reflect.Value, settings map[string]string, path bool) e
 			return nil
 		}
 		out.Set(reflect.New(in.Type().Elem()))
-		return expandValue(in.Elem(), out.Elem(), settings, path)
+		return expandValue(in.Elem(), out.Elem(), settings, as)
 	case reflect.Interface:
 		if in.IsNil() {
 			return nil
 		}
 		inner := reflect.New(in.Elem().Type()).Elem()
-		if err := expandValue(in.Elem(), inner, settings, path); err != nil {
+		if err := expandValue(in.Elem(), inner, settings, as); err != nil {
 			return err
 		}
 		out.Set(inner)
 	case reflect.Struct:
 		out.Set(in)
 		for _, f := range strict.Fields(in.Type()) {
-			if err := expandValue(in.FieldByIndex(f.Index), out.FieldByIndex(f.Index), settings, isPath(f)); err != nil {
+			if err := expandValue(in.FieldByIndex(f.Index), out.FieldByIndex(f.Index), settings, role{path: isPath(f), pattern: f.Tag.Get("pattern") == "true"}); err != nil {
 				return fmt.Errorf("%s: %w", f.Key, err)
 			}
 		}
@@ -135,7 +154,7 @@ func expandValue(in, out reflect.Value, settings map[string]string, path bool) e
 		}
 		out.Set(reflect.MakeSlice(in.Type(), in.Len(), in.Len()))
 		for i := range in.Len() {
-			if err := expandValue(in.Index(i), out.Index(i), settings, path); err != nil {
+			if err := expandValue(in.Index(i), out.Index(i), settings, as); err != nil {
 				return err
 			}
 		}
@@ -146,7 +165,7 @@ func expandValue(in, out reflect.Value, settings map[string]string, path bool) e
 		out.Set(reflect.MakeMap(in.Type()))
 		for entry := in.MapRange(); entry.Next(); {
 			value := reflect.New(in.Type().Elem()).Elem()
-			if err := expandValue(entry.Value(), value, settings, false); err != nil {
+			if err := expandValue(entry.Value(), value, settings, role{}); err != nil {
 				return err
 			}
 			out.SetMapIndex(entry.Key(), value)

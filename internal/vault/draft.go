@@ -51,6 +51,11 @@ func (v *Vault) Begin(ctx context.Context, opts DraftOptions) (*Draft, error) {
 		opts.Accounts = opts.Host
 	}
 	d := &Draft{vault: v, host: opts.Host, named: opts.Accounts, uids: map[uint32]struct{}{}, gids: map[uint32]struct{}{}}
+	facts, err := opts.Host.Facts(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("begin recovery point: %w", err)
+	}
+	points, _, _ = ownPoints(points, facts) // another machine's files are no measure
 	var parent *repository.Snapshot
 	for _, p := range points {
 		if p.Damage == nil {

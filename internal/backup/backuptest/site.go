@@ -41,6 +41,8 @@ type Site struct {
 	Profile *profile.Profile
 	Vault   *vault.Vault
 	Choose  map[string]bool // components taken in or left out
+	// Settings are those of the site's configuration.
+	Settings map[string]string
 }
 
 // New makes a site whose profile ends in recoveryText, with DIR for the
@@ -120,7 +122,7 @@ func (s *Site) Backup(t *testing.T) (*backup.Backup, *runbook.Run, error) {
 	t.Helper()
 	b, err := backup.New(t.Context(), backup.Options{
 		System: "app", Profile: s.Profile, Catalog: s.Catalog, Host: host.Local(), Vault: s.Vault,
-		Choose: s.Choose, StateDir: filepath.Join(s.Dir, "state"), Trigger: vault.Manual, Version: "test",
+		Choose: s.Choose, Settings: s.Settings, StateDir: filepath.Join(s.Dir, "state"), Trigger: vault.Manual, Version: "test",
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -17,9 +17,9 @@ import (
 type Options struct {
 	// Paths are captured as files, say the directory of an authority. The
 	// certificates, keys and revocation lists right in them are looked at.
-	Paths []string `yaml:"paths" json:"paths" jsonschema:"required"`
+	Paths []string `yaml:"paths" json:"paths" pattern:"true" jsonschema:"required"`
 	// Exclude leaves entries out, as in kind files.
-	Exclude []string `yaml:"exclude,omitempty" json:"exclude,omitempty"`
+	Exclude []string `yaml:"exclude,omitempty" json:"exclude,omitempty" pattern:"true"`
 	// MissingOK makes a path that is not on the machine no error.
 	MissingOK bool `yaml:"missing_ok,omitempty" json:"missing_ok,omitempty"`
 	// Authority names the authority's certificates. What is found beside them is

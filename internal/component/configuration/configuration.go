@@ -35,13 +35,13 @@ const maxText = 1 << 20
 // Options are the kind's keys in a profile.
 type Options struct {
 	// Paths are files and directories, with patterns as in kind files.
-	Paths []string `yaml:"paths" json:"paths" jsonschema:"required"`
+	Paths []string `yaml:"paths" json:"paths" pattern:"true" jsonschema:"required"`
 	// Exclude leaves entries out, as in kind files.
-	Exclude []string `yaml:"exclude,omitempty" json:"exclude,omitempty"`
+	Exclude []string `yaml:"exclude,omitempty" json:"exclude,omitempty" pattern:"true"`
 	// MissingOK makes a path that is not on the machine no error.
 	MissingOK bool `yaml:"missing_ok,omitempty" json:"missing_ok,omitempty"`
 	// Transient are links of the running system, as in kind files.
-	Transient []string `yaml:"transient,omitempty" json:"transient,omitempty"`
+	Transient []string `yaml:"transient,omitempty" json:"transient,omitempty" pattern:"true"`
 	// Shipped names, for a path, the file with the package's own default.
 	Shipped map[string]string `yaml:"shipped,omitempty" json:"shipped,omitempty" path:"true"`
 	// PreferFresh lists keys, as KEY or SECTION.KEY, whose value on the target

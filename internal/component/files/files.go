@@ -26,11 +26,11 @@ import (
 type Options struct {
 	// Paths are absolute; the patterns of doublestar (*, **, ?, [a-z], {a,b})
 	// may be used. A backslash takes a pattern character's meaning away.
-	Paths []string `yaml:"paths" json:"paths" jsonschema:"required"`
+	Paths []string `yaml:"paths" json:"paths" pattern:"true" jsonschema:"required"`
 	// Exclude leaves entries out of capture and restore. A pattern that begins
 	// with a slash is matched against the whole path, another one against its
 	// end; what matches a directory holds for everything below it.
-	Exclude []string `yaml:"exclude,omitempty" json:"exclude,omitempty"`
+	Exclude []string `yaml:"exclude,omitempty" json:"exclude,omitempty" pattern:"true"`
 	// InPlace restores file by file over what is there, which takes no second
 	// copy's space and cannot be rolled back. Files that the recovery point
 	// does not have stay.
@@ -39,7 +39,7 @@ type Options struct {
 	MissingOK bool `yaml:"missing_ok,omitempty" json:"missing_ok,omitempty"`
 	// Transient are paths, with patterns, where the running system makes symbolic
 	// links that it takes away when it stops. Such a link is not missed.
-	Transient []string `yaml:"transient,omitempty" json:"transient,omitempty"`
+	Transient []string `yaml:"transient,omitempty" json:"transient,omitempty" pattern:"true"`
 }
 
 // Validate checks what a profile says.
