@@ -3,6 +3,7 @@ package repository
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -96,15 +97,15 @@ func tryOpen(t *testing.T, dir, password string) (*Repository, error) {
 }
 
 // The format seals everything with one key and does not say what it is. Whoever
-// has a file of his making backed up, and writes to the store, can put the sealed
-// bytes of that file forward as a snapshot.
-func TestChosenContentPassesForASnapshot(t *testing.T) {
+// has a file of his making backed up, and writes to the store, could put the
+// sealed bytes of that file forward as a snapshot, if they were stored as they are.
+func TestNoContentPassesForASnapshot(t *testing.T) {
 	r, dir := newRepo(t)
 	tree := filepath.Join(t.TempDir(), "tree")
 	put(t, filepath.Join(tree, "honest"), "honest")
 	honest, _ := backup(t, r, nil, tree)
 	// The intruder only has to know the id of a tree; here it is that of the
-	// honest snapshot. As compressed JSON the file is stored as it is.
+	// honest snapshot.
 	forged, err := json.Marshal(Snapshot{Time: honest.Time, Tree: honest.Tree, Hostname: "forged", Paths: []string{"/"}})
 	if err != nil {
 		t.Fatal(err)
@@ -113,33 +114,75 @@ func TestChosenContentPassesForASnapshot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	content := e.EncodeAll(forged, []byte{encodingZstd})
-	put(t, filepath.Join(tree, "upload"), string(content))
-	backup(t, r, nil, tree)
-	p, err := r.locate(t.Context(), DataBlob, Hash(content))
+	noisy := append(random(3, 1<<20), '"', '}') // not JSON, but this is about the first byte
+	contents := map[string][]byte{
+		"JSON":                forged,
+		"compressed JSON":     e.EncodeAll(forged, []byte{encodingZstd}),
+		"an array":            append([]byte("["), noisy...),
+		"what looks as noise": append([]byte("{"), noisy...),
+	}
+	for name, content := range contents {
+		put(t, filepath.Join(tree, name), string(content))
+	}
+	stored := func(r *Repository, dir, name string, content []byte) {
+		t.Helper()
+		p, err := r.locate(t.Context(), DataBlob, Hash(content))
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		if p.blob.plain != uint32(len(content)) {
+			t.Errorf("%s is stored as it is", name)
+		}
+		// From here on without the key.
+		pack, err := os.ReadFile(filepath.Join(dir, handle(storage.Data, p.pack).Path()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sealed := pack[p.blob.offset:][:p.blob.length]
+		at := filepath.Join(dir, handle(storage.Snapshot, Hash(sealed)).Path())
+		if err := os.WriteFile(at, sealed, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		defer os.Remove(at)
+		list, err := r.Snapshots(t.Context())
+		if !errors.Is(err, ErrDamaged) || slices.ContainsFunc(list, func(s *Snapshot) bool { return s.Hostname == "forged" }) {
+			t.Errorf("%s passes: %v, %v", name, list, err)
+		}
+		if out, _ := resticErr(t, dir, "snapshots"); strings.Contains(out, "forged") {
+			t.Errorf("%s passes with stock restic:\n%s", name, out)
+		}
+	}
+	for _, mode := range []Compression{CompressionAuto, CompressionOff} {
+		r, dir := newRepo(t)
+		s, err := r.Begin(t.Context(), SessionOptions{Compression: mode})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.AddPath(t.Context(), tree, PathOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		commit(t, r, s)
+		for name, content := range contents {
+			stored(r, dir, mode.String()+": "+name, content)
+		}
+		restored(t, dir, tree)
+		resticCheck(t, dir)
+	}
+	// What restic has stored as it is does not stay so when it is copied.
+	_ = restic(t, dir, "backup", "--compression", "off", tree)
+	list, err := openRepo(t, dir).Snapshots(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.blob.plain != 0 {
-		t.Fatal("the content was compressed again; then it does not pass")
-	}
-	// From here on without the key.
-	pack, err := os.ReadFile(filepath.Join(dir, handle(storage.Data, p.pack).Path()))
-	if err != nil {
+	to, toDir := newRepo(t)
+	if _, err := openRepo(t, dir).Copy(t.Context(), to, list, CopyOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	sealed := pack[p.blob.offset:][:p.blob.length]
-	at := filepath.Join(dir, handle(storage.Snapshot, Hash(sealed)).Path())
-	if err := os.WriteFile(at, sealed, 0o600); err != nil {
-		t.Fatal(err)
+	for name, content := range contents {
+		stored(to, toDir, "copied: "+name, content)
 	}
-	list, err := r.Snapshots(t.Context())
-	if err != nil || !slices.ContainsFunc(list, func(s *Snapshot) bool { return s.Hostname == "forged" }) {
-		t.Errorf("the page says that it passes: %v, %v", list, err)
-	}
-	if out := restic(t, dir, "snapshots"); !strings.Contains(out, "forged") {
-		t.Errorf("the page says that it passes with stock restic too:\n%s", out)
-	}
+	restored(t, toDir, tree)
+	resticCheck(t, toDir)
 }
 
 // A file that is put in the place of another one, or changed, is not believed.

@@ -98,14 +98,22 @@ func (r *Repository) loadJSON(ctx context.Context, t storage.Type, id ID, buf *f
 	return text, nil
 }
 
+// passesForFile tells whether what was sealed may be the content of an index,
+// snapshot or lock file: JSON, or a byte that announces compressed JSON. The
+// format seals blobs with the same key and does not say which is which; so no
+// blob is sealed as one that passes.
+func passesForFile(plain []byte) bool {
+	return len(plain) > 0 && (plain[0] == '{' || plain[0] == '[' || plain[0] == encodingZstd)
+}
+
 func decodeUnpacked(plain []byte, buf *fileBuffer) ([]byte, error) {
 	switch {
 	case len(plain) == 0:
 		return nil, errors.New("the file is empty")
-	case plain[0] == '{' || plain[0] == '[':
-		return plain, nil
-	case plain[0] != encodingZstd:
+	case !passesForFile(plain):
 		return nil, fmt.Errorf("unknown encoding %d", plain[0])
+	case plain[0] != encodingZstd:
+		return plain, nil
 	}
 	text, err := unpackedDecoder().DecodeAll(plain[1:], buf.text[:0])
 	if err != nil {

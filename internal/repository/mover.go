@@ -187,8 +187,18 @@ func (m *mover) elsewhere(ctx context.Context, p place, damage error) (moved, er
 }
 
 // carry stores a blob as it was stored, compressed or not, sealed with this
-// repository's key. It returns the bytes added to a pack.
+// repository's key; others may have stored what passes for a file, which is
+// compressed. It returns the bytes added to a pack.
 func (w *writer) carry(b moved) (int, error) {
+	if b.packedBlob.plain == 0 && passesForFile(b.plain) {
+		packed, size, err := appendRaw(make([]byte, crypto.IVSize, len(b.plain)+crypto.Overhead+64), b.plain)
+		if err != nil {
+			return 0, err
+		}
+		b.room = w.repo.key.SealInPlace(packed)
+		b.packedBlob.plain, b.length = size, uint32(len(b.room))
+		return len(b.room), w.append(b.packedBlob, b.room)
+	}
 	end := len(b.room)
 	sealed := w.repo.key.SealInPlace(b.room[: end-(crypto.Overhead-crypto.IVSize) : end])
 	b.length = uint32(len(sealed))

@@ -90,6 +90,7 @@ func (w *writer) save(kind BlobType, data []byte) (saved, error) {
 		return saved{}, fmt.Errorf("a directory has too many entries: its tree takes %d bytes, %d are the limit", len(data), maxTreeBlob)
 	}
 	s := saved{id: Hash(data)}
+	var err error
 	if !w.claim(kind, s.id) {
 		return s, nil
 	}
@@ -106,13 +107,28 @@ func (w *writer) save(kind BlobType, data []byte) (saved, error) {
 		b.plain = uint32(len(data))
 	}
 	if b.plain == 0 || len(packed)-crypto.IVSize > len(data)-len(data)/64*worthIt {
-		packed = append(packed[:crypto.IVSize], data...)
-		b.plain = 0
+		if packed, b.plain, err = appendRaw(packed[:crypto.IVSize], data); err != nil {
+			return s, err
+		}
 	}
 	*buf = w.repo.key.SealInPlace(packed)
 	b.length = uint32(len(*buf))
 	s.fresh, s.stored = true, len(*buf)
 	return s, w.append(b, *buf)
+}
+
+// appendRaw appends content that is not worth compressing, and returns its size
+// if it had to be compressed all the same: what would pass for a file of the
+// repository is never stored as it is.
+func appendRaw(to, data []byte) ([]byte, uint32, error) {
+	if !passesForFile(data) {
+		return append(to, data...), 0, nil
+	}
+	e, err := unpackedEncoder()
+	if err != nil {
+		return nil, 0, err
+	}
+	return e.EncodeAll(data, to), uint32(len(data)), nil
 }
 
 // claim tells whether the blob is still to be stored, and leaves that to the caller.
