@@ -72,7 +72,7 @@ func (a *app) verifyAgainst(ctx context.Context, names []string, f againstFlags)
 	}
 	opts := recovery.CompareOptions{Quick: f.quick, Limit: f.limit}
 	bars := newTerminal(os.Stderr, false)
-	if !a.json && bars.bars != nil {
+	if !a.json && bars.paint.on {
 		opts.Progress = func(name string, done, total int64) {
 			bars.Observe(runbook.Event{Type: runbook.StepProgress, Step: name, Title: name, Bytes: done, Total: max(done, total)})
 		}

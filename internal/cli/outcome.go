@@ -50,7 +50,7 @@ func (a *app) printOutcome(r *recovery.Report) {
 		if s.State == runbook.StepStateSkipped && !a.verbose {
 			continue
 		}
-		rows = append(rows, []string{"  " + s.Title, string(s.State), time.Duration(s.Seconds * float64(time.Second)).Round(10 * time.Millisecond).String()})
+		rows = append(rows, []string{"  " + short(s.Title, 56), string(s.State), time.Duration(s.Seconds * float64(time.Second)).Round(10 * time.Millisecond).String()})
 	}
 	a.table([]string{"  step", "state", "took"}, rows, "took")
 	a.printf("\n")

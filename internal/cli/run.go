@@ -17,8 +17,9 @@ func (a *app) engine(stateDir string, accept bool) (*runbook.Engine, func()) {
 	} else {
 		t := newTerminal(a.out, a.verbose)
 		opts.Observers = []runbook.Observer{t}
-		opts.Prompter = runPrompter()
-		t.asks = opts.Prompter != nil
+		if p := runPrompter(); p != nil {
+			t.prompter, opts.Prompter = p, t
+		}
 		quiet := a.showOn(t)
 		done = func() { quiet(); t.Close() }
 	}

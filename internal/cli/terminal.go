@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -21,10 +23,14 @@ import (
 // terminal a bar for each step that tells its progress. Colour and bars appear
 // only there.
 type terminal struct {
-	out     io.Writer
+	out     io.Writer // where lines go now: real, the bars or, during a question, held
+	real    io.Writer
+	held    bytes.Buffer
 	verbose bool
-	asks    bool // a prompter puts what is waited for as a question
-	paint   painter
+	// prompter puts what is waited for as a question; nil when nobody is there.
+	prompter runbook.Prompter
+	asking   bool
+	paint    painter
 
 	mu      sync.Mutex
 	bars    *mpb.Progress
@@ -33,25 +39,57 @@ type terminal struct {
 }
 
 func newTerminal(out io.Writer, verbose bool) *terminal {
-	t := &terminal{out: out, verbose: verbose, paint: painterFor(out), running: map[string]*mpb.Bar{}, started: map[string]time.Time{}}
-	if t.paint.on {
-		t.bars = mpb.New(mpb.WithOutput(out), mpb.WithWidth(30), mpb.WithRefreshRate(200*time.Millisecond))
-		t.out = t.bars
-	}
-	return t
+	return &terminal{out: out, real: out, verbose: verbose, paint: painterFor(out), running: map[string]*mpb.Bar{}, started: map[string]time.Time{}}
 }
 
 // Close takes the bars away. Nothing may be observed afterwards.
 func (t *terminal) Close() {
 	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.clear()
+	t.release()
+}
+
+// clear takes the bars away and waits until all that went through them is shown:
+// they write from a goroutine of their own, a while later.
+func (t *terminal) clear() {
 	for _, bar := range t.running {
 		bar.Abort(true)
 	}
-	t.running = map[string]*mpb.Bar{}
-	t.mu.Unlock()
+	clear(t.running)
 	if t.bars != nil {
 		t.bars.Wait()
+		t.bars, t.out = nil, t.real
 	}
+}
+
+// hold keeps lines back while a person is asked, so that the question stays the
+// last thing on the screen.
+func (t *terminal) hold() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.clear()
+	t.asking, t.out = true, &t.held
+}
+
+// release shows what was kept back.
+func (t *terminal) release() {
+	if !t.asking {
+		return
+	}
+	t.asking, t.out = false, t.real
+	_, _ = t.held.WriteTo(t.real)
+}
+
+// Ask puts a question of a run below everything that has happened until then.
+func (t *terminal) Ask(ctx context.Context, q runbook.Question) (runbook.Answer, error) {
+	t.hold()
+	defer func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.release()
+	}()
+	return t.prompter.Ask(ctx, q)
 }
 
 // Observe shows one event.
@@ -79,7 +117,7 @@ func (t *terminal) Observe(e runbook.Event) {
 		t.check(e)
 	case runbook.StepWaiting:
 		t.drop(e.Step)
-		if t.asks {
+		if t.prompter != nil {
 			return // the question says it
 		}
 		t.line("  %s %s", t.paint.yellow("waiting"), indent(firstOf(e.Text, e.Title)))
@@ -167,8 +205,12 @@ func clean(s string) string {
 
 // progress moves or makes the bar of a step.
 func (t *terminal) progress(e runbook.Event) {
-	if t.bars == nil {
+	if !t.paint.on || t.asking {
 		return
+	}
+	if t.bars == nil {
+		t.bars = mpb.New(mpb.WithOutput(t.real), mpb.WithWidth(30), mpb.WithRefreshRate(200*time.Millisecond), mpb.WithAutoRefresh())
+		t.out = t.bars
 	}
 	bar, ok := t.running[e.Step]
 	if !ok {
@@ -188,9 +230,14 @@ func (t *terminal) progress(e runbook.Event) {
 }
 
 func (t *terminal) drop(step string) {
-	if bar, ok := t.running[step]; ok {
-		bar.Abort(true)
-		delete(t.running, step)
+	bar, ok := t.running[step]
+	if !ok {
+		return
+	}
+	bar.Abort(true)
+	delete(t.running, step)
+	if len(t.running) == 0 {
+		t.clear()
 	}
 }
 
