@@ -225,3 +225,20 @@ func TestImportLocksNobodyOut(t *testing.T) {
 		}
 	}
 }
+
+// Rows that refer to clients which the dump does not have are told, in the point
+// and on its page.
+func TestImportOfADumpWithoutClients(t *testing.T) {
+	texts := saved()
+	texts["smt.sql"] = strings.Replace(strings.Replace(savedDump, "INSERT INTO `Clients` VALUES ('a','b'),('c','d');\n", "", 1),
+		"-- Dump completed", "CREATE TABLE `Registration` (GUID CHAR(50), PRODUCTID INT);\nINSERT INTO `Registration` VALUES ('a',1),('c',2);\n-- Dump completed", 1)
+	p := importPoint(t, texts)
+	told := "references Registration[GUID] → Clients[GUID]: 2 without a counterpart"
+	if all := strings.Join(p.Manifest.Noted(), "\n"); !strings.Contains(all, "database: "+told) {
+		t.Errorf("noted: %s", all)
+	}
+	page, err := p.Text(t.Context(), vault.RunbookPath)
+	if err != nil || !strings.Contains(string(page), told) {
+		t.Errorf("%v\n%s", err, page)
+	}
+}

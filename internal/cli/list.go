@@ -164,8 +164,8 @@ func (a *app) showPoint(p *vault.Point) {
 		rows = append(rows, []string{r.Name, string(r.Importance), size(r.Bytes), state})
 	}
 	a.table([]string{"component", "importance", "size", "state"}, rows, "size")
-	for _, w := range m.Warnings {
-		a.printf("\n%s %s\n", paint.yellow("warning"), w)
+	for _, w := range m.Noted() {
+		a.printf("\n%s %s\n", paint.yellow("warning"), printable(w))
 	}
 	if m.Incomplete {
 		a.printf("\n%s This point is incomplete.\n", paint.yellow("warning"))

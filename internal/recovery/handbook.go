@@ -47,10 +47,11 @@ secrets and is readable by root only; remove it at the end:
 
 `, quote("system:"+m.System))
 	r.contents(&b)
-	for _, w := range m.Warnings {
+	noted := m.Noted()
+	for _, w := range noted {
 		fmt.Fprintf(&b, "> Noted when the point was made: %s\n>\n", cell(w))
 	}
-	if len(m.Warnings) > 0 {
+	if len(noted) > 0 {
 		b.WriteString("\n")
 	}
 	for i, stage := range book.Stages {

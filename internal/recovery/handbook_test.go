@@ -1,6 +1,8 @@
 package recovery_test
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -8,6 +10,7 @@ import (
 	"lifeboat/internal/backup/backuptest"
 	"lifeboat/internal/host"
 	"lifeboat/internal/recovery"
+	"lifeboat/internal/vault"
 )
 
 const handRecovery = `recovery:
@@ -78,4 +81,36 @@ func TestHandbookOfAnImport(t *testing.T) {
 		"Only where `file(\"" + dir + "/never\")` holds.\n\n```sh\ntrue\n```",
 		"test ! -e " + dir + "/gone || chown -h root: " + dir + "/gone",
 	}, []string{"Restore extra"})
+}
+
+// Directories above what is restored come back with the lost machine's numbers
+// too, and are given back by name.
+func TestHandbookOwnersAbove(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: changes owners")
+	}
+	s := backuptest.New(t, handRecovery)
+	etc := filepath.Join(s.Dir, "etc")
+	nobody, err := host.Local().User("nobody")
+	if err != nil {
+		t.Skip("needs the account nobody")
+	}
+	for _, p := range []string{s.Dir, filepath.Join(etc, "app.conf")} {
+		if err := os.Chown(p, int(nobody.UID), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, _, err := s.Backup(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := b.Point().Text(t.Context(), vault.RunbookPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tells(t, string(page), []string{
+		fmt.Sprintf("find %s -maxdepth 0 -uid %d -exec chown -h %d {} +\n", s.Dir, nobody.UID, 4_000_000+nobody.UID),
+		fmt.Sprintf("find %s -maxdepth 0 -uid %d -exec chown -h nobody {} +\n", s.Dir, 4_000_000+nobody.UID),
+		fmt.Sprintf("find %s -uid %d -exec chown -h nobody {} +\n", etc, 4_000_000+nobody.UID),
+	}, nil)
 }

@@ -4,8 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"os"
+	"path"
 	"regexp"
+	"slices"
 	"strings"
+	"syscall"
 
 	"lifeboat/internal/component"
 	"lifeboat/internal/profile"
@@ -234,6 +239,7 @@ const aboveIDs = 4_000_000
 func (r *Recovery) ownersByHand(record component.Record) string {
 	var away, home, entries []string
 	paths := quoteAll(record.Paths)
+	above := r.ownedAbove(record.Paths)
 	add := func(test, prefix, tag string, ids []uint32, names map[uint32]string) {
 		for _, id := range ids {
 			name, ok := names[id]
@@ -242,6 +248,10 @@ func (r *Recovery) ownersByHand(record component.Record) string {
 			}
 			away = append(away, fmt.Sprintf("find %s -%s %d -exec chown -h %s%d {} +", paths, test, id, prefix, aboveIDs+id))
 			home = append(home, fmt.Sprintf("find %s -%s %d -exec chown -h %s%s {} +", paths, test, aboveIDs+id, prefix, quote(name)))
+			if len(above) > 0 {
+				away = append(away, fmt.Sprintf("find %s -maxdepth 0 -%s %d -exec chown -h %s%d {} +", quoteAll(above), test, id, prefix, aboveIDs+id))
+				home = append(home, fmt.Sprintf("find %s -maxdepth 0 -%s %d -exec chown -h %s%s {} +", quoteAll(above), test, aboveIDs+id, prefix, quote(name)))
+			}
 			entries = append(entries, fmt.Sprintf(`s/^((default:)?%s:)%d:/\1%s:/`, tag, id, name))
 		}
 	}
@@ -254,4 +264,28 @@ func (r *Recovery) ownersByHand(record component.Record) string {
 		quote("/^# (owner|group|flags)/d; "+strings.Join(entries, "; ")))
 	return "\nOwners were restored by the lost machine's numbers; give them back by name, in ACLs too:\n\n```sh\n" +
 		strings.Join(append(append(away, home...), acls), "\n") + "\n```\n"
+}
+
+// ownedAbove lists the directories above paths that belong to somebody other than
+// root where the page is written: restic restores them with the paths.
+func (r *Recovery) ownedAbove(paths []string) []string {
+	seen := map[string]bool{}
+	for _, p := range paths {
+		for dir := path.Dir(p); dir != "/" && dir != "." && !seen[dir]; dir = path.Dir(dir) {
+			seen[dir] = false
+			real, err := r.Host.Entry(dir)
+			if err != nil {
+				continue
+			}
+			info, err := os.Lstat(real)
+			if err != nil {
+				continue
+			}
+			if st, ok := info.Sys().(*syscall.Stat_t); ok && info.IsDir() && st.Uid+st.Gid > 0 {
+				seen[dir] = true
+			}
+		}
+	}
+	maps.DeleteFunc(seen, func(_ string, owned bool) bool { return !owned })
+	return slices.Sorted(maps.Keys(seen))
 }

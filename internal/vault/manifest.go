@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"lifeboat/internal/component"
@@ -89,6 +90,25 @@ func (m *Manifest) Lacks() []string {
 		}
 	}
 	return names
+}
+
+// maxNoted bounds what Noted tells of one component.
+const maxNoted = 25
+
+// Noted lists what a person should know of the point: its own warnings and those
+// of its components, of each the first few.
+func (m *Manifest) Noted() []string {
+	all := slices.Clone(m.Warnings)
+	for _, r := range m.Components {
+		for i, w := range r.Warnings {
+			if i == maxNoted {
+				all = append(all, fmt.Sprintf("%s: and %d more warnings, see its manifest", r.Name, len(r.Warnings)-i))
+				break
+			}
+			all = append(all, r.Name+": "+w)
+		}
+	}
+	return all
 }
 
 // Bytes is the size of everything captured, in bytes.

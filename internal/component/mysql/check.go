@@ -128,6 +128,14 @@ func (c *Component) compareProduct(ctx context.Context, conn querier, d *Detail)
 			Expected: "all", Found: strings.TrimSuffix("without "+strings.Join(lost, ", "), "without "),
 		})
 	}
+	refs, err := c.references(ctx, conn, d)
+	return append(checks, refs...), err
+}
+
+// references counts, for every reference that the product knows of, the rows that
+// have no counterpart.
+func (c *Component) references(ctx context.Context, conn querier, d *Detail) ([]component.Check, error) {
+	var checks []component.Check
 	for _, ref := range c.product.Schema.References {
 		if ref.Schema != nil && !ref.Schema(d.Schema) {
 			continue
@@ -143,12 +151,15 @@ func (c *Component) compareProduct(ctx context.Context, conn querier, d *Detail)
 		case err != nil:
 			k.Found = err.Error()
 		default:
-			k.OK, k.Found = n == "0", n+" without a counterpart"
+			k.OK, k.Found = n == "0", n+orphaned
 		}
 		checks = append(checks, k)
 	}
 	return checks, nil
 }
+
+// orphaned ends what a check of references found.
+const orphaned = " without a counterpart"
 
 // orphans counts the rows that refer to nothing.
 func orphans(ctx context.Context, q querier, ref product.Reference) (string, error) {

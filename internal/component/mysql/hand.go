@@ -102,12 +102,12 @@ func byHand(rec component.Record) string {
 	}
 	return fmt.Sprintf("Database `%[1]s` (%[2]d tables, %[3]d rows, from %[4]s). Stop whatever uses it. As administrator of the database server:\n\n"+
 		"```sh\n"+
-		"(umask 077; mysqldump --routines --events %[1]s > before-%[1]s.sql)    # keep what is there now\n"+
-		"mysql -e 'DROP DATABASE IF EXISTS `%[1]s`; CREATE DATABASE `%[1]s` CHARACTER SET %[5]s COLLATE %[6]s'\n"+
-		"tail -n 1 /.lifeboat/%[7]s | grep 'Dump completed'    # else the dump is cut off\n"+
-		"mysql %[1]s < /.lifeboat/%[7]s\n"+
-		"mysql --comments %[1]s < /.lifeboat/%[8]s\n"+
-		"mysql -e 'SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = \"%[1]s\"'\n"+
+		"tail -n 1 /.lifeboat/%[7]s | grep 'Dump completed' &&    # else the dump is cut off: nothing more is done\n"+
+		"{ ! mysql -e 'USE `%[1]s`' || (umask 077; mysqldump --routines --events %[1]s > before-%[1]s.sql); } &&    # keep what is there now, or nothing more is done\n"+
+		"mysql -e 'DROP DATABASE IF EXISTS `%[1]s`; CREATE DATABASE `%[1]s` CHARACTER SET %[5]s COLLATE %[6]s' &&\n"+
+		"mysql %[1]s < /.lifeboat/%[7]s &&\n"+
+		"mysql --comments %[1]s < /.lifeboat/%[8]s &&\n"+
+		"mysql -Ne 'SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = \"%[1]s\" AND TABLE_TYPE <> \"VIEW\"'    # %[2]d\n"+
 		"```\n\n"+
 		"An old client that stops at line 1 with “Unknown command '\\-'” wants that line removed: `sed '1{/999999/d}'`.\n",
 		d.Database, len(d.Tables), d.rows(), d.Server, d.Charset, d.Collation, rec.Streams[0], rec.Streams[1])

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"lifeboat/internal/component"
@@ -216,7 +218,31 @@ func (st *Staged) judge(ctx context.Context, root *server, l *loader, database s
 		}
 		st.Warnings = append(st.Warnings, "the dump was made without comments, so whether it is whole cannot be seen; compare the row counts")
 	}
-	return nil
+	return st.dangling(ctx, root, &Detail{Database: database, Tables: tables})
+}
+
+// dangling warns of rows that refer to rows the dump does not have: a table was
+// left out, say, when it was made.
+func (st *Staged) dangling(ctx context.Context, root *server, d *Detail) error {
+	c := st.component
+	if c.product.Schema.Version == nil {
+		return nil
+	}
+	conn, err := root.session(ctx, d.Database)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if d.Schema, _, err = schemaVersion(ctx, c.product, conn); err != nil {
+		return nil //nolint:nilerr // capturing says so
+	}
+	checks, err := c.references(ctx, conn, d)
+	for _, k := range checks {
+		if strings.HasSuffix(k.Found, orphaned) && !k.OK {
+			st.Warnings = append(st.Warnings, k.Name+": "+k.Found)
+		}
+	}
+	return err
 }
 
 // completed is mysqldump's last line, whose hour may have one digit:
@@ -241,7 +267,7 @@ func (st *Staged) Capture(ctx context.Context, sink component.Sink) (component.C
 	if err != nil {
 		return captured, err
 	}
-	captured.Warnings = append(captured.Warnings, st.Warnings...)
+	captured.Warnings = slices.Concat(st.Warnings, captured.Warnings)
 	if len(st.Skipped) > 0 {
 		captured.Warnings = append(captured.Warnings, fmt.Sprintf("left out of the foreign dump, because it would run as somebody on this server: %v", st.Skipped))
 	}
