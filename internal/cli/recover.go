@@ -27,13 +27,14 @@ type recoverFlags struct {
 	dry, resume, rollback, keepOld, discardOld, wait bool
 	force, only                                      []string
 	from                                             string
+	run                                              string // that --resume, --rollback or --discard-old names
 	question                                         string // asked before it begins; "" for the usual one
 }
 
 func (a *app) recoverCommand() *cobra.Command {
 	var f recoverFlags
 	c := &cobra.Command{
-		Use:   "recover SYSTEM",
+		Use:   "recover SYSTEM [RUN]",
 		Short: "Bring a whole system back, in order",
 		Long: `Recovers a system on this machine from a recovery point: looks at the identity
 of both first, brings the machine to where the system can be restored, restores,
@@ -41,14 +42,23 @@ repairs, starts, synchronizes and proves that it works. What is there already is
 seen and not done again; what stood in the way is set aside, not deleted.
 
 A run that was interrupted, waits for a person or for a restart goes on with
---resume; --rollback brings back what was there before.`,
+--resume; --rollback brings back what was there before. These two and
+--discard-old act on the last run, or on the RUN that is named; lifeboat runs list
+shows which runs still have what they set aside. --discard-old all removes it of
+every run.`,
 		Example: `  lifeboat recover smt --repository /media/disk/lifeboat --dry-run
   lifeboat recover smt --repository /media/disk/lifeboat
   lifeboat recover smt --resume
   lifeboat recover smt --rollback
+  lifeboat recover smt --discard-old 20261121-074500-smt-recover-ab12
   lifeboat recover smt --from 1a2b3c4d --force hostname`,
-		Args: args(cobra.ExactArgs(1)),
-		RunE: func(c *cobra.Command, names []string) error { return a.recover(c.Context(), names[0], f) },
+		Args: args(cobra.RangeArgs(1, 2)),
+		RunE: func(c *cobra.Command, names []string) error {
+			if len(names) > 1 {
+				f.run = names[1]
+			}
+			return a.recover(c.Context(), names[0], f)
+		},
 	}
 	flags := c.Flags()
 	flags.BoolVarP(&f.dry, "dry-run", "n", false, "show the plan and what each step finds; change nothing")
@@ -58,7 +68,7 @@ A run that was interrupted, waits for a person or for a restart goes on with
 	flags.StringSliceVar(&f.only, "only", nil, "restore only `COMPONENT[,COMPONENT]`; the system is neither stopped nor started")
 	flags.StringVar(&f.from, "from", "latest", "recovery `POINT`")
 	flags.BoolVar(&f.keepOld, "keep-old", false, "keep what was set aside after success")
-	flags.BoolVar(&f.discardOld, "discard-old", false, "remove what an earlier run with --keep-old has set aside")
+	flags.BoolVar(&f.discardOld, "discard-old", false, "remove what an earlier restore, or run with --keep-old, has set aside")
 	flags.BoolVar(&f.wait, "wait", false, "wait until background jobs, say a mirror run, have ended")
 	flags.BoolVarP(&a.yes, "yes", "y", false, "do not ask whether to begin or to take back, nor before a restart (manual steps still ask)")
 	a.repositoryFlags(c)
@@ -73,9 +83,12 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 	if err != nil {
 		return err
 	}
+	if f.discardOld && f.run == "all" {
+		return a.discardAll(ctx, conf, system, f)
+	}
 	var old *runbook.Run
 	if f.resume || f.rollback || f.discardOld {
-		if old, err = a.lastRun(conf, system, f); err != nil {
+		if old, err = a.earlierRun(conf, system, f); err != nil {
 			return err
 		}
 		// A resumed run is compiled from what it was asked for.
@@ -93,6 +106,8 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 		if a.password == (passwordFlags{}) {
 			a.password = passwordFlags{file: old.Options["password-file"], command: old.Options["password-command"]}
 		}
+	} else if f.run != "" {
+		return usagef("a run is named for --resume, --rollback or --discard-old only")
 	} else if !f.dry {
 		if err := a.settled(conf, system, ""); err != nil {
 			return err
@@ -138,7 +153,7 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 		_, err := a.showPlan(ctx, engine, book, r, point)
 		return err
 	case f.discardOld:
-		return r.Discard(ctx, old)
+		return a.discard(ctx, r, old)
 	case f.rollback:
 		if err := a.confirmRollback(ctx, r, old); err != nil {
 			return err
@@ -164,6 +179,9 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 		if reportErr := a.reportRecovery(ctx, a.ran, point, f); reportErr != nil && err == nil {
 			err = reportErr
 		}
+	}
+	if err == nil {
+		err = a.tellHolding(conf, system)
 	}
 	if err == nil {
 		a.code = cmp.Or(runbook.ExitCode(a.ran, nil), a.code) // a warning of before the run stays one
@@ -277,36 +295,6 @@ func (a *app) settled(conf *config.Config, system, why string) error {
 
 func activeError(r *runbook.Run) error {
 	return runbook.Refuse("", "run %s of %s is active; wait for it to end", r.ID, r.System)
-}
-
-// lastRun is the newest recovery of the system, when it can take what is asked.
-func (a *app) lastRun(conf *config.Config, system string, f recoverFlags) (*runbook.Run, error) {
-	runs, err := runbook.List(a.state(conf))
-	var last *runbook.Run
-	for _, r := range runs {
-		if r.System == system && r.Kind == recovery.Kind {
-			last = r
-		}
-	}
-	if last == nil {
-		return nil, errors.Join(usagef("no recovery of %s was run on this machine; lifeboat runs list shows all runs", system), err)
-	}
-	finished := last.State == runbook.StateDone || last.State == runbook.StateWarnings && !last.Resumable()
-	switch {
-	case last.State == runbook.StateRunning:
-		return nil, activeError(last)
-	case f.resume && last.RollingBack:
-		return nil, usagef("run %s is on its way back; finish that with lifeboat recover %s --rollback", last.ID, system)
-	case f.resume && !last.Resumable():
-		return nil, usagef("run %s is %s; there is nothing left to resume", last.ID, last.State)
-	case f.rollback && last.State == runbook.StateRolledBack:
-		return nil, usagef("run %s is rolled back already", last.ID)
-	case f.rollback && recovery.NoWayBack(last):
-		return nil, runbook.Refuse("", "run %s has removed what it had set aside, so there is no way back; restore from a recovery point instead", last.ID)
-	case f.discardOld && !finished:
-		return nil, usagef("run %s is %s; resume it or roll it back first", last.ID, last.State)
-	}
-	return last, nil
 }
 
 // explain adds what to do next.

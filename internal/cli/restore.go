@@ -88,7 +88,7 @@ func (a *app) restoreInPlace(ctx context.Context, p *vault.Point, components, fo
 		question: "Restore " + strings.Join(components, ", ") + " in place? What is there is set aside, not deleted.",
 	})
 	if err == nil && !a.json {
-		a.printf("\nWhat stood in the way is set aside. To bring it back: lifeboat recover %[1]s --rollback\nTo remove it: lifeboat recover %[1]s --discard-old\n", p.System())
+		a.printf("\nWhat stood in the way is set aside. To bring it back: lifeboat recover %[1]s --rollback %[2]s\nTo remove it: lifeboat recover %[1]s --discard-old %[2]s\n", p.System(), a.ran.ID)
 	}
 	return err
 }

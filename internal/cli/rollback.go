@@ -2,8 +2,12 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
+	"lifeboat/internal/config"
 	"lifeboat/internal/recovery"
 	"lifeboat/internal/runbook"
 )
@@ -38,4 +42,124 @@ func (a *app) confirmRollback(ctx context.Context, r *recovery.Recovery, run *ru
 		}
 	}
 	return confirm(ctx, fmt.Sprintf("Take back run %s? What was there before it comes back.", run.ID), a.yes)
+}
+
+// earlierRun is the recovery of the system that is named, or the last one, when it
+// can take what is asked.
+func (a *app) earlierRun(conf *config.Config, system string, f recoverFlags) (*runbook.Run, error) {
+	all, err := runbook.List(a.state(conf))
+	runs := slices.DeleteFunc(slices.Clone(all), func(r *runbook.Run) bool { return r.System != system || r.Kind != recovery.Kind })
+	if len(runs) == 0 {
+		return nil, errors.Join(usagef("no recovery of %s was run on this machine; lifeboat runs list shows all runs", system), err)
+	}
+	at := len(runs) - 1
+	if f.run != "" {
+		at = slices.IndexFunc(runs, func(r *runbook.Run) bool { return r.ID == f.run })
+		if at < 0 {
+			return nil, usagef("%q is no recovery of %s on this machine; lifeboat runs list shows all runs", f.run, system)
+		}
+	} else if f.discardOld && runs[at].State != runbook.StateRunning && !runs[at].Resumable() {
+		for i, r := range slices.Backward(runs) {
+			if len(recovery.Holds(r)) > 0 {
+				at = i
+				break
+			}
+		}
+	}
+	run := runs[at]
+	finished := run.State == runbook.StateDone || run.State == runbook.StateWarnings && !run.Resumable()
+	switch {
+	case run.State == runbook.StateRunning:
+		return nil, activeError(run)
+	case f.resume && run.State == runbook.StateRolledBack, f.resume && !run.Resumable():
+		return nil, usagef("run %s is %s; there is nothing left to resume", run.ID, run.State)
+	case f.resume && run.RollingBack:
+		return nil, usagef("run %s is on its way back; finish that with lifeboat recover %s --rollback", run.ID, system)
+	case f.rollback && run.State == runbook.StateRolledBack:
+		return nil, usagef("run %s is rolled back already%s", run.ID, others(runs[:at], system))
+	case f.rollback && recovery.NoWayBack(run):
+		return nil, runbook.Refuse("", "run %s has removed what it had set aside, so there is no way back; restore from a recovery point instead", run.ID)
+	case f.discardOld && !finished && run.State != runbook.StateRolledBack:
+		return nil, usagef("run %s is %s; resume it or roll it back first", run.ID, run.State)
+	}
+	if f.rollback {
+		for _, later := range runs[at+1:] {
+			for _, name := range recovery.Holds(later) {
+				if slices.Contains(recovery.Holds(run), name) {
+					return nil, runbook.Refuse("", "run %[1]s has restored %[2]s after it; take that back first (lifeboat recover %[3]s --rollback %[1]s), or remove what it set aside (lifeboat recover %[3]s --discard-old %[1]s)", later.ID, name, system)
+				}
+			}
+		}
+	}
+	return run, nil
+}
+
+// others tells of earlier runs that could be taken back.
+func others(runs []*runbook.Run, system string) string {
+	held := recovery.HoldingRuns(runs, system)
+	if len(held) == 0 {
+		return ""
+	}
+	last := held[len(held)-1]
+	return fmt.Sprintf("; an earlier one can be: lifeboat recover %s --rollback %s", system, last.Run)
+}
+
+// discard removes what a run has set aside.
+func (a *app) discard(ctx context.Context, r *recovery.Recovery, run *runbook.Run) error {
+	names := recovery.Holds(run)
+	if run.State != runbook.StateRolledBack {
+		if err := r.Discard(ctx, run); err != nil {
+			return err
+		}
+	}
+	if a.json {
+		return a.emit(map[string]any{"type": "discarded", "run": run.ID, "components": names})
+	}
+	if len(names) == 0 {
+		a.printf("Run %s has nothing set aside.\n", run.ID)
+		return nil
+	}
+	a.printf("What run %s had set aside is removed: %s\n", run.ID, strings.Join(names, ", "))
+	return nil
+}
+
+// discardAll removes what any run of the system has set aside, each as it was
+// asked for.
+func (a *app) discardAll(ctx context.Context, conf *config.Config, system string, f recoverFlags) error {
+	runs, err := runbook.List(a.state(conf))
+	if err != nil {
+		return err
+	}
+	repository, options, password := a.repository, a.storeOptions, a.password
+	for _, held := range recovery.HoldingRuns(runs, system) {
+		one := f
+		one.run = held.Run
+		if err := a.recover(ctx, system, one); err != nil {
+			return err
+		}
+		a.repository, a.storeOptions, a.password = repository, options, password
+	}
+	return nil
+}
+
+// tellHolding tells, at the end of a run, of those before it that still have
+// something set aside.
+func (a *app) tellHolding(conf *config.Config, system string) error {
+	runs, err := runbook.List(a.state(conf))
+	if err != nil {
+		return nil //nolint:nilerr // runs list tells what cannot be read
+	}
+	held := slices.DeleteFunc(recovery.HoldingRuns(runs, system), func(h recovery.Holding) bool { return h.Run == a.ran.ID })
+	if len(held) == 0 {
+		return nil
+	}
+	if a.json {
+		return a.emit(map[string]any{"type": "held", "system": system, "runs": held})
+	}
+	a.printf("\nEarlier runs still have what they set aside:\n")
+	for _, h := range held {
+		a.printf("  %s  %s\n", h.Run, strings.Join(h.Components, ", "))
+	}
+	a.printf("To remove it: lifeboat recover %[1]s --discard-old all (or RUN). To take one back: lifeboat recover %[1]s --rollback RUN\n", system)
+	return nil
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,13 +41,13 @@ func (a *app) listRuns() error {
 			}
 			continue
 		}
-		rows = append(rows, []string{r.ID, r.Kind, r.System, entry.Summary, when(r.Started), time.Duration(r.Seconds * float64(time.Second)).Round(time.Second / 10).String(), entry.Next})
+		rows = append(rows, []string{r.ID, r.Kind, r.System, entry.Summary, when(r.Started), time.Duration(r.Seconds * float64(time.Second)).Round(time.Second / 10).String(), holds(entry.Holds), entry.Next})
 	}
 	if !a.json {
 		if len(rows) == 0 {
 			a.printf("Nothing was run yet.\n")
 		} else {
-			a.table([]string{"run", "kind", "system", "state", "started", "took", "next"}, rows, "took")
+			a.table([]string{"run", "kind", "system", "state", "started", "took", "set aside", "next"}, rows, "took")
 		}
 	}
 	return err
@@ -57,10 +58,20 @@ type runEntry struct {
 	*runbook.Run
 	Summary string `json:"summary"` // its state, with what became of its background jobs
 	Next    string `json:"next,omitempty"`
+	// Holds are the components of which the run still has what it set aside.
+	Holds []string `json:"holds,omitempty"`
+}
+
+// holds is short enough for a table.
+func holds(names []string) string {
+	if len(names) > 3 {
+		return count(len(names), "component", "components")
+	}
+	return strings.Join(names, ", ")
 }
 
 func (a *app) entry(r *runbook.Run) runEntry {
-	e := runEntry{Run: r, Summary: string(r.State), Next: r.Hint}
+	e := runEntry{Run: r, Summary: string(r.State), Next: r.Hint, Holds: recovery.Holds(r)}
 	report, err := recovery.NewReport(r)
 	if err != nil {
 		return e // the run itself can be told

@@ -88,11 +88,14 @@ func (r *Recovery) Discard(ctx context.Context, run *runbook.Run) error {
 			return fmt.Errorf("remove what was set aside for %s: %w", spec.Name, err)
 		}
 	}
-	return nil
+	return os.WriteFile(filepath.Join(run.Dir, discardedName), []byte(discardedAll), 0o600)
 }
 
 // discardedName marks in a run's directory that --discard-old has begun.
 const discardedName = "discarded"
+
+// discardedAll is what the mark says when it has ended.
+const discardedAll = "all\n"
 
 // NoWayBack tells whether what the run had set aside was removed, wholly or
 // partly: it can no longer be rolled back.
