@@ -343,6 +343,9 @@ func (b *Backup) preflight() []runbook.Step {
 			ID: "preflight/records", Title: "Ask the running system what a recovery will be compared with", EachTime: true,
 			Run: func(ctx context.Context, task runbook.Task) error {
 				records, warnings := recovery.Records(ctx, b.Host, b.Profile, b.scope, b.database)
+				if ctx.Err() != nil { // every question has failed then
+					return ctx.Err()
+				}
 				for _, w := range warnings {
 					task.Warnf("%s", w)
 				}

@@ -16,6 +16,7 @@ import (
 	"lifeboat/internal/guard"
 	"lifeboat/internal/host"
 	"lifeboat/internal/profile"
+	"lifeboat/internal/repository"
 	"lifeboat/internal/storage"
 )
 
@@ -68,9 +69,10 @@ func (a *app) init(ctx context.Context, wanted []string, second string) error {
 	if err != nil {
 		return err
 	}
+	generated := false
 	if from.IsZero() {
 		from.File = filepath.Join(filepath.Dir(a.configFile), "repository.key")
-		if err := writePassword(from.File); err != nil {
+		if generated, err = writePassword(from.File); err != nil {
 			return err
 		}
 	}
@@ -85,6 +87,10 @@ func (a *app) init(ctx context.Context, wanted []string, second string) error {
 	}
 	main := config.Repository{Name: "main", URL: url, Password: from, Store: store}
 	made, err := a.ensureRepository(ctx, main, password, nil)
+	if errors.Is(err, repository.ErrWrongPassword) && generated {
+		// A new password opens nothing that is there already.
+		return errors.Join(fmt.Errorf("a repository is there already, and its password was not given: name a file that holds it with --password-file: %w", err), os.Remove(from.File))
+	}
 	if err != nil {
 		return err
 	}
@@ -116,7 +122,11 @@ func (a *app) init(ctx context.Context, wanted []string, second string) error {
 		}
 		return a.emit(view)
 	}
-	a.printf("Found          %s\n", titles(found))
+	word := "Found   "
+	if len(wanted) > 0 {
+		word = "Chosen  "
+	}
+	a.printf("%s       %s\n", word, titles(found))
 	a.printf("Configuration  %s\n", a.configFile)
 	a.printf("Repository     %s (%s)\n", storage.Redact(url), madeText(made))
 	if second != "" {
@@ -164,26 +174,26 @@ func (a *app) found(ctx context.Context, wanted []string) ([]*profile.Profile, e
 
 // writePassword makes a random password file; one that is there is kept, for
 // it may open a repository.
-func writePassword(file string) error {
+func writePassword(file string) (made bool, err error) {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		return err
+		return false, err
 	}
 	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if errors.Is(err, os.ErrExist) {
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return fmt.Errorf("write password file: %w", err)
+		return false, fmt.Errorf("write password file: %w", err)
 	}
 	defer f.Close()
 	var secret [passwordBytes]byte
 	if _, err := rand.Read(secret[:]); err != nil {
-		return err
+		return false, err
 	}
 	if _, err := fmt.Fprintln(f, base64.RawURLEncoding.EncodeToString(secret[:])); err != nil {
-		return fmt.Errorf("write password file: %w", err)
+		return false, fmt.Errorf("write password file: %w", err)
 	}
-	return f.Sync()
+	return true, f.Sync()
 }
 
 // isPath tells a directory of this machine from an address.

@@ -13,7 +13,7 @@ import (
 func (a *app) showVerify(r *vault.Verification, all bool) error {
 	if !r.OK() || !r.Untouched() {
 		a.code = runbook.ExitFailed
-	} else if r.HeadError != "" {
+	} else if r.HeadError != "" || len(r.Points) == 0 {
 		a.code = runbook.ExitWarnings
 	}
 	if a.json {
@@ -36,6 +36,9 @@ func (a *app) showVerify(r *vault.Verification, all bool) error {
 			count(n, "pack belongs", "packs belong"), size(r.Unlisted))
 	}
 	a.printf("%s, %s of data read.\n", count(len(r.Points), "recovery point", "recovery points"), size(r.BytesRead))
+	if len(r.Points) == 0 && r.OK() {
+		a.printf("%s there is no recovery point: nothing can be restored from here. Next: lifeboat backup\n", paint.yellow("warning"))
+	}
 	if unread := r.Bytes - r.BytesRead; !all && unread > 0 && r.OK() {
 		a.printf("All that the points need is there. Whether the other %s can be read was not tried: lifeboat verify --read-data\n", size(unread))
 	}

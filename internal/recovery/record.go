@@ -27,6 +27,9 @@ func Records(ctx context.Context, h *host.Host, p *profile.Profile, scope profil
 			if !ok {
 				continue
 			}
+			if ctx.Err() != nil {
+				return records, warnings
+			}
 			if step.When != "" {
 				if applies, err := profile.Expr(step.When, scope); err != nil || !applies {
 					continue // a condition over the point cannot be decided yet, or it does not apply

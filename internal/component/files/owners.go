@@ -70,7 +70,9 @@ func remembered(known map[uint32]string, id uint32, look func(uint32) (string, e
 	name, ok := known[id]
 	if !ok {
 		var err error
-		if name, err = look(id); err != nil {
+		if name, err = look(id); id == 0 {
+			name = "root" // also where there are no accounts, as among saved files
+		} else if err != nil {
 			name = "#" + strconv.FormatUint(uint64(id), 10)
 		}
 		known[id] = name
