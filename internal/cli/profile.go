@@ -50,6 +50,9 @@ func (a *app) profileCommand() *cobra.Command {
 				if err != nil {
 					return usageError{err}
 				}
+				if a.json {
+					return a.emit(profileView(p))
+				}
 				_, err = a.out.Write(p.Text)
 				return err
 			},
@@ -61,6 +64,12 @@ func (a *app) profileCommand() *cobra.Command {
 					p, err := catalog().Profile.LoadFile(file)
 					if err != nil {
 						return usageError{err}
+					}
+					if a.json {
+						if err := a.emit(profileView(p)); err != nil {
+							return err
+						}
+						continue
 					}
 					a.printf("%s: profile %s is well, %s\n", file, p.Name, count(len(p.Components), "component", "components"))
 				}
@@ -80,4 +89,18 @@ func (a *app) profileCommand() *cobra.Command {
 		},
 	)
 	return c
+}
+
+// profileView is a profile for programs: what it consists of, and its text.
+func profileView(p *profile.Profile) map[string]any {
+	parts := make([]map[string]any, 0, len(p.Components))
+	for _, c := range p.Components {
+		parts = append(parts, map[string]any{
+			"name": c.Name, "title": c.Title, "kind": c.Kind, "importance": c.Importance, "capture": c.Capture, "loss": c.Loss,
+		})
+	}
+	return map[string]any{
+		"type": "profile", "name": p.Name, "title": p.Title, "source": p.Source, "digest": p.Digest(),
+		"components": parts, "text": string(p.Text),
+	}
 }

@@ -138,6 +138,7 @@ func (r *Recovery) condition(step *runbook.Step, s profile.Step) {
 	if step.Hand != "" && !r.Host.IsLocal() {
 		step.Hand = "Only where `" + s.When + "` holds.\n\n" + step.Hand
 	}
+	step.Arrives = false // the condition may be what does not hold
 	inner := step.When
 	step.When = func(ctx context.Context) (bool, string, error) {
 		holds, err := profile.Expr(s.When, r.Scope(ctx))

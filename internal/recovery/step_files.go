@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"lifeboat/internal/component"
 	"lifeboat/internal/host"
 	"lifeboat/internal/profile"
 	"lifeboat/internal/runbook"
@@ -42,7 +43,7 @@ func ownerStep() StepType {
 				Title:  "Owner of " + opts.Path + " is " + names,
 				Repeat: runbook.RepeatSafe,
 				Hand:   "```sh\n" + r.ifThere(opts.Path) + "chown -h " + flag + quote(names) + " " + quote(opts.Path) + "\n```\n",
-				When:   r.exists(opts.Path),
+				When:   r.exists(opts.Path), Arrives: r.brings(opts.Path),
 				Run: func(ctx context.Context, task runbook.Task) error {
 					uid, gid, err := r.ids(opts.Owner, opts.Group)
 					if err != nil {
@@ -75,6 +76,15 @@ func (r *Recovery) ids(owner, group string) (uid, gid int, err error) {
 		gid = int(g)
 	}
 	return uid, gid, nil
+}
+
+// brings tells whether the recovery puts something at, above or below a path.
+func (r *Recovery) brings(path string) bool {
+	within := func(path, top string) bool { return path == top || strings.HasPrefix(path, top+"/") }
+	return slices.ContainsFunc(r.Manifest.Components, func(c component.Record) bool {
+		return c.Status == component.StatusCaptured && r.wanted(c.Name) &&
+			slices.ContainsFunc(c.Paths, func(p string) bool { return within(path, p) || within(p, path) })
+	})
 }
 
 // exists makes a step apply only where a path is there.
@@ -113,7 +123,7 @@ func aclStep() StepType {
 				Title:  "ACL of " + opts.Path + " has " + strings.Join(opts.Set, ", "),
 				Repeat: runbook.RepeatSafe,
 				Hand:   "```sh\n" + r.ifThere(opts.Path) + quoteAll(r.aclByHand(opts)) + "\n```\n",
-				When:   r.exists(opts.Path),
+				When:   r.exists(opts.Path), Arrives: r.brings(opts.Path),
 				Run: func(ctx context.Context, task runbook.Task) error {
 					return r.run(ctx, task, args, "", 0)
 				},

@@ -366,3 +366,23 @@ func TestList(t *testing.T) {
 		t.Errorf("%s %v", data, err)
 	}
 }
+
+func TestDryRunKnowsWhatArrives(t *testing.T) {
+	missing := func(context.Context) (bool, string, error) { return false, "it is not there", nil }
+	run := func(context.Context, Task) error { return nil }
+	plan, err := New(Options{Dir: t.TempDir()}).DryRun(t.Context(), Runbook{
+		Kind: "recover", System: "smt", Title: "t",
+		Stages: []Stage{{Name: "s", Steps: []Step{
+			{ID: "s/brought", Run: run, When: missing, Arrives: true, Repeat: RepeatSafe},
+			{ID: "s/missing", Run: run, When: missing, Repeat: RepeatSafe},
+		}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []Outlook{WouldRun, WouldSkip} {
+		if got := plan.Stages[0].Steps[i].Outlook; got != want {
+			t.Errorf("step %d would %s, want %s", i, got, want)
+		}
+	}
+}

@@ -91,7 +91,11 @@ func (e *Engine) planStep(ctx context.Context, s *Step) (p PlanStep) {
 			p.Outlook, p.Text = Unclear, err.Error()
 			return p
 		}
-		if !applies {
+		switch {
+		case !applies && s.Arrives:
+			p.Text = "once it is restored: " + why
+			return p
+		case !applies:
 			p.Outlook, p.Text = WouldSkip, why
 			return p
 		}

@@ -57,6 +57,9 @@ type Step struct {
 	// half-way. It must bear being called again.
 	Undo   func(ctx context.Context, task Task) error
 	Repeat Repeat
+	// Arrives says that what When looks for is brought by an earlier step of the
+	// same runbook: a dry run, which comes before that, does not call it skipped.
+	Arrives bool
 	// EachTime marks a step whose effect does not outlive the process: an
 	// opened repository, a stopped service that an Always stage starts again, a
 	// preflight check. It runs anew when the run is resumed, without asking.

@@ -269,7 +269,7 @@ func (st *Staged) Capture(ctx context.Context, sink component.Sink) (component.C
 	}
 	captured.Warnings = slices.Concat(st.Warnings, captured.Warnings)
 	if len(st.Skipped) > 0 {
-		captured.Warnings = append(captured.Warnings, fmt.Sprintf("left out of the foreign dump, because it would run as somebody on this server: %v", st.Skipped))
+		captured.Warnings = append(captured.Warnings, fmt.Sprintf("left out of the foreign dump, because it would run as somebody on this server: %s", strings.Join(distinct(st.Skipped), ", ")))
 	}
 	return captured, nil
 }
@@ -282,4 +282,15 @@ func (st *Staged) Query(ctx context.Context, statement string) ([][]string, erro
 // Close ends the private server and removes its data.
 func (st *Staged) Close(ctx context.Context) error {
 	return st.server.Stop(context.WithoutCancel(ctx))
+}
+
+// distinct keeps the first of equal entries.
+func distinct(list []string) []string {
+	var out []string
+	for _, s := range list {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
 }

@@ -173,3 +173,9 @@ func TestStageBounds(t *testing.T) {
 		t.Error("a broken gzip file was taken")
 	}
 }
+
+func TestDistinct(t *testing.T) {
+	if got := strings.Join(distinct([]string{"trigger x", "view y", "view y"}), ", "); got != "trigger x, view y" {
+		t.Error(got)
+	}
+}
