@@ -111,6 +111,7 @@ type app struct {
 	verbose    bool
 	yes        bool
 	noCache    bool
+	completing bool // a shell asks for words: nobody may be asked
 	repository string
 	password   passwordFlags
 
@@ -163,6 +164,7 @@ Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 done with warnings,
 		a.pinCommand(), a.unpinCommand(), a.copyCommand(), a.repositoryCommand(), a.profileCommand(), a.runsCommand(),
 		a.versionCommand(), a.manCommand(), a.resumeServicesCommand(),
 	)
+	a.completions(root)
 	return root
 }
 

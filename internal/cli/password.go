@@ -87,6 +87,9 @@ func (a *app) passwordOf(ctx context.Context, r config.Repository, flags passwor
 	if err != nil {
 		return nil, err
 	}
+	if a.completing && (from.IsZero() || len(from.Command) > 0) {
+		return nil, errAsks // commands may ask as well
+	}
 	if !from.IsZero() {
 		return a.readPassword(ctx, from, "password of repository "+firstOf(r.Name, storage.Redact(r.URL)))
 	}
