@@ -255,3 +255,34 @@ func TestSettingsAreNoPatterns(t *testing.T) {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
+
+// What is described of a tree that has not changed at all is taken over from
+// the point before; any change has it looked at again.
+func TestUnchangedTreesKeepTheirDescription(t *testing.T) {
+	s := backuptest.New(t, "")
+	details := func() map[string]string {
+		t.Helper()
+		b, _, err := s.Backup(t)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := map[string]string{}
+		for _, c := range b.Point().Manifest.Components {
+			all[c.Name] = string(c.Detail)
+		}
+		return all
+	}
+	first := details()
+	if first["data"] == "" {
+		t.Fatal("nothing is described")
+	}
+	if again := details(); again["data"] != first["data"] || again["configuration"] != first["configuration"] {
+		t.Errorf("first  %s\nagain  %s", first, again)
+	}
+	if err := os.Chmod(filepath.Join(s.Dir, "data", "a"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if changed := details(); changed["data"] == first["data"] {
+		t.Error("another mode was not noticed")
+	}
+}

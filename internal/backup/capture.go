@@ -69,7 +69,7 @@ func (b *Backup) capture(ctx context.Context, task runbook.Task, p *part) error 
 	b.note(p, component.StatusFailed, "interrupted")
 	var done atomic.Int64
 	task.Progress(0, p.inspection.Bytes)
-	sink := b.draft.Sink(func(n int64) {
+	sink := b.draft.Sink(p.spec.Name, func(n int64) {
 		task.Progress(done.Add(n), max(p.inspection.Bytes, done.Load()))
 	})
 	captured, err := p.component.Capture(ctx, sink)

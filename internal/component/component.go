@@ -219,6 +219,14 @@ type Sink interface {
 	AddStream(ctx context.Context, name string, r io.Reader) (repository.Stats, error)
 }
 
+// Remembering is implemented by sinks of a point that has a parent.
+type Remembering interface {
+	// Before is the Detail that the parent's record of this component keeps. It
+	// is nil without one, and where an account has got another name since, which
+	// a Detail may speak of.
+	Before() json.RawMessage
+}
+
 // Source gives back what a Sink took.
 type Source interface {
 	// OpenStream reads /.lifeboat/NAME.

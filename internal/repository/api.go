@@ -62,6 +62,8 @@ type Stats struct {
 	Stored             int64               // bytes added to packs, compressed and encrypted
 	UIDs, GIDs         map[uint32]struct{} // every id in owners and ACLs
 	Warnings           []string
+	// Same, of AddPath: the parent has the very same entry at this path, and below it.
+	Same bool
 }
 
 // PathOptions says how a live tree is stored.

@@ -201,6 +201,9 @@ func (s *Session) AddPath(ctx context.Context, name string, opts PathOptions) (S
 	c.count.progress = opts.Progress
 	node, err := c.tree(h, name)
 	stats := c.result()
+	if err == nil {
+		stats.Same, err = s.same(ctx, name, node)
+	}
 	if err != nil {
 		return stats, fmt.Errorf("store %s: %w", quoted(name), err)
 	}
@@ -209,6 +212,24 @@ func (s *Session) AddPath(ctx context.Context, name string, opts PathOptions) (S
 		return stats, &IncompleteError{Entries: c.failures}
 	}
 	return stats, nil
+}
+
+// same tells whether the parent snapshot has the very same entry at a path: its
+// metadata, and by the id of its tree those of everything below it.
+func (s *Session) same(ctx context.Context, name string, node *Node) (bool, error) {
+	if name == "/" {
+		return false, nil // a snapshot has no node for its root
+	}
+	old := s.before(ctx, path.Dir(name)).find(path.Base(name))
+	if old == nil {
+		return false, nil
+	}
+	now, err := (&Tree{Nodes: []*Node{node}}).encode()
+	if err != nil {
+		return false, err
+	}
+	was, err := (&Tree{Nodes: []*Node{old}}).encode()
+	return bytes.Equal(now, was), err
 }
 
 // tree stores what is at a path and returns its node.

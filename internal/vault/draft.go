@@ -3,6 +3,7 @@ package vault
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -85,19 +86,23 @@ func (d *Draft) Parent() *Point { return d.parent }
 // Sink takes what one component captures. It implements component.Sink; calls
 // may run in parallel.
 type Sink struct {
-	draft    *Draft
-	progress func(int64)
+	draft     *Draft
+	component string
+	progress  func(int64)
 
 	mu         sync.Mutex
 	uids, gids map[uint32]struct{}
 }
 
-var _ component.Sink = (*Sink)(nil)
+var (
+	_ component.Sink        = (*Sink)(nil)
+	_ component.Remembering = (*Sink)(nil)
+)
 
 // Sink returns the sink of one component. Progress is told of content bytes
 // read, in increments; it may be nil.
-func (d *Draft) Sink(progress func(int64)) *Sink {
-	return &Sink{draft: d, progress: progress, uids: map[uint32]struct{}{}, gids: map[uint32]struct{}{}}
+func (d *Draft) Sink(component string, progress func(int64)) *Sink {
+	return &Sink{draft: d, component: component, progress: progress, uids: map[uint32]struct{}{}, gids: map[uint32]struct{}{}}
 }
 
 // IDs lists the numbers in owners and ACLs of what the sink has taken.
@@ -105,6 +110,32 @@ func (s *Sink) IDs() (uids, gids []uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Sorted(maps.Keys(s.uids)), slices.Sorted(maps.Keys(s.gids))
+}
+
+// Before is for component.Remembering.
+func (s *Sink) Before() json.RawMessage {
+	p := s.draft.parent
+	if p == nil {
+		return nil
+	}
+	known := p.Manifest.Owners
+	now := ownersOf(s.draft.named, ids(known.Users), ids(known.Groups))
+	if !maps.Equal(now.Users, known.Users) || !maps.Equal(now.Groups, known.Groups) {
+		return nil
+	}
+	record, err := p.Manifest.Component(s.component)
+	if err != nil {
+		return nil
+	}
+	return record.Detail
+}
+
+func ids(names map[uint32]string) map[uint32]struct{} {
+	set := make(map[uint32]struct{}, len(names))
+	for id := range names {
+		set[id] = struct{}{}
+	}
+	return set
 }
 
 // AddPath stores a file or a whole tree at its real path.

@@ -2,6 +2,7 @@ package files
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -60,7 +61,7 @@ func (c *Component) Inspect(ctx context.Context) (component.Inspection, error) {
 	}
 	linked := map[[2]uint64]bool{}
 	for _, path := range paths {
-		err := Walk(ctx, c.env.Host, path, f, func(at string, info fs.FileInfo, _ string) error {
+		err := Each(ctx, c.env.Host, path, f, func(at string, info fs.FileInfo) error {
 			if c.transient(at) {
 				return nil
 			}
@@ -116,6 +117,7 @@ func (c *Component) CaptureFiles(ctx context.Context, sink component.Sink) (comp
 	if root == "/" {
 		root = ""
 	}
+	before := described(sink)
 	for _, path := range paths {
 		stats, err := sink.AddPath(ctx, path, repository.PathOptions{
 			Root:    root,
@@ -132,13 +134,33 @@ func (c *Component) CaptureFiles(ctx context.Context, sink component.Sink) (comp
 		} else {
 			detail.Odd = append(detail.Odd, aside.Name(path))
 		}
-		tree, err := c.tree(ctx, path, f)
-		if err != nil {
-			return fail(fmt.Errorf("look at %s after storing it: %w", path, err))
+		tree, known := before[Shown(path)]
+		if !stats.Same || !known {
+			if tree, err = c.tree(ctx, path, f); err != nil {
+				return fail(fmt.Errorf("look at %s after storing it: %w", path, err))
+			}
 		}
 		detail.Trees = append(detail.Trees, tree)
 	}
 	return got, detail, nil
+}
+
+// described gives what the point before said of trees, by path: a tree that has
+// not changed at all need not be looked at once more.
+func described(sink component.Sink) map[string]Tree {
+	known := map[string]Tree{}
+	s, ok := sink.(component.Remembering)
+	if !ok {
+		return known
+	}
+	var detail Detail
+	if text := s.Before(); text == nil || json.Unmarshal(text, &detail) != nil {
+		return known // then it is looked at
+	}
+	for _, t := range detail.Trees {
+		known[t.Path] = t
+	}
+	return known
 }
 
 // tree describes the live tree at path as Check wants to find it.
