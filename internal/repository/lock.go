@@ -35,8 +35,8 @@ const (
 	// trusted is the age up to which a lock is relied upon without a renewal:
 	// what follows takes its time, and must have ended before it may be stale.
 	trusted = 2 * refreshEvery
-	// settle is how long a new lock waits for others that were made at the
-	// same moment to become visible.
+	// settle is how long a new exclusive lock waits for others that were made at
+	// the same moment to become visible.
 	settle = 200 * time.Millisecond
 )
 
@@ -154,7 +154,11 @@ func readOnly(err error) bool {
 	return errors.Is(err, storage.ErrReadOnly) || errors.Is(err, fs.ErrPermission)
 }
 
-// acquire makes a lock file: look for others, write, wait, look again.
+// acquire makes a lock file: look for others, write, look again. Of two that
+// write at the same moment each sees the other's lock then, or at least one does.
+// Whoever wants the repository for himself looks once more a while later: a store
+// may show a new file late. The others need not wait for that, since his look
+// finds their locks.
 func (r *Repository) acquire(ctx context.Context, exclusive bool) (ID, error) {
 	if err := r.conflict(ctx, exclusive, ID{}); err != nil {
 		return ID{}, err
@@ -163,11 +167,15 @@ func (r *Repository) acquire(ctx context.Context, exclusive bool) (ID, error) {
 	if err != nil {
 		return ID{}, fmt.Errorf("lock the repository: %w", err)
 	}
-	select {
-	case <-time.After(settle):
+	if exclusive {
+		select {
+		case <-time.After(settle):
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
+	if err == nil {
 		err = r.conflict(ctx, exclusive, id)
-	case <-ctx.Done():
-		err = ctx.Err()
 	}
 	if err != nil {
 		return ID{}, errors.Join(err, r.removeLock(ctx, id))
