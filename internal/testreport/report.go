@@ -215,6 +215,12 @@ func (r *Report) progress(word string, e event, p *pkg) {
 	}
 	r.spoke = time.Now()
 	fmt.Fprintln(r.out, line)
+	// Whoever sees only a part of the output sees what failed.
+	for _, f := range r.failures {
+		if f.pkg == e.Package {
+			fmt.Fprintf(r.out, "     FAILED %s\n%s", f.test, indent(tail(f.output, 40)))
+		}
+	}
 }
 
 func (r *Report) say(format string, args ...any) {

@@ -45,7 +45,7 @@ func TestCounts(t *testing.T) {
 				`{"Action":"fail","Package":"p","Test":"TestA"}`,
 				`{"Action":"fail","Package":"p"}`,
 			},
-			"\n0 passed, 1 failed, 0 skipped\n", true,
+			"     FAILED TestA/x\n        a_test.go:3: broken\n\nFAILED p TestA/x\n        a_test.go:3: broken\n\nFailed:\n  p TestA/x\n\n0 passed, 1 failed, 0 skipped\n", true,
 		},
 		{
 			"a parent that fails by itself counts",
@@ -67,7 +67,7 @@ func TestCounts(t *testing.T) {
 				`{"Action":"output","Package":"p","Output":"panic: test timed out\n"}`,
 				`{"Action":"fail","Package":"p"}`,
 			},
-			"FAILED p TestB\n    panic: test timed out\n\n1 passed, 1 failed, 0 skipped\n", true,
+			"FAILED p TestB\n    panic: test timed out\n\nFailed:\n  p TestB\n\n1 passed, 1 failed, 0 skipped\n", true,
 		},
 		{
 			"a line that is no event is passed on",

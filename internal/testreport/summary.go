@@ -37,6 +37,12 @@ func (r *Report) Summarize() {
 		}
 		table.Flush()
 	}
+	if len(r.failures) > 0 {
+		fmt.Fprintln(r.out, "\nFailed:")
+		for _, f := range r.failures {
+			fmt.Fprintf(r.out, "  %s\n", strings.TrimSpace(f.pkg+" "+f.test))
+		}
+	}
 	fmt.Fprintf(r.out, "\n%d passed, %d failed, %d skipped\n", r.passed, r.failed, len(r.skipped))
 }
 
@@ -65,7 +71,7 @@ func (r *Report) running(now time.Time) string {
 	for name, p := range r.packages {
 		entry := fmt.Sprintf("%s %.0fs", name, now.Sub(p.started).Seconds())
 		if tests := unfinished(p); tests != "" {
-			entry += " (" + tests + ")"
+			entry += " (" + few(tests) + ")"
 		}
 		names = append(names, entry)
 	}

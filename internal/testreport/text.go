@@ -1,6 +1,7 @@
 package testreport
 
 import (
+	"fmt"
 	"iter"
 	"regexp"
 	"slices"
@@ -68,4 +69,23 @@ func unfinished(p *pkg) string {
 	}
 	slices.Sort(names)
 	return strings.Join(names, ", ")
+}
+
+// tail returns the last lines of a text.
+func tail(text string, lines int) string {
+	all := strings.SplitAfter(strings.TrimRight(text, "\n"), "\n")
+	if len(all) <= lines {
+		return text
+	}
+	return "[…]\n" + strings.Join(all[len(all)-lines:], "")
+}
+
+// few names some of many.
+func few(names string) string {
+	const most = 4
+	all := strings.Split(names, ", ")
+	if len(all) <= most {
+		return names
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(all[:most], ", "), len(all)-most)
 }
