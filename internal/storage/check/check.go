@@ -69,7 +69,7 @@ func Store(ctx context.Context, s storage.Store, opts Options) ([]Result, error)
 	if opts.Parallel <= 0 {
 		opts.Parallel = 4
 	}
-	t := &trial{store: s, opts: opts, each: 256 << 10, kind: storage.Data}
+	t := &trial{store: retry.Strict(s), opts: opts, each: 256 << 10, kind: storage.Data}
 	steps := []struct {
 		name string
 		run  func(context.Context) (Grade, string, error)

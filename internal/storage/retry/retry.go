@@ -50,8 +50,10 @@ type Failure struct {
 var Default = Policy{For: 5 * time.Minute, First: 250 * time.Millisecond, Most: 30 * time.Second, Grace: 15 * time.Second}
 
 // New returns a store that repeats what s fails to do for the moment. A file
-// that is found in place after an attempt whose answer was lost counts as saved
-// if its content is ours.
+// that is found in place counts as saved if it is ours: its name is the hash of its
+// content, and the content is the same; or an attempt before, whose answer was
+// lost, left it. What lies below may repeat a request on its own, so that even a
+// first answer can be the second one.
 func New(s storage.Store, p Policy) storage.Store {
 	if p.For <= 0 {
 		p.For = Default.For
@@ -77,9 +79,27 @@ func New(s storage.Store, p Policy) storage.Store {
 	return r
 }
 
+// Strict returns the same store for one who asks whether a name was taken: there a
+// Save that finds its file in place at the first attempt is storage.ErrExists,
+// whatever the content. Other stores than New's are strict as they are.
+func Strict(s storage.Store) storage.Store {
+	switch r := s.(type) {
+	case *store:
+		same := *r
+		same.strict = true
+		return &same
+	case *retainer:
+		same := *r.store
+		same.strict = true
+		return &retainer{store: &same, inner: r.inner}
+	}
+	return s
+}
+
 type store struct {
 	storage.Store
 	policy Policy
+	strict bool
 	over   context.Context // ends with the grace after an interruption; nil if there is none
 	forget func() bool
 }
@@ -251,15 +271,15 @@ func (s *store) Save(ctx context.Context, h storage.Handle, data []byte) error {
 	}
 	return s.run(ctx, func(ctx context.Context, again bool) error {
 		err := s.Store.Save(ctx, h, data)
-		if again && errors.Is(err, storage.ErrExists) {
+		named := h.Type != storage.Config && !s.strict // by the hash of its content
+		if (again || named) && errors.Is(err, storage.ErrExists) {
 			return s.ours(ctx, h, data, err)
 		}
 		return err
 	})
 }
 
-// ours tells whether the file that is in the way is the one that an attempt
-// before left, whose answer was lost.
+// ours tells whether the file that is in the way has our content.
 func (s *store) ours(ctx context.Context, h storage.Handle, data []byte, exists error) error {
 	info, err := s.Store.Stat(ctx, h)
 	if err == nil && info.Size == int64(len(data)) {

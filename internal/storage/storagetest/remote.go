@@ -116,7 +116,7 @@ func testLost(t *testing.T, n network, s storage.Store) {
 		if got := load(t, s, h); !bytes.Equal(got, data) {
 			t.Errorf("%d bytes came back as %d", len(data), len(got))
 		}
-		if err := s.Save(t.Context(), h, data); !errors.Is(err, storage.ErrExists) {
+		if err := retry.Strict(s).Save(t.Context(), h, data); !errors.Is(err, storage.ErrExists) {
 			t.Errorf("save again: %v", err)
 		}
 		n.Fail(Lost, 1+i%2, 0)
