@@ -39,7 +39,7 @@ func (a *app) serveCommand() *cobra.Command {
 user has the repositories below a directory of the same name, and sees no others.
 With --append-only clients add recovery points and can remove nothing but locks:
 what was stored stays, even if a client falls into the wrong hands. Prune then on
-the server itself.
+the server itself, or as a user who was added with --access full.
 
 Connections are encrypted with TLS 1.3, by a certificate of yours (which may be
 renewed while the server runs) or with --self-signed by one that is made on the
@@ -65,7 +65,7 @@ systemd passes on is used instead of --listen (docs/stores.md has the units).`,
 	flags.BoolVar(&f.selfSigned, "self-signed", false, "make a certificate of our own in the state directory, unless it is there")
 	flags.StringSliceVar(&f.names, "name", nil, "`NAME` or address of this server, for a certificate that is made (default: what this machine is called)")
 	flags.BoolVar(&f.plain, "plain-http", false, "do without encryption on addresses that others can reach")
-	flags.BoolVar(&f.appendOnly, "append-only", false, "let clients remove nothing but locks")
+	flags.BoolVar(&f.appendOnly, "append-only", false, "let clients remove nothing but locks, unless the file of users says full")
 	flags.StringVar(&f.quota, "quota", "", "at most `SIZE` bytes for each user, such as 500G")
 	c.AddCommand(a.userCommand(&f.users))
 	return c
@@ -90,7 +90,8 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 	if err != nil {
 		return err
 	}
-	users, err := restserver.OpenUsers(usersFile)
+	log := a.serverLog()
+	users, err := restserver.OpenUsers(usersFile, log)
 	if errors.Is(err, fs.ErrNotExist) {
 		return usagef("there is no %s yet: lifeboat repository serve user add NAME makes it", usersFile)
 	}
@@ -105,7 +106,6 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 	if err != nil {
 		return err
 	}
-	log := a.serverLog()
 	server, err := restserver.New(restserver.Options{
 		Repositories: restserver.Directory(f.directory), Auth: users, Private: true,
 		AppendOnly: f.appendOnly, Quota: quota, TLS: encryption, Log: log, Cut: a.hard,

@@ -28,20 +28,33 @@ func (a *app) userCommand(file *string) *cobra.Command {
 func (a *app) userAddCommand(file *string) *cobra.Command {
 	var from passwordFlags
 	var ask, replace bool
+	var may string
 	c := &cobra.Command{
 		Use:   "add NAME",
 		Short: "Let a user in, with a token that is made or a password",
 		Long: `Makes a token of 256 random bits and prints it once, for a machine that keeps
 it in a file; or takes a password from a file, from what a command prints, or with
 --password from the terminal. The server keeps only what is needed to recognise
-it. The user's repositories are below /NAME/.`,
+it. The user's repositories are below /NAME/.
+
+--access append-only lets the user remove nothing but locks, and --access full lets
+the user remove files although the server runs with --append-only. Without it the
+server's flag decides. A user who is replaced keeps what was said.`,
 		Example: `  lifeboat repository serve user add smt1
   lifeboat repository serve user add smt1 --replace
+  lifeboat repository serve user add smt1 --access append-only
   lifeboat repository serve user add anna --password
   lifeboat repository serve user add smt2 --new-password-file /root/smt2`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
 			token, line := "", ""
+			access := restserver.AsServer
+			if c.Flags().Changed("access") {
+				var err error
+				if access, err = restserver.ParseAccess(may); err != nil {
+					return usagef("--access: %w", err)
+				}
+			}
 			given, err := from.given()
 			switch {
 			case err != nil:
@@ -61,7 +74,7 @@ it. The user's repositories are below /NAME/.`,
 			if err != nil {
 				return err
 			}
-			err = restserver.AddUser(users, line, replace)
+			err = restserver.AddUser(users, line, access, replace)
 			if errors.Is(err, restserver.ErrUserExists) {
 				return usagef("%w; --replace gives the user a new token or password", err)
 			}
@@ -82,6 +95,7 @@ it. The user's repositories are below /NAME/.`,
 		},
 	}
 	from.register(c, "new-", "the password of the user")
+	c.Flags().StringVar(&may, "access", "", "`WHAT` the user may do, whatever the server's --append-only says: append-only or full")
 	c.Flags().BoolVar(&ask, "password", false, "ask for a password at the terminal")
 	c.Flags().BoolVar(&replace, "replace", false, "take the place of the user's present token or password")
 	return c
@@ -136,14 +150,14 @@ func (a *app) userListCommand(file *string) *cobra.Command {
 					proof = "token"
 				}
 				if a.json {
-					if err := a.emit(map[string]string{"type": "user", "user": u.Name, "proof": proof}); err != nil {
+					if err := a.emit(map[string]string{"type": "user", "user": u.Name, "proof": proof, "access": u.Access.String()}); err != nil {
 						return err
 					}
 				}
-				rows = append(rows, []string{u.Name, proof})
+				rows = append(rows, []string{u.Name, proof, firstOf(u.Access.String(), "as the server")})
 			}
 			if !a.json {
-				a.table([]string{"user", "proof"}, rows)
+				a.table([]string{"user", "proof", "access"}, rows)
 			}
 			return nil
 		},

@@ -145,12 +145,12 @@ func TestRealREST(t *testing.T) {
 	pair, _ := encryption.GetCertificate(nil)
 	token, line, err := restserver.NewToken("smt1")
 	if err == nil {
-		err = restserver.AddUser(filepath.Join(dir, "users"), line, false)
+		err = restserver.AddUser(filepath.Join(dir, "users"), line, restserver.AsServer, false)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	users, err := restserver.OpenUsers(filepath.Join(dir, "users"))
+	users, err := restserver.OpenUsers(filepath.Join(dir, "users"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

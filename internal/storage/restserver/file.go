@@ -17,7 +17,7 @@ import (
 	"lifeboat/internal/storage"
 )
 
-func (s *Server) serve(w *recorder, r *http.Request, req request) {
+func (s *Server) serve(w *recorder, r *http.Request, req request, access Access) {
 	store, err := s.opts.Repositories.Open(r.Context(), req.repository)
 	if err != nil {
 		s.failure(w, r, err)
@@ -36,8 +36,8 @@ func (s *Server) serve(w *recorder, r *http.Request, req request) {
 	case r.Method == http.MethodPost && req.what == theRepository && r.URL.Query().Get("create") == "true":
 		w.WriteHeader(http.StatusOK) // directories are made with the first file
 	case r.Method == http.MethodDelete && req.what == theFile:
-		if s.opts.AppendOnly && req.handle.Type != storage.Lock {
-			fail(w, http.StatusForbidden, "this server removes nothing but locks")
+		if access != Full && req.handle.Type != storage.Lock {
+			fail(w, http.StatusForbidden, "this server removes nothing but locks for you")
 			return
 		}
 		s.remove(w, r, store, req)

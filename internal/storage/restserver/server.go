@@ -33,9 +33,10 @@ type Repositories interface {
 	Usage(ctx context.Context, space string) (int64, error)
 }
 
-// Authenticator tells who may log in. It is called from several goroutines.
+// Authenticator tells who may log in, to do what. It is called from several
+// goroutines.
 type Authenticator interface {
-	Authenticate(user, password string) bool
+	Authenticate(user, password string) (Access, bool)
 }
 
 // Options says what is served to whom.
@@ -45,7 +46,8 @@ type Options struct {
 	Auth Authenticator
 	// Private gives every user the repositories below /USER/ and no others.
 	Private bool
-	// AppendOnly refuses to remove anything but locks.
+	// AppendOnly refuses to remove anything but locks, to those whom Auth
+	// leaves AsServer.
 	AppendOnly bool
 	// ReadOnly tells for each request whether it may only read. Nil for never.
 	ReadOnly func(*http.Request) bool
@@ -151,7 +153,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	begin := time.Now()
 	recorder := &recorder{ResponseWriter: w, control: http.NewResponseController(w), window: s.opts.Stall.Window}
 	defer recorder.control.SetWriteDeadline(time.Time{})
-	user, known := s.user(r)
+	user, access, known := s.user(r)
 	defer func() {
 		s.opts.Log.LogAttrs(r.Context(), slog.LevelInfo, "request",
 			slog.String("remote", r.RemoteAddr), slog.String("user", user), slog.String("method", r.Method),
@@ -173,16 +175,29 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(recorder, http.StatusForbidden, "this repository belongs to another user")
 		return
 	}
-	s.serve(recorder, r, req)
+	s.serve(recorder, r, req, access)
 }
 
-// user is who asks, and whether that is proved.
-func (s *Server) user(r *http.Request) (string, bool) {
-	if s.opts.Auth == nil {
-		return "", true
+// user is who asks, for what, and whether that is proved.
+func (s *Server) user(r *http.Request) (user string, access Access, known bool) {
+	if s.opts.Auth != nil {
+		var password string
+		var given bool
+		user, password, given = r.BasicAuth()
+		if !given || !validSegment(user) {
+			return user, AppendOnly, false
+		}
+		if access, known = s.opts.Auth.Authenticate(user, password); !known {
+			return user, AppendOnly, false
+		}
 	}
-	user, password, ok := r.BasicAuth()
-	return user, ok && validSegment(user) && s.opts.Auth.Authenticate(user, password)
+	if access == AsServer {
+		access = Full
+		if s.opts.AppendOnly {
+			access = AppendOnly
+		}
+	}
+	return user, access, true
 }
 
 // recorder remembers what was answered, and gives up on clients that do not

@@ -1,6 +1,7 @@
 package restserver
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,18 +22,19 @@ var (
 
 // User is one line of a file of users.
 type User struct {
-	Name  string
-	Token bool // a token, not a password
+	Name   string
+	Token  bool // a token, not a password
+	Access Access
 }
 
 // ListUsers reads a file of users, in its order. A file that is not there has
 // none.
 func ListUsers(file string) ([]User, error) {
-	hashes, err := readUsers(file)
+	known, bad, err := readUsers(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	if err != nil {
+	if err = errors.Join(err, bad); err != nil {
 		return nil, err
 	}
 	lines, err := userLines(file)
@@ -42,7 +44,8 @@ func ListUsers(file string) ([]User, error) {
 	var users []User
 	for _, line := range lines {
 		if name := userOf(line); name != "" {
-			users = append(users, User{Name: name, Token: strings.HasPrefix(hashes[name], tokenMark)})
+			as := known[name]
+			users = append(users, User{Name: name, Token: strings.HasPrefix(as.hash, tokenMark), Access: as.access})
 		}
 	}
 	return users, nil
@@ -50,9 +53,9 @@ func ListUsers(file string) ([]User, error) {
 
 // AddUser adds a line that NewToken or HashPassword made to a file of users,
 // which is made (0600) if need be. It takes the place of the user's former line
-// if replace is set; otherwise that is ErrUserExists. Servers take the change up
-// with the next request.
-func AddUser(file, line string, replace bool) error {
+// if replace is set; otherwise that is ErrUserExists. With AsServer a former line
+// keeps its access. Servers take the change up with the next request.
+func AddUser(file, line string, access Access, replace bool) error {
 	name := userOf(line)
 	return changeUsers(file, func(lines []string) ([]string, error) {
 		at := slices.IndexFunc(lines, func(l string) bool { return userOf(l) == name })
@@ -60,11 +63,23 @@ func AddUser(file, line string, replace bool) error {
 		case at >= 0 && !replace:
 			return nil, fmt.Errorf("%s: %w", name, ErrUserExists)
 		case at >= 0:
-			lines[at] = line
+			if access == AsServer {
+				if _, former, err := parseLine(strings.TrimSpace(lines[at])); err == nil {
+					access = former.access
+				}
+			}
+			lines[at] = withAccess(line, access)
 			return lines, nil
 		}
-		return append(lines, line), nil
+		return append(lines, withAccess(line, access)), nil
 	})
+}
+
+func withAccess(line string, access Access) string {
+	if access == AsServer {
+		return line
+	}
+	return line + ":" + access.String()
 }
 
 // RemoveUser takes a user out of the file, or reports ErrNoUser. What the user
@@ -90,8 +105,8 @@ func changeUsers(file string, change func([]string) ([]string, error)) error {
 		return fmt.Errorf("users: %w", err)
 	}
 	defer alone.Close()
-	if _, err := readUsers(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	if _, bad, err := readUsers(file); bad != nil || err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(err, bad)
 	}
 	lines, err := userLines(file)
 	if err != nil {
@@ -101,8 +116,8 @@ func changeUsers(file string, change func([]string) ([]string, error)) error {
 		return err
 	}
 	text := strings.Join(append(lines, ""), "\n")
-	if _, err := parseUsers(strings.NewReader(text)); err != nil {
-		return fmt.Errorf("users: %s:%w", file, err)
+	if _, bad := parseUsers(file, []byte(text)); bad != nil {
+		return bad
 	}
 	if err := renameio.WriteFile(file, []byte(text), 0o600, renameio.WithExistingPermissions()); err != nil {
 		return fmt.Errorf("users: %w", err)
@@ -118,6 +133,7 @@ func userLines(file string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("users: %w", err)
 	}
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n"), nil
 }
 

@@ -18,42 +18,46 @@ func TestChangeUsers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := AddUser(file, line, false); err != nil {
+	if err := AddUser(file, line, AsServer, false); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
-	u, err := OpenUsers(file)
-	if err != nil || !u.Authenticate("a", token) {
+	u, err := OpenUsers(file, nil)
+	if err != nil || !lets(u, "a", token) {
 		t.Fatalf("the token does not let in: %v", err)
 	}
-	if err := AddUser(file, line, false); !errors.Is(err, ErrUserExists) {
+	if err := AddUser(file, line, AsServer, false); !errors.Is(err, ErrUserExists) {
 		t.Error(err)
 	}
 	// Comments and other users stay where they are.
+	b, err := HashPassword("b", []byte("p"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	text, _ := os.ReadFile(file)
-	if err := os.WriteFile(file, []byte("# machines\n\n"+string(text)+hashed(t, "b", "p")+"\n"), 0o640); err != nil {
+	if err := os.WriteFile(file, []byte("# machines\n\n"+string(text)+b+"\n"), 0o640); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Chmod(file, 0o640); err != nil {
 		t.Fatal(err)
 	}
 	newToken, line, _ := NewToken("a")
-	if err := AddUser(file, line, true); err != nil {
+	if err := AddUser(file, line, AsServer, true); err != nil {
 		t.Fatal(err)
 	}
-	if u.Authenticate("a", token) || !u.Authenticate("a", newToken) || !u.Authenticate("b", "p") {
+	if lets(u, "a", token) || !lets(u, "a", newToken) || !lets(u, "b", "p") {
 		t.Error("the change was not taken up")
 	}
 	users, err := ListUsers(file)
-	if err != nil || fmt.Sprint(users) != "[{a true} {b false}]" {
+	if err != nil || fmt.Sprint(users) != "[{a true } {b false }]" {
 		t.Errorf("%v, %v", users, err)
 	}
 	if err := RemoveUser(file, "a"); err != nil {
 		t.Fatal(err)
 	}
-	if u.Authenticate("a", newToken) {
+	if lets(u, "a", newToken) {
 		t.Error("a removed user is let in")
 	}
 	if err := RemoveUser(file, "a"); !errors.Is(err, ErrNoUser) {
@@ -68,13 +72,13 @@ func TestChangeUsers(t *testing.T) {
 	if err := os.WriteFile(file, []byte("what is this\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := AddUser(file, line, false); err == nil {
+	if err := AddUser(file, line, AsServer, false); err == nil {
 		t.Error("a broken file was changed")
 	}
 	if err := os.Chmod(file, 0o622); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := OpenUsers(file); err == nil || !strings.Contains(err.Error(), "chmod") {
+	if _, err := OpenUsers(file, nil); err == nil || !strings.Contains(err.Error(), "chmod") {
 		t.Error(err)
 	}
 	if users, err := ListUsers(filepath.Join(t.TempDir(), "none")); len(users) > 0 || err != nil {
@@ -88,7 +92,7 @@ func TestChangeUsersAtOnce(t *testing.T) {
 	for i := range 10 {
 		g.Go(func() {
 			_, line, _ := NewToken(fmt.Sprintf("u%d", i))
-			if err := AddUser(file, line, false); err != nil {
+			if err := AddUser(file, line, AsServer, false); err != nil {
 				t.Error(err)
 			}
 		})
