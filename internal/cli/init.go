@@ -76,6 +76,7 @@ func (a *app) init(ctx context.Context, wanted []string, second string) error {
 			return err
 		}
 	}
+	from.Dir = "" // as the configuration will run it
 	password, err := a.readPassword(ctx, from, "password of the repository")
 	if err != nil {
 		return err

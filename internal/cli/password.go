@@ -20,6 +20,7 @@ import (
 type passwordFlags struct {
 	file    string
 	command string
+	dir     string // where the command was given, if that was in an earlier run
 }
 
 // register adds the flags; prefix is "" or "new-".
@@ -40,7 +41,23 @@ func (p *passwordFlags) given() (config.Password, error) {
 	if err != nil {
 		return config.Password{}, usagef("--password-command: %w", err)
 	}
-	return config.Password{Command: words}, nil
+	return commandIn(p.dir, words), nil
+}
+
+// from is where the command was given, "" for no command.
+func (p *passwordFlags) from() string {
+	given, _ := p.given()
+	return given.Dir
+}
+
+// commandIn is a command that runs where it was given: here, unless an earlier
+// run says otherwise. That is as with restic; words like etc/key are meant from
+// there.
+func commandIn(dir string, words []string) config.Password {
+	if dir == "" {
+		dir, _ = os.Getwd() // from a directory that is gone, the root must do
+	}
+	return config.Password{Command: words, Dir: dir}
 }
 
 // The environment variables that hold a password, or with an ending say where
@@ -65,7 +82,7 @@ func fromEnvironment(names []string) (config.Password, error) {
 			if err != nil {
 				return config.Password{}, usagef("%s_COMMAND: %w", name, err)
 			}
-			return config.Password{Command: words}, nil
+			return commandIn("", words), nil
 		}
 		if credential := os.Getenv(name + "_CREDENTIAL"); credential != "" {
 			return config.Password{Credential: credential}, nil

@@ -104,7 +104,7 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 		// Options refer to secrets and hold none; those that are given now win.
 		a.storeOptions = append(splitLines(old.Options["store-options"]), a.storeOptions...)
 		if a.password == (passwordFlags{}) {
-			a.password = passwordFlags{file: old.Options["password-file"], command: old.Options["password-command"]}
+			a.password = passwordFlags{file: old.Options["password-file"], command: old.Options["password-command"], dir: old.Options["password-directory"]}
 		}
 	} else if f.run != "" {
 		return usagef("a run is named for --resume, --rollback or --discard-old only")
@@ -167,7 +167,7 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 		}
 		a.ran, err = engine.Start(ctx, book, runbook.Meta{
 			Point: point.ID(), Resume: fmt.Sprintf("lifeboat recover %s --resume", system), Options: map[string]string{
-				"repository": recordable(a.repository), "password-file": a.password.file, "password-command": a.password.command, "only": strings.Join(f.only, ","),
+				"repository": recordable(a.repository), "password-file": a.password.file, "password-command": a.password.command, "password-directory": a.password.from(), "only": strings.Join(f.only, ","),
 				"store-options": strings.Join(a.storeFlagsGiven(), "\n"),
 				"force":         strings.Join(f.force, ","), "keep-old": fmt.Sprint(f.keepOld),
 				"moment": point.Time().UTC().Format(time.RFC3339Nano),

@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
 
@@ -27,10 +30,14 @@ var commandPatience = time.Minute
 // Password says where a secret is; exactly one way is given. The secret itself
 // never stands in the configuration.
 type Password struct {
-	File       string   `yaml:"file,omitempty"`       // its first line
+	File       string   `yaml:"file,omitempty"`
 	Command    []string `yaml:"command,omitempty"`    // prints it; arguments, no shell
 	Env        string   `yaml:"env,omitempty"`        // environment variable
 	Credential string   `yaml:"credential,omitempty"` // name of a systemd credential, systemd.exec(5)
+
+	// Dir is where Command runs; "" is the root, as a configuration means the
+	// same from wherever it is used.
+	Dir string `yaml:"-"`
 }
 
 // Validate demands exactly one way.
@@ -79,7 +86,11 @@ func ParseCommand(text string) ([]string, error) {
 	return words, nil
 }
 
-// Read returns the password without the end of its line. The caller clears it.
+// Read returns the password, the same as restic takes from the same place: of
+// files and credentials all text without the white space around it and without
+// the mark of its encoding, of commands the same without looking for a mark, of
+// the environment every byte. (Found by trying restic 0.14 out.) The caller
+// clears it.
 func (p Password) Read(ctx context.Context) ([]byte, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
@@ -88,12 +99,40 @@ func (p Password) Read(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, _, _ = bytes.Cut(text, []byte("\n"))
-	text = bytes.TrimSuffix(text, []byte("\r"))
+	if p.File != "" || p.Credential != "" {
+		text = decode(text)
+	}
+	if p.Env == "" {
+		text = bytes.TrimSpace(text)
+	}
 	if len(text) == 0 {
-		return nil, fmt.Errorf("the password in %s is empty: its first line must be the password", where)
+		return nil, fmt.Errorf("the password in %s is empty: there must be a password and nothing else", where)
 	}
 	return text, nil
+}
+
+// decode makes UTF-8 of text with a byte order mark, as editors and shells of
+// Windows write it. Other text stays as it is, byte for byte.
+func decode(text []byte) []byte {
+	var order binary.ByteOrder
+	switch {
+	case bytes.HasPrefix(text, []byte("\xef\xbb\xbf")):
+		return text[3:]
+	case bytes.HasPrefix(text, []byte("\xff\xfe")):
+		order = binary.LittleEndian
+	case bytes.HasPrefix(text, []byte("\xfe\xff")):
+		order = binary.BigEndian
+	default:
+		return text
+	}
+	var units []uint16
+	for text = text[2:]; len(text) >= 2; text = text[2:] {
+		units = append(units, order.Uint16(text))
+	}
+	if len(text) > 0 { // half a unit
+		units = append(units, utf8.RuneError)
+	}
+	return []byte(string(utf16.Decode(units)))
 }
 
 // Warning says what about the place of the password a person should know
@@ -151,7 +190,7 @@ func (p Password) ask(ctx context.Context) ([]byte, string, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, commandPatience, errPatience)
 	defer cancel()
 	out := &secret{left: maxPassword}
-	err := host.Local().Run(ctx, host.Command{Args: p.Command, Env: os.Environ(), Stdout: out})
+	err := host.Local().Run(ctx, host.Command{Args: p.Command, Dir: p.Dir, Env: os.Environ(), Stdout: out})
 	switch {
 	case out.left < 0:
 		return nil, "", fmt.Errorf("%s printed more than a password (at most %d bytes)", p.Command[0], maxPassword)

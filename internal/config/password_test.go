@@ -2,6 +2,7 @@ package config
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -23,10 +24,10 @@ func put(t *testing.T, file, text string, mode os.FileMode) string {
 
 func TestPassword(t *testing.T) {
 	dir := t.TempDir()
-	const lines = "p w\"#'\r\nsecond line\n"
+	const lines = "p w\"#'\r\n"
 	file := put(t, filepath.Join(dir, "password"), lines, 0o600)
 	group := put(t, filepath.Join(dir, "group"), lines, 0o640)
-	t.Setenv("LIFEBOAT_TEST_PASSWORD", "from env")
+	t.Setenv("LIFEBOAT_TEST_PASSWORD", " from env\n")
 	t.Setenv("CREDENTIALS_DIRECTORY", dir)
 	for _, test := range []struct {
 		name, want, warning string
@@ -34,10 +35,12 @@ func TestPassword(t *testing.T) {
 	}{
 		{name: "file", from: Password{File: file}, want: `p w"#'`},
 		{name: "file of a group", from: Password{File: group}, want: `p w"#'`, warning: "chmod 600"},
-		{name: "env", from: Password{Env: "LIFEBOAT_TEST_PASSWORD"}, want: "from env"},
+		{name: "env", from: Password{Env: "LIFEBOAT_TEST_PASSWORD"}, want: " from env\n"},
 		{name: "credential", from: Password{Credential: "password"}, want: `p w"#'`},
 		{name: "credential of a unit with User=", from: Password{Credential: "group"}, want: `p w"#'`},
 		{name: "command", from: Password{Command: []string{"echo", "from a command"}}, want: "from a command"},
+		{name: "command in its directory", from: Password{Command: []string{"pwd"}, Dir: "/proc"}, want: "/proc"},
+		{name: "command in the root", from: Password{Command: []string{"pwd"}}, want: "/"},
 		{name: "command with our environment", from: Password{Command: []string{"printenv", "LIFEBOAT_TEST_PASSWORD"}}, want: "from env"},
 	} {
 		got, err := test.from.Read(t.Context())
@@ -46,6 +49,60 @@ func TestPassword(t *testing.T) {
 		}
 		if warning := test.from.Warning(); (test.warning == "") != (warning == "") || !strings.Contains(warning, test.warning) {
 			t.Errorf("%s: warning %q", test.name, warning)
+		}
+	}
+}
+
+// Stock restic takes the same password from the same bytes.
+func TestPasswordAsRestic(t *testing.T) {
+	if _, err := exec.LookPath("restic"); err != nil {
+		t.Skip("needs restic: it is the judge")
+	}
+	dir := t.TempDir()
+	repo, right, at := filepath.Join(dir, "repo"), put(t, filepath.Join(dir, "right"), "p\u00e4 ss\nx", 0o600), filepath.Join(dir, "password")
+	restic := func(args ...string) error {
+		cmd := exec.Command("restic", append([]string{"--quiet", "--no-cache", "--repo", repo}, args...)...)
+		cmd.Env = append(os.Environ(), "RESTIC_PASSWORD=", "RESTIC_PASSWORD_FILE=", "RESTIC_PASSWORD_COMMAND=")
+		return cmd.Run()
+	}
+	if err := restic("init", "--password-file", right); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("CREDENTIALS_DIRECTORY", dir)
+	for _, tt := range []struct {
+		text         string
+		file, output bool // opens, as a file and as what a command prints
+	}{
+		{"p\u00e4 ss\nx", true, true},
+		{"\r\n\u00a0p\u00e4 ss\nx \t\r\n\n", true, true},
+		{"\xef\xbb\xbf p\u00e4 ss\nx\n", true, false},
+		{" \xef\xbb\xbfp\u00e4 ss\nx\n", false, false},
+		{"\xff\xfep\x00\xe4\x00 \x00s\x00s\x00\n\x00x\x00\r\x00\n\x00", true, false},
+		{"\xfe\xff\x00p\x00\xe4\x00 \x00s\x00s\x00\n\x00x", true, false},
+		{"\xff\xfep\x00\xe4\x00 \x00s\x00s\x00\n\x00x\x00\n", false, false},
+		{"p\u00e4 ss", false, false},
+	} {
+		put(t, at, tt.text, 0o600)
+		if err := restic("cat", "config", "--password-file", at); (err == nil) != tt.file {
+			t.Errorf("%q: restic with a file: %v", tt.text, err)
+		}
+		if tt.file == tt.output {
+			// The answer is known, and each call takes half a second.
+		} else if err := restic("cat", "config", "--password-command", "cat "+at); (err == nil) != tt.output {
+			t.Errorf("%q: restic with a command: %v", tt.text, err)
+		}
+		for _, from := range []struct {
+			Password
+			want bool
+		}{
+			{Password{File: at}, tt.file},
+			{Password{Credential: "password"}, tt.file},
+			{Password{Command: []string{"cat", at}}, tt.output},
+		} {
+			got, err := from.Read(t.Context())
+			if err != nil || (string(got) == "p\u00e4 ss\nx") != from.want {
+				t.Errorf("%q: %q, %v", tt.text, got, err)
+			}
 		}
 	}
 }
