@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -158,6 +159,10 @@ func TestTerminalIsClosed(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "stay"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	// Under nohup the signal is ignored, and children inherit that; not what is heard.
+	heard := make(chan os.Signal, 1)
+	signal.Notify(heard, syscall.SIGHUP)
+	defer signal.Stop(heard)
 	v := start(t, dir, &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 0}, slave)
 	v.reaches(t, "stopped")
 	slave.Close()
