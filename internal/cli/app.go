@@ -114,7 +114,10 @@ func (a *app) lockedVault(ctx context.Context, c *config.Config, repo *repositor
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("repository %s: %w", repo.Location(), err), repo.Close())
 	}
-	return a.vaultOf(c, repo), func() { _ = errors.Join(lock.Release(), repo.Close()) }, nil
+	return a.vaultOf(c, repo), func() {
+		a.warnIndex(repo)
+		_ = errors.Join(lock.Release(), repo.Close())
+	}, nil
 }
 
 // openOne opens a repository as the flags and then the configuration say.

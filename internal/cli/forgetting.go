@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -49,12 +50,14 @@ func going(verdicts []vault.Verdict) []*vault.Point {
 func (f *forgetting) byRules(ctx context.Context, r config.Repository, repo *repository.Repository, rules map[string]config.Retention) error {
 	v := f.vaultOf(f.conf, repo)
 	var verdicts []vault.Verdict
+	var unread []*vault.Point
 	choose := func(points []*vault.Point) (_ []*vault.Point, err error) {
+		unread = slices.DeleteFunc(slices.Clone(points), func(p *vault.Point) bool { return !p.Unread() })
 		verdicts, err = judge(points, rules)
 		return going(verdicts), err
 	}
 	if f.dry {
-		points, err := v.Points(ctx, vault.Filter{})
+		points, err := allPoints(ctx, v)
 		if err != nil {
 			return err
 		}
@@ -67,7 +70,31 @@ func (f *forgetting) byRules(ctx context.Context, r config.Repository, repo *rep
 	if err := f.showVerdicts(r, verdicts, rules); err != nil {
 		return err
 	}
+	if err := f.warnUnread(unread); err != nil {
+		return err
+	}
 	return f.after(ctx, r, repo, going(verdicts), len(verdicts))
+}
+
+// allPoints are all points that there are, and behind them what cannot be read.
+func allPoints(ctx context.Context, v *vault.Vault) ([]*vault.Point, error) {
+	points, err := v.Points(ctx, vault.Filter{})
+	unread := vault.Unread(err)
+	if err != nil && unread == nil {
+		return nil, err
+	}
+	return append(points, unread...), nil
+}
+
+// warnUnread warns of snapshots that cannot be read, and tells what to do.
+func (a *app) warnUnread(unread []*vault.Point) error {
+	for _, p := range unread {
+		err := fmt.Errorf("%w; it stays, and whether it is a recovery point or a pin nobody can tell; copy its file back from a copy of the repository, or give it up: lifeboat forget --point %s", p.Damage, p.Short())
+		if err := a.warn(err); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // verdictView is what becomes of a point, as --json shows it.
@@ -76,8 +103,9 @@ type verdictView struct {
 	Repository string        `json:"repository"`
 	Point      string        `json:"point"`
 	System     string        `json:"system"`
-	Time       time.Time     `json:"time"`
+	Time       time.Time     `json:"time,omitzero"`
 	Trigger    vault.Trigger `json:"trigger"`
+	Unread     bool          `json:"unread,omitempty"` // its snapshot cannot be read
 	Keep       bool          `json:"keep"`
 	Reasons    []string      `json:"reasons,omitempty"`
 }
@@ -88,7 +116,7 @@ func (f *forgetting) showVerdicts(r config.Repository, verdicts []vault.Verdict,
 	for _, v := range verdicts {
 		p := v.Point
 		if f.json {
-			if err := f.emit(verdictView{Type: "verdict", Repository: called(r), Point: p.ID(), System: p.System(), Time: p.Time(), Trigger: p.Trigger(), Keep: v.Keep, Reasons: v.Reasons}); err != nil {
+			if err := f.emit(verdictView{Type: "verdict", Repository: called(r), Point: p.ID(), System: p.System(), Time: p.Time(), Trigger: p.Trigger(), Unread: p.Unread(), Keep: v.Keep, Reasons: v.Reasons}); err != nil {
 				return err
 			}
 			continue
@@ -98,6 +126,10 @@ func (f *forgetting) showVerdicts(r config.Repository, verdicts []vault.Verdict,
 			why = painterFor(f.out).yellow(word)
 		} else {
 			why = "stays: " + why
+		}
+		if p.Unread() {
+			rows = append(rows, []string{p.Short(), "?", "cannot be read", "", why})
+			continue
 		}
 		rows = append(rows, []string{p.Short(), p.System(), when(p.Time()), string(p.Trigger()), why})
 	}
@@ -134,33 +166,47 @@ func (f *forgetting) after(ctx context.Context, r config.Repository, repo *repos
 		}
 		return nil
 	}
-	// What they alone need is what a prune would free more.
-	before, err := repo.Prune(ctx, f.opts)
-	if err != nil {
-		return err
-	}
 	opts := f.opts
 	for _, p := range gone {
 		opts.Without = append(opts.Without, p.Snapshot.ID)
 	}
 	after, err := repo.Prune(ctx, opts)
+	if errors.Is(err, repository.ErrDamaged) {
+		if f.json {
+			if err := f.emit(view); err != nil {
+				return err
+			}
+		} else {
+			f.printf("%s would be removed, %d stay.\n", count(len(gone), "recovery point", "recovery points"), judged-len(gone))
+		}
+		return f.warn(fmt.Errorf("how many bytes that would free cannot be told: %w", err))
+	}
 	if err != nil {
 		return err
 	}
-	alone := max(before.Used.Bytes-after.Used.Bytes, 0)
+	view["freed_bytes"] = after.Freed
+	text := fmt.Sprintf("%s would be removed, %d stay.", count(len(gone), "recovery point", "recovery points"), judged-len(gone))
+	// What they alone need is what a prune frees more; of what cannot be read nobody knows.
+	if !slices.ContainsFunc(gone, (*vault.Point).Unread) {
+		before, err := repo.Prune(ctx, f.opts)
+		if err != nil {
+			return err
+		}
+		alone := max(before.Used.Bytes-after.Used.Bytes, 0)
+		view["alone_bytes"] = alone
+		text += fmt.Sprintf(" They alone need %s;", size(alone))
+	}
 	if f.json {
-		view["alone_bytes"], view["freed_bytes"] = alone, after.Freed
 		return f.emit(view)
 	}
-	f.printf("%s would be removed, %d stay. They alone need %s; a prune would then free %s.\n",
-		count(len(gone), "recovery point", "recovery points"), judged-len(gone), size(alone), size(max(after.Freed, 0)))
+	f.printf("%s a prune would then free %s.\n", text, size(max(after.Freed, 0)))
 	return nil
 }
 
 // forgetNamed removes the points that a person names.
 func (f *forgetting) byName(ctx context.Context, r config.Repository, repo *repository.Repository) error {
 	v := f.vaultOf(f.conf, repo)
-	points, err := v.Points(ctx, vault.Filter{})
+	points, err := allPoints(ctx, v)
 	if err != nil {
 		return err
 	}
@@ -220,6 +266,10 @@ func named(points []*vault.Point, references []string) ([]*vault.Point, error) {
 func question(points []*vault.Point, r config.Repository) string {
 	var lines []string
 	for _, p := range points {
+		if p.Unread() {
+			lines = append(lines, fmt.Sprintf("  %s  could not be read: it may be a recovery point or a pin of any system (%v)", p.Short(), p.Damage))
+			continue
+		}
 		lines = append(lines, fmt.Sprintf("  %s  %s  %s  %s", p.Short(), p.System(), when(p.Time()), p.Trigger()))
 	}
 	return fmt.Sprintf("These go from repository %s for good:\n%s\nForget them?", called(r), strings.Join(lines, "\n"))

@@ -75,9 +75,10 @@ func (a *app) listCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			points, unread := v.Points(ctx, vault.Filter{System: system})
-			if len(points) == 0 && unread != nil {
-				return unread
+			points, err := v.Points(ctx, vault.Filter{System: system})
+			unread := vault.Unread(err)
+			if err != nil && unread == nil {
+				return err
 			}
 			var rows [][]string
 			for _, p := range points {
@@ -91,17 +92,19 @@ func (a *app) listCommand() *cobra.Command {
 				rows = append(rows, []string{p.Short(), p.System(), when(p.Time()), string(p.Trigger()), view.Hostname, size(view.Bytes), view.remark()})
 			}
 			if a.json {
-				return errors.Join(unread, a.listStates(ctx, conf, system, points))
+				return errors.Join(a.warnUnread(unread), a.listStates(ctx, conf, system, points))
 			}
 			if len(rows) == 0 {
-				if _, known := conf.System(system); system != "" && !known {
+				if _, known := conf.System(system); system != "" && !known && len(unread) == 0 {
 					return fmt.Errorf("%w of %s in this repository, and no such system in %s", vault.ErrNoPoint, system, a.configFile)
 				}
-				a.printf("No recovery points yet. Next: lifeboat backup\n")
-				return nil
+				if len(unread) == 0 {
+					a.printf("No recovery points yet. Next: lifeboat backup\n")
+				}
+				return a.warnUnread(unread)
 			}
 			a.table([]string{"point", "system", "time", "trigger", "host", "size", ""}, rows, "size")
-			return errors.Join(unread, a.listStates(ctx, conf, system, points))
+			return errors.Join(a.warnUnread(unread), a.listStates(ctx, conf, system, points))
 		},
 	}
 	a.repositoryFlags(c)

@@ -72,10 +72,11 @@ func (a *app) listPins(ctx context.Context) error {
 	}
 	defer closeVault()
 	pins, err := v.Pins(ctx)
-	if err != nil {
+	unread := vault.Unread(err)
+	if err != nil && unread == nil {
 		return err
 	}
-	points, err := v.Points(ctx, vault.Filter{})
+	points, err := allPoints(ctx, v)
 	if err != nil {
 		return err
 	}
@@ -105,7 +106,7 @@ func (a *app) listPins(ctx context.Context) error {
 	default:
 		a.table([]string{"pin", "system", "point", "pinned", "note"}, rows)
 	}
-	return nil
+	return a.warnUnread(unread)
 }
 
 func (a *app) unpinCommand() *cobra.Command {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 
@@ -112,6 +113,10 @@ func (a *app) prune(ctx context.Context, r config.Repository, repo *repository.R
 	}
 	report, err := repo.Prune(ctx, opts)
 	m.clear()
+	if errors.Is(err, repository.ErrDamaged) {
+		// What is damaged may be needed: nothing goes.
+		return nil, runbook.Refuse("", "repository %s: %v", called(r), err)
+	}
 	if err != nil {
 		return nil, err
 	}

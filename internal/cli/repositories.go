@@ -55,7 +55,11 @@ func (a *app) onEach(ctx context.Context, list []config.Repository, do func(r co
 			if err != nil {
 				return err
 			}
-			return errors.Join(do(r, repo), repo.Close())
+			err = do(r, repo)
+			if err == nil {
+				a.warnIndex(repo)
+			}
+			return errors.Join(err, repo.Close())
 		}()
 		if err == nil {
 			continue
@@ -87,6 +91,18 @@ func (a *app) warn(err error) error {
 	}
 	fmt.Fprintf(a.err, "%s %v\n", painterFor(a.err).yellow("warning:"), err)
 	return nil
+}
+
+// warnIndex warns of index files that could not be read when something was looked
+// for. The exit code of a failure stays.
+func (a *app) warnIndex(repo *repository.Repository) {
+	code := a.code
+	for _, err := range repo.Damage() {
+		_ = a.warn(fmt.Errorf("%w; what only this file lists is not found until lifeboat repository repair has written a new index", err))
+	}
+	if code != runbook.ExitDone {
+		a.code = code
+	}
 }
 
 // stateView is how a repository stands, as --json shows it.
@@ -191,7 +207,11 @@ func (a *app) pointsIn(ctx context.Context, c *config.Config, r config.Repositor
 		return nil, err
 	}
 	defer done()
-	return v.Points(ctx, vault.Filter{System: system})
+	points, err := v.Points(ctx, vault.Filter{System: system})
+	if vault.Unread(err) != nil {
+		err = nil // what cannot be read there is the affair of verify
+	}
+	return points, err
 }
 
 func (a *app) showStates(views []stateView) error {

@@ -81,7 +81,7 @@ func (r *Repository) locate(ctx context.Context, kind BlobType, id ID) (place, e
 		return p, nil
 	}
 	return place{}, hint(&DamageError{What: kind.String() + " blob", ID: id, Err: errMissingBlob},
-		"if an index file was lost or damaged, repairing the index brings it back")
+		"if an index file was lost or damaged, repairing the index brings it back (lifeboat repository repair)")
 }
 
 // readBlob reads one blob from one pack.

@@ -236,7 +236,7 @@ func (c *checker) files(ctx context.Context) error {
 		return err
 	}
 	for _, err := range c.index.damage {
-		c.add(&Finding{Kind: DamagedIndex, File: damagedFile(storage.Index, err), Err: hint(err, "repair the index")})
+		c.add(&Finding{Kind: DamagedIndex, File: damagedFile(storage.Index, err), Err: hint(err, repairIndex)})
 	}
 	var err error
 	if c.sizes, err = c.r.listPacks(ctx); err != nil {
@@ -246,7 +246,7 @@ func (c *checker) files(ctx context.Context) error {
 		c.report.Blobs += len(blobs)
 		size, found := c.sizes[pack]
 		if !found {
-			c.pack(MissingPack, pack, hint(&DamageError{What: "pack", ID: pack, Err: storage.ErrNotFound}, "copy it back from a copy of the repository, or repair the index and back up again"), blobs)
+			c.pack(MissingPack, pack, hint(&DamageError{What: "pack", ID: pack, Err: storage.ErrNotFound}, "copy it back from a copy of the repository, or "+repairIndex+" and back up again"), blobs)
 			continue
 		}
 		if want := packSize(blobs); size != want {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,7 +13,10 @@ import (
 	"sync"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"lifeboat/internal/storage"
+	"lifeboat/internal/storage/faulty"
 )
 
 // filesOf returns the repository's files of a sort.
@@ -380,5 +385,45 @@ func TestCalibrate(t *testing.T) {
 	params, err := calibrate()
 	if err != nil || params.Validate() != nil || params.N != 1<<15 || params.R != 8 {
 		t.Errorf("%+v, %v", params, err)
+	}
+}
+
+// What keeps one snapshot or index file from being read is damage of that file,
+// whatever it is: too large a file, a bad block.
+func TestUnreadableFile(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []storage.Type{storage.Snapshot, storage.Index} {
+		m := memoryRepo(t)
+		bad := m.Handles(kind)[0]
+		f := faulty.Wrap(m)
+		f.Before = func(_ int, op string, h storage.Handle) error {
+			if op == "load" && h == bad {
+				return &fs.PathError{Op: "read", Path: h.Path(), Err: unix.EIO}
+			}
+			return nil
+		}
+		r := openMemory(t, f)
+		list, err := r.Snapshots(t.Context())
+		if unread := Unread(err); kind == storage.Snapshot && (len(unread) != 1 || unread[0].ID.String() != bad.Name || len(list) == 0) {
+			t.Errorf("%d snapshots, %v", len(list), err)
+		}
+		if err := r.loadIndex(t.Context()); err != nil || (len(r.Damage()) == 1) != (kind == storage.Index) {
+			t.Errorf("%v, %v", err, r.Damage())
+		}
+		if report := check(t, r, CheckOptions{}); !strings.Contains(kinds(report), "damaged-"+kind.String()) {
+			t.Errorf("%v", report.Findings)
+		}
+		before := allFiles(m)
+		_, err = r.Prune(t.Context(), PruneOptions{})
+		if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), bad.Path()) || !maps.Equal(before, allFiles(m)) {
+			t.Errorf("%v", err)
+		}
+	}
+	r := openMemory(t, newMemory(t))
+	if err := r.store.Save(t.Context(), handle(storage.Snapshot, Hash(nil)), make([]byte, 1000)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.loadFile(t.Context(), storage.Snapshot, Hash(nil), 999, nil); !errors.Is(err, ErrDamaged) {
+		t.Errorf("%v", err)
 	}
 }

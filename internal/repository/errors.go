@@ -39,6 +39,9 @@ var (
 	ErrKeyExists = errors.New("the password opens the repository already")
 )
 
+// repairIndex is the advice where an index is not right.
+const repairIndex = "repair the index (lifeboat repository repair)"
+
 // HintError is an error with a sentence on what to do about it.
 type HintError struct {
 	Err  error

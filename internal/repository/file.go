@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 
+	"golang.org/x/sys/unix"
+
 	"lifeboat/internal/storage"
 )
 
@@ -35,6 +37,9 @@ func (r *Repository) listIDs(ctx context.Context, t storage.Type) ([]ID, error) 
 // against its name.
 func (r *Repository) loadFile(ctx context.Context, t storage.Type, id ID, limit int64, buf []byte) ([]byte, error) {
 	data, err := storage.ReadInto(ctx, r.store, handle(t, id), limit, buf)
+	if errors.Is(err, storage.ErrTooLarge) || unreadable(err) {
+		return nil, &DamageError{What: t.String(), ID: id, Err: err}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -42,6 +47,12 @@ func (r *Repository) loadFile(ctx context.Context, t storage.Type, id ID, limit 
 		return nil, &DamageError{What: t.String(), ID: id, Err: errors.New("its content does not match its name")}
 	}
 	return data, nil
+}
+
+// unreadable tells errors of this machine's kernel about one file, a bad block say,
+// from those about the way to the store, which say nothing of the file.
+func unreadable(err error) bool {
+	return errors.Is(err, unix.EIO) || errors.Is(err, unix.EUCLEAN) || errors.Is(err, unix.EACCES)
 }
 
 // elsewhere adds to a removal that an append-only store refuses where it can be

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+
+	"lifeboat/internal/storage"
 )
 
 // fate is what becomes of a pack.
@@ -67,8 +69,15 @@ func (b packedBlob) cost() int64 {
 // would seem to be missing.
 func (p *prune) list(ctx context.Context) error {
 	snapshots, err := p.r.Snapshots(ctx)
-	if err != nil {
-		return hint(fmt.Errorf("a snapshot cannot be read, and what it needs is not known: %w", err), "restore its file from a copy of the repository, or forget it")
+	unread := Unread(err)
+	if err != nil && unread == nil {
+		return err
+	}
+	for _, damage := range unread {
+		if !slices.Contains(p.opts.Without, damage.ID) {
+			return hint(fmt.Errorf("%s cannot be read, and what it needs is not known: %w", handle(storage.Snapshot, damage.ID), damage),
+				"copy the file back from a copy of the repository, or give up what it alone needs: lifeboat forget --point %s", damage.ID.Short())
+		}
 	}
 	snapshots = slices.DeleteFunc(snapshots, func(s *Snapshot) bool { return slices.Contains(p.opts.Without, s.ID) })
 	p.report.Snapshots = len(snapshots)
@@ -83,7 +92,7 @@ func (p *prune) list(ctx context.Context) error {
 // plan finds out what is needed and decides what becomes of every pack.
 func (p *prune) plan(ctx context.Context) error {
 	if err := errors.Join(p.index.damage...); err != nil {
-		return hint(fmt.Errorf("an index file cannot be read: %w", err), "repair the index first")
+		return hint(fmt.Errorf("%s cannot be read: %w", damagedFile(storage.Index, err), err), repairIndex+" first")
 	}
 	if err := p.survey(ctx); err != nil {
 		return err
@@ -175,7 +184,7 @@ func (p *prune) locate(kind BlobType, id ID) (place, error) {
 	first, ok := p.index.lookup(kind, id)
 	if !ok {
 		return place{}, hint(&DamageError{What: kind.String() + " blob", ID: id, Err: errMissingBlob},
-			"a snapshot needs it; repair the index, and if that does not help, a check names what is affected")
+			"a snapshot needs it; "+repairIndex+", and if that does not help, lifeboat verify names what is affected")
 	}
 	for _, c := range append([]place{first}, p.index.others(kind, id)...) {
 		if p.packs[c.pack].whole() {
@@ -183,7 +192,7 @@ func (p *prune) locate(kind BlobType, id ID) (place, error) {
 		}
 	}
 	return place{}, hint(first.damage(errors.New("its pack is missing, or not as long as the index says")),
-		"a snapshot needs it; restore the pack from a copy of the repository, or repair the index; a check names what is affected")
+		"a snapshot needs it; restore the pack from a copy of the repository, or "+repairIndex+"; lifeboat verify names what is affected")
 }
 
 // estimate fills in the report from the plan.

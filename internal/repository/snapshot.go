@@ -40,8 +40,8 @@ func parseSnapshot(text []byte) (*Snapshot, error) {
 	return s, nil
 }
 
-// Snapshots returns all snapshots, oldest first. Damaged ones are reported in
-// the error, joined, beside those that could be read.
+// Snapshots returns all snapshots, oldest first. Those that cannot be read are
+// reported in the error, beside the others: see Unread.
 func (r *Repository) Snapshots(ctx context.Context) ([]*Snapshot, error) {
 	ids, err := r.listIDs(ctx, storage.Snapshot)
 	if err != nil {
@@ -65,6 +65,31 @@ func (r *Repository) Snapshots(ctx context.Context) ([]*Snapshot, error) {
 	return list, errs
 }
 
+// Unread are the snapshot files that an error of Snapshots says cannot be read,
+// however it is wrapped. It is nil for an error that says anything else: then not
+// even the others are known.
+func Unread(err error) []*DamageError {
+	switch e := err.(type) { //nolint:errorlint // taken apart here
+	case *DamageError:
+		if e.What == storage.Snapshot.String() && !e.ID.IsZero() {
+			return []*DamageError{e}
+		}
+	case interface{ Unwrap() []error }:
+		var all []*DamageError
+		for _, part := range e.Unwrap() {
+			unread := Unread(part)
+			if unread == nil {
+				return nil
+			}
+			all = append(all, unread...)
+		}
+		return all
+	case interface{ Unwrap() error }:
+		return Unread(e.Unwrap())
+	}
+	return nil
+}
+
 // LoadSnapshot returns one snapshot, or ErrNoSnapshot.
 func (r *Repository) LoadSnapshot(ctx context.Context, id ID) (*Snapshot, error) {
 	text, err := r.loadJSON(ctx, storage.Snapshot, id, nil)
@@ -76,7 +101,7 @@ func (r *Repository) LoadSnapshot(ctx context.Context, id ID) (*Snapshot, error)
 	}
 	s, err := parseSnapshot(text)
 	if err != nil {
-		return nil, hint(&DamageError{What: "snapshot", ID: id, Err: err}, "forget it")
+		return nil, &DamageError{What: storage.Snapshot.String(), ID: id, Err: err}
 	}
 	s.ID = id
 	return s, nil

@@ -30,6 +30,8 @@ var (
 	ErrAppendOnly error = appendOnly{}
 	// ErrShort says that a file ended before the range that was asked for.
 	ErrShort = errors.New("the file is shorter than expected")
+	// ErrTooLarge says that a file has more bytes than the reader takes.
+	ErrTooLarge = errors.New("the file is larger than is accepted")
 )
 
 type appendOnly struct{}
@@ -170,7 +172,7 @@ type Store interface {
 }
 
 // ReadAll loads a whole file into memory. A file larger than limit bytes is
-// refused, so that a hostile store cannot exhaust memory.
+// ErrTooLarge, so that a hostile store cannot exhaust memory.
 func ReadAll(ctx context.Context, s Store, h Handle, limit int64) ([]byte, error) {
 	return ReadInto(ctx, s, h, limit, nil)
 }
@@ -187,7 +189,7 @@ func ReadInto(ctx context.Context, s Store, h Handle, limit int64, buf []byte) (
 		return nil, fmt.Errorf("read %s: %w", h, err)
 	}
 	if int64(into.Len()) > limit {
-		return nil, fmt.Errorf("read %s: larger than %d bytes", h, limit)
+		return nil, fmt.Errorf("read %s: %w: more than %d bytes", h, ErrTooLarge, limit)
 	}
 	return into.Bytes(), nil
 }

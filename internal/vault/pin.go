@@ -53,10 +53,12 @@ func pinOf(s *repository.Snapshot) *Pin {
 }
 
 // Pins lists all pins, also those whose point was forgotten by another program.
+// When snapshots cannot be read, the pins among the others are returned together
+// with an error: see Unread.
 func (v *Vault) Pins(ctx context.Context) ([]*Pin, error) {
 	snapshots, err := v.repo.Snapshots(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("list pins: %w", err)
+		err = fmt.Errorf("list pins: %w", err)
 	}
 	var pins []*Pin
 	for _, s := range snapshots {
@@ -64,7 +66,7 @@ func (v *Vault) Pins(ctx context.Context) ([]*Pin, error) {
 			pins = append(pins, pinOf(s))
 		}
 	}
-	return pins, nil
+	return pins, err
 }
 
 // Pin pins a point of this vault. The note says why, on one line, and may be
@@ -99,7 +101,7 @@ func (v *Vault) Unpin(ctx context.Context, reference string) ([]*Pin, error) {
 	var removed []*Pin
 	err := v.repo.ForgetChosen(ctx, func(ctx context.Context) ([]repository.ID, error) {
 		snapshots, err := v.repo.Snapshots(ctx)
-		if err != nil {
+		if err != nil && repository.Unread(err) == nil {
 			return nil, err
 		}
 		trees := map[repository.ID]bool{}

@@ -34,8 +34,28 @@ func (p *Point) ID() string { return p.Snapshot.ID.String() }
 func (p *Point) Short() string { return p.ID()[:8] }
 
 // Tree identifies the point's content. It is the same in every repository that
-// the point is copied to, where its ID differs.
-func (p *Point) Tree() repository.ID { return *p.Snapshot.Tree }
+// the point is copied to, where its ID differs. Zero for one that is Unread.
+func (p *Point) Tree() repository.ID {
+	if p.Unread() {
+		return repository.ID{}
+	}
+	return *p.Snapshot.Tree
+}
+
+// Unread tells whether nothing is known of the point but its id and Damage: its
+// snapshot cannot be read. It may be a point of any system, a pin, or a snapshot of
+// others.
+func (p *Point) Unread() bool { return p.Snapshot.Tree == nil }
+
+// Unread are the snapshots that an error of Points says cannot be read; nil for an
+// error that says anything else.
+func Unread(err error) []*Point {
+	var points []*Point
+	for _, damage := range repository.Unread(err) {
+		points = append(points, &Point{Snapshot: &repository.Snapshot{ID: damage.ID}, Damage: damage})
+	}
+	return points
+}
 
 // System is the name of the system that the point was made of.
 func (p *Point) System() string {

@@ -2,8 +2,6 @@ package vault
 
 import (
 	"context"
-	"errors"
-	"slices"
 
 	"lifeboat/internal/repository"
 	"lifeboat/internal/vault/head"
@@ -92,32 +90,14 @@ func (v *Vault) view(ctx context.Context) (head.View, error) {
 		}
 	}
 	// Damage of single snapshots is told apart; anything else prevented the look.
-	rest := slices.DeleteFunc(flatten(err), func(err error) bool {
-		var damage *repository.DamageError
-		if !errors.As(err, &damage) {
-			return false
-		}
+	unread := repository.Unread(err)
+	for _, damage := range unread {
 		view.Unreadable[damage.ID.String()] = damage.Err
-		return true
-	})
-	return view, errors.Join(rest...)
-}
-
-// flatten takes joined errors apart.
-func flatten(err error) []error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the join itself
-		if _, damage := err.(*repository.DamageError); !damage { //nolint:errorlint
-			var all []error
-			for _, e := range joined.Unwrap() {
-				all = append(all, flatten(e)...)
-			}
-			return all
-		}
 	}
-	if err == nil {
-		return nil
+	if unread != nil {
+		err = nil
 	}
-	return []error{err}
+	return view, err
 }
 
 // look compares the repository with this machine's head record. Nil where none

@@ -201,18 +201,19 @@ func protect(newestFirst []*Verdict, now time.Time, reason string, ok func(*Poin
 	}
 }
 
-// Forget removes the points that choose returns of those that there are. Nobody
-// else writes meanwhile, so that what choose decides on stays true; it needs the
-// repository to itself. A pinned point is ErrPinned, and nothing is removed then,
-// nor when any snapshot cannot be read. The data stays until a prune.
+// Forget removes the points that choose returns of those that there are, behind
+// which stand those that are Unread. Nobody else writes meanwhile, so that what
+// choose decides on stays true; it needs the repository to itself. A pinned point
+// is ErrPinned, and nothing is removed then. The data stays until a prune.
 func (v *Vault) Forget(ctx context.Context, choose func([]*Point) ([]*Point, error)) error {
 	var ids []repository.ID
 	err := v.repo.ForgetChosen(ctx, func(ctx context.Context) ([]repository.ID, error) {
 		points, err := v.Points(ctx, Filter{})
-		if err != nil {
+		unread := Unread(err)
+		if err != nil && unread == nil {
 			return nil, err
 		}
-		chosen, err := choose(points)
+		chosen, err := choose(append(points, unread...))
 		if err != nil {
 			return nil, err
 		}

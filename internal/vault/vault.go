@@ -108,7 +108,7 @@ func (v *Vault) Find(ctx context.Context, reference string, filter Filter) (*Poi
 		return nil, unread
 	}
 	var found []*Point
-	for _, p := range points {
+	for _, p := range append(points, Unread(unread)...) {
 		if strings.HasPrefix(p.ID(), strings.ToLower(reference)) {
 			found = append(found, p)
 		}
