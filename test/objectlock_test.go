@@ -102,7 +102,22 @@ func TestObjectLock(t *testing.T) {
 	put("data/two", "second")
 	lifeboat(0, "backup")
 	says(lifeboat(0, "verify", "--read-data"), "2 recovery points")
-	lifeboat(0, "repository", "check-store", "objects")
+	tried := lifeboat(0, "repository", "check-store", "objects")
+	says(tried, "/locked/site/check-store, with object lock in governance mode", "lock a file against removal", "keeps locked files from being removed",
+		"/check-store/data/", "(100 bytes): it is locked against removal until")
+	if strings.Count(tried, "Left behind") != 1 {
+		t.Error(tried)
+	}
+	says(lifeboat(0, "repository", "check-store", "s3:http://"+server.Addr+"/locked/other", "-o", "object_lock.mode=compliance", "-o", "object_lock.days=30",
+		"-o", "s3.access_key=lifeboat", "-o", "s3.secret_key={file: "+filepath.Join(dir, "secret")+"}", "--json"),
+		`"object_lock":"compliance"`, `"until":"`, `"verdict":"fit"`)
+	for o := range admin.ListObjects(t.Context(), "locked", minio.ListObjectsOptions{Prefix: "site/check-store/", WithVersions: true, Recursive: true}) {
+		if o.Err != nil || o.Size != 100 {
+			t.Errorf("%s of %d bytes stays, %v", o.Key, o.Size, o.Err)
+		}
+	}
+	says(lifeboat(1, "repository", "check-store", "s3:http://"+server.Addr+"/plain/other", "-o", "object_lock.mode=compliance", "-o", "object_lock.days=30",
+		"-o", "s3.access_key=lifeboat", "-o", "s3.secret_key={file: "+filepath.Join(dir, "secret")+"}"), "the bucket plain has no object lock")
 
 	// What restic's init wrote has no lock yet.
 	says(lifeboat(0, "repository", "protect", "--dry-run"), "2 would be locked until", "2 files had no lock any more")

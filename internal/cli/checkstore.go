@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -11,6 +13,7 @@ import (
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/storage"
 	"lifeboat/internal/storage/check"
+	"lifeboat/internal/storage/open"
 	"lifeboat/internal/storage/retry"
 )
 
@@ -24,10 +27,15 @@ read rightly, that what was written is listed at once, and how fast it is. The
 store may be empty or hold a repository; no password of one is needed and nothing
 in it is touched. The files of the trial are removed again.
 
+With object_lock the trial has a place of its own, check-store/ below the
+repository's, and one small file of it is locked there for a minute: that is told,
+and the next trial removes it.
+
 Exit code 3 says that the store works with a property one should know of.`,
 		Example: `  lifeboat repository check-store /mnt/backup
   lifeboat repository check-store s3:https://objects.example.com/backup/smt
-  lifeboat repository check-store offsite`,
+  lifeboat repository check-store offsite
+  lifeboat repository check-store s3:https://objects.example.com/backup/smt -o object_lock.mode=governance -o object_lock.days=1`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, given []string) error {
 			conf, err := a.loadOrEmpty()
@@ -39,26 +47,47 @@ Exit code 3 says that the store works with a property one should know of.`,
 			if !ok {
 				r = config.Repository{URL: given[0]}
 			}
-			r.ObjectLock = config.ObjectLock{} // or the files of the trial could not be removed
-			store, err := a.openStore(ctx, r.URL, r.Store)
+			how, err := a.storeOf(r.URL, r.Store)
+			if err != nil {
+				return err
+			}
+			lock, address := how.ObjectLock, r.URL
+			if lock.Mode != "" {
+				address = strings.TrimRight(address, "/") + "/check-store"
+			}
+			store, err := a.openConfigured(ctx, address, how, func(o *open.Options) {
+				if lock.Mode != "" {
+					o.S3.Lock.Days, o.S3.Lock.For = 0, trialLock
+				}
+			})
 			if err != nil {
 				return err
 			}
 			defer store.Close()
-			return a.checkStore(c, store)
+			return a.checkStore(ctx, store, lock.Mode)
 		},
 	}
 	a.storeFlags(c)
 	return c
 }
 
-func (a *app) checkStore(c *cobra.Command, store storage.Store) error {
+// trialLock is how long the file is locked that tries out object lock: as short
+// as clocks allow that do not agree to the second.
+const trialLock = time.Minute
+
+// checkStore tries a store out; lock is the mode of its object lock, "" for none.
+func (a *app) checkStore(ctx context.Context, store storage.Store, lock string) error {
 	paint := painterFor(a.out)
 	words := map[check.Grade]string{check.Good: paint.green("good"), check.Note: paint.yellow("note"), check.Bad: paint.red("BAD ")}
 	if !a.json {
-		a.printf("%s\n", paint.bold("Store "+store.Location()))
+		title := "Trial of the store " + store.Location()
+		if lock != "" {
+			title += ", with object lock in " + lock + " mode"
+		}
+		a.printf("%s\n", paint.bold(title))
 	}
-	results, err := check.Store(c.Context(), store, check.Options{Report: func(r check.Result) {
+	var left []check.Left
+	results, err := check.Store(ctx, store, check.Options{Own: lock != "", Left: func(l check.Left) { left = append(left, l) }, Report: func(r check.Result) {
 		if a.json {
 			_ = a.emit(struct {
 				Type string `json:"type"`
@@ -94,17 +123,24 @@ func (a *app) checkStore(c *cobra.Command, store storage.Store) error {
 		verdict, a.code = "fit with notes", runbook.ExitWarnings
 	}
 	if a.json {
-		return a.emit(map[string]any{"type": "store", "store": store.Location(), "verdict": verdict})
+		return a.emit(map[string]any{"type": "store", "store": store.Location(), "verdict": verdict, "object_lock": lock, "left": left})
+	}
+	for _, l := range left {
+		a.printf("\nLeft behind: %s/%s (%d bytes): %s.\n", strings.TrimRight(store.Location(), "/"), l.File, l.Size, clean(l.Why))
+	}
+	can := "can hold a repository"
+	if lock != "" {
+		can += " and keeps locked files from being removed"
 	}
 	switch verdict {
 	case "fit":
-		a.printf("\n%s This store can hold a repository.\n", paint.green("Fit."))
+		a.printf("\n%s This store %s.\n", paint.green("Fit."), can)
 	case "unfit":
 		a.printf("\n%s Do not trust a repository to this store before what is called BAD is mended.\n", paint.red("Unfit."))
 	case "untried":
 		a.printf("\n%s Whether this store can hold a repository was not tried.\n", paint.yellow("Left alone."))
 	default:
-		a.printf("\n%s This store can hold a repository, if what is called a note suits you.\n", paint.yellow("Fit, with notes."))
+		a.printf("\n%s This store %s, if what is called a note suits you.\n", paint.yellow("Fit, with notes."), can)
 	}
 	return nil
 }

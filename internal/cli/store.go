@@ -59,21 +59,16 @@ func (a *app) storeFlagsGiven() []string {
 	return options
 }
 
-// openStore opens the store of a repository. Failures that are borne with are
-// shown, and an interruption ends the patience of all that follows too.
-func (a *app) openStore(ctx context.Context, address string, s config.Store) (storage.Store, error) {
-	s, err := a.storeOf(address, s)
-	if err != nil {
-		return nil, err
-	}
-	return a.openConfigured(ctx, address, s)
-}
-
-// openConfigured does the same without the flags.
-func (a *app) openConfigured(ctx context.Context, address string, s config.Store) (storage.Store, error) {
+// openConfigured opens the store of a repository, with changes that no option
+// makes. Failures that are borne with are shown, and an interruption ends the
+// patience of all that follows too.
+func (a *app) openConfigured(ctx context.Context, address string, s config.Store, changes ...func(*open.Options)) (storage.Store, error) {
 	opts, err := s.Options(ctx)
 	if err != nil {
 		return nil, usageError{fmt.Errorf("repository %s: %w", storage.Redact(address), err)}
+	}
+	for _, change := range changes {
+		change(&opts)
 	}
 	opts.Retry.Notify = a.notices.retry
 	opts.Retry.Interrupt = ctx

@@ -21,6 +21,7 @@ type Local struct {
 
 	mu   sync.Mutex
 	made map[string]bool // directories known to exist
+	ours []string        // directories that this store has made, in this order
 	// named is set when the file system has no unnamed temporary files.
 	named bool
 }

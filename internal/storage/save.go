@@ -180,7 +180,11 @@ func (l *Local) mkdir(dir string) error {
 				return err
 			}
 		}
-		if err := os.Mkdir(dir, 0o700); err != nil && !os.IsExist(err) {
+		if err := os.Mkdir(dir, 0o700); err == nil {
+			l.mu.Lock()
+			l.ours = append(l.ours, dir)
+			l.mu.Unlock()
+		} else if !os.IsExist(err) {
 			return err
 		}
 		if err := syncDir(filepath.Dir(dir)); err != nil {

@@ -4,16 +4,18 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // Tidier is a store that makes directories for its files.
 type Tidier interface {
 	// Tidy removes the directories below the root that are empty, for those who
-	// tried a place out. The next Save makes them again.
+	// tried a place out, and the root with those above it if this store made
+	// them. The next Save makes them again.
 	Tidy(ctx context.Context) error
 }
 
-// Tidy removes empty directories of the layout.
+// Tidy removes empty directories of the layout, and those it made for it.
 func (l *Local) Tidy(ctx context.Context) error {
 	if l.readOnly {
 		return ErrReadOnly
@@ -37,5 +39,11 @@ func (l *Local) Tidy(ctx context.Context) error {
 		}
 		_ = os.Remove(dir)
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, dir := range slices.Backward(l.ours) {
+		_ = os.Remove(dir)
+	}
+	l.ours = nil
 	return nil
 }

@@ -49,3 +49,41 @@ func TestTidy(t *testing.T) {
 		t.Errorf("afterwards: %v", err)
 	}
 }
+
+// A root that was there stays, and so does what somebody put above a new one.
+func TestTidyRoot(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "there"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for path, gone := range map[string]string{"there": "there/data", "new/sub/repo": "new", "other/sub": "other/sub"} {
+		s, err := storage.OpenLocal(filepath.Join(dir, path), storage.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := storage.Handle{Type: storage.Data, Name: strings.Repeat("1", 64)}
+		if err := s.Save(t.Context(), h, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		if path == "other/sub" {
+			if err := os.WriteFile(filepath.Join(dir, "other", "file"), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.Remove(t.Context(), h); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Tidy(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(filepath.Join(dir, gone)); !os.IsNotExist(err) {
+			t.Errorf("%s: %s stays", path, gone)
+		}
+		if _, err := os.Stat(filepath.Dir(filepath.Join(dir, gone))); err != nil {
+			t.Error(err)
+		}
+		if err := s.Save(t.Context(), h, []byte("x")); err != nil {
+			t.Errorf("afterwards: %v", err)
+		}
+	}
+}

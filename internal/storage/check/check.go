@@ -2,7 +2,8 @@
 // relies on, and how fast it is. It is shipped, so that an administrator can ask
 // a server of unknown make before trusting it. What it writes are data files
 // named by their content, which no repository takes for its own, and which it
-// removes again. Where nothing can be removed it writes nothing that stays.
+// removes again. Where nothing can be removed it writes nothing that stays, but
+// for one file where locks against removal are tried out.
 package check
 
 import (
@@ -14,7 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
+	"slices"
 	"sync"
 	"time"
 
@@ -47,8 +48,22 @@ type Options struct {
 	Size int64
 	// Parallel is how many clients write at once; 4 if 0.
 	Parallel int
+	// Own says that the place is for trials alone. A store that locks files must
+	// be tried out in such a place: what is locked cannot be removed when the
+	// trial ends, and a later trial removes it.
+	Own bool
 	// Report is told of every step as it ends. It may be nil.
 	Report func(Result)
+	// Left is told of every file that stays. It may be nil.
+	Left func(Left)
+}
+
+// Left is a file of the trial that could not be removed.
+type Left struct {
+	File  string    `json:"file"`  // below the place of the store
+	Size  int64     `json:"bytes"` // of its content
+	Until time.Time `json:"until,omitzero"`
+	Why   string    `json:"why"`
 }
 
 // ErrUnfit says that a step came out bad.
@@ -70,11 +85,12 @@ func Store(ctx context.Context, s storage.Store, opts Options) ([]Result, error)
 		opts.Parallel = 4
 	}
 	t := &trial{store: retry.Strict(s), opts: opts, each: 256 << 10, kind: storage.Data}
-	steps := []struct {
+	type step struct {
 		name string
 		run  func(context.Context) (Grade, string, error)
 		must bool // nothing can be said without it
-	}{
+	}
+	steps := []step{
 		{"be allowed to remove", t.permission, true},
 		{"write a small file", t.small, true},
 		{"miss what is not there", t.missing, false},
@@ -86,6 +102,13 @@ func Store(ctx context.Context, s storage.Store, opts Options) ([]Result, error)
 		{"write from several clients at once", t.parallel, false},
 		{"create one file from several clients at once", t.race, false},
 		{"remove files", t.remove, false},
+	}
+	if r, ok := storage.AsRetainer(s); ok && r.Retaining() > 0 {
+		if !opts.Own {
+			return nil, errors.New("a store that locks files is tried out in a place of its own")
+		}
+		t.kind = storage.Lock // these are never locked
+		steps = slices.Insert(steps, 1, step{"lock a file against removal", t.lock, false})
 	}
 	var results []Result
 	var failed error
@@ -145,8 +168,12 @@ type trial struct {
 func (t *trial) fresh(size int64) (storage.Handle, []byte) {
 	data := make([]byte, size)
 	rand.Read(data)
+	return handle(t.kind, data), data
+}
+
+func handle(kind storage.Type, data []byte) storage.Handle {
 	sum := sha256.Sum256(data)
-	return storage.Handle{Type: t.kind, Name: hex.EncodeToString(sum[:])}, data
+	return storage.Handle{Type: kind, Name: hex.EncodeToString(sum[:])}
 }
 
 func (t *trial) save(ctx context.Context, h storage.Handle, data []byte) error {
@@ -183,40 +210,6 @@ func (t *trial) small(ctx context.Context) (Grade, string, error) {
 		err = t.same(ctx, t.first, t.firstData)
 	}
 	return Good, "", err
-}
-
-// permission asks what may be removed, by a file that is not there: what cannot
-// be removed must not be written, as it would lie in the repository for ever and
-// look like damage.
-func (t *trial) permission(ctx context.Context) (Grade, string, error) {
-	h, _ := t.fresh(10)
-	err := t.store.Remove(ctx, h)
-	if errors.Is(err, storage.ErrNotFound) {
-		return Good, "", nil
-	}
-	if !kept(err) {
-		return Bad, "", fmt.Errorf("told to remove a file that is not there, it says: %w", said(err))
-	}
-	t.opts.Size, t.opts.Parallel, t.each = min(t.opts.Size, 256<<10), min(t.opts.Parallel, 2), 4<<10
-	t.kind = storage.Lock // these may be removed even so
-	h, _ = t.fresh(10)
-	if err := t.store.Remove(ctx, h); !errors.Is(err, storage.ErrNotFound) {
-		return Bad, "", fmt.Errorf("not even locks may be removed, so nobody could ever prune the repository: %w", err)
-	}
-	_, err = t.store.Stat(ctx, storage.Handle{Type: storage.Config})
-	switch {
-	case err == nil:
-		t.repository = true
-		return Note, "nothing may be removed here: an append-only store; it holds a repository, so nothing was written, and to try that out name an empty place beside it", nil
-	case !errors.Is(err, storage.ErrNotFound):
-		return Bad, "", err
-	}
-	return Note, "nothing but locks may be removed here: an append-only store; what follows is tried with small files", nil
-}
-
-// kept tells whether a store keeps everything, as append-only ones do.
-func kept(err error) bool {
-	return errors.Is(err, fs.ErrPermission) || errors.Is(err, storage.ErrReadOnly)
 }
 
 func (t *trial) missing(ctx context.Context) (Grade, string, error) {
@@ -289,7 +282,9 @@ func (t *trial) list(ctx context.Context) (Grade, string, error) {
 	missing := make(map[string]int64)
 	t.mu.Lock()
 	for h, size := range t.written {
-		missing[h.Name] = size
+		if h.Type == t.kind {
+			missing[h.Name] = size
+		}
 	}
 	t.mu.Unlock()
 	files := 0
@@ -385,6 +380,9 @@ func (t *trial) remove(ctx context.Context) (Grade, string, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for h := range t.written {
+		if h.Type != t.kind {
+			continue // is to stay
+		}
 		if err := t.store.Remove(ctx, h); err != nil {
 			return Bad, "", err
 		}
@@ -399,41 +397,10 @@ func (t *trial) remove(ctx context.Context) (Grade, string, error) {
 	return Good, "", err
 }
 
-// clean removes what is left, even when the trial was given up.
-func (t *trial) clean(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-	defer cancel()
-	if t.written == nil {
-		return
-	}
-	for h := range t.written {
-		if err := t.store.Remove(ctx, h); kept(err) || ctx.Err() != nil {
-			return
-		}
-	}
-	// The empty directories of a repository that is there may stay as they are.
-	if _, err := t.store.Stat(ctx, storage.Handle{Type: storage.Config}); errors.Is(err, storage.ErrNotFound) {
-		if tidier, ok := below(t.store).(storage.Tidier); ok {
-			_ = tidier.Tidy(ctx) // they harm nobody
-		}
-	}
-}
-
 // said is the answer of a store, for an error.
 func said(err error) error {
 	if err == nil {
 		return errors.New("all is well")
 	}
 	return err
-}
-
-// below is the store that does the work.
-func below(s storage.Store) storage.Store {
-	for {
-		wrapped, ok := s.(interface{ Unwrap() storage.Store })
-		if !ok {
-			return s
-		}
-		s = wrapped.Unwrap()
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"lifeboat/internal/storage"
 	"lifeboat/internal/storage/check"
@@ -113,6 +114,100 @@ func TestAppendOnly(t *testing.T) {
 				t.Errorf("%d files are left", n)
 			}
 		})
+	}
+}
+
+// locking keeps files for a while, as object storage does: what it is told to
+// lock, and by a rule of its own everything.
+type locking struct {
+	storage.Store
+	period time.Duration
+	rule   bool
+	lax    bool // says so and does not do it
+	until  map[storage.Handle]time.Time
+}
+
+func (l *locking) Save(ctx context.Context, h storage.Handle, data []byte) error {
+	err := l.Store.Save(ctx, h, data)
+	if err == nil && (l.rule || l.period > 0 && h.Type != storage.Lock) {
+		l.until[h] = time.Now().Add(max(l.period, time.Hour))
+	}
+	return err
+}
+
+func (l *locking) Remove(ctx context.Context, h storage.Handle) error {
+	if until := l.until[h]; h.Type != storage.Lock && time.Now().Before(until) && !l.lax {
+		return &storage.RetainedError{Until: until}
+	}
+	return l.Store.Remove(ctx, h)
+}
+
+func (l *locking) Retaining() time.Duration         { return l.period }
+func (l *locking) Retainable(context.Context) error { return nil }
+func (l *locking) Retain(context.Context, storage.Handle, time.Time) error {
+	return errors.New("nobody asks for that")
+}
+
+func (l *locking) Retention(ctx context.Context, h storage.Handle) (storage.Retention, error) {
+	info, err := l.Stat(ctx, h)
+	return storage.Retention{Info: info, Until: l.until[h]}, err
+}
+
+// TestLocking leaves one file, and says which, where locks are asked for.
+func TestLocking(t *testing.T) {
+	for name, tt := range map[string]struct {
+		locking
+		own, inhabited   bool
+		steps, left      int
+		unfit, untried   bool
+		permission, lock check.Grade
+	}{
+		"asked for":            {locking: locking{period: time.Minute}, own: true, steps: 12, left: 1, permission: check.Good, lock: check.Good},
+		"asked for and a rule": {locking: locking{period: time.Minute, rule: true}, own: true, steps: 12, left: 1, permission: check.Note, lock: check.Good},
+		"not kept":             {locking: locking{period: time.Minute, lax: true}, own: true, steps: 12, unfit: true, permission: check.Good, lock: check.Bad},
+		"a rule":               {locking: locking{rule: true}, steps: 11, permission: check.Note},
+		"a rule, a repository": {locking: locking{rule: true}, inhabited: true, steps: 1, untried: true, permission: check.Note},
+		"no rule":              {steps: 11, permission: check.Good},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inner := local(t)
+			s := &tt.locking
+			s.Store, s.until = inner, map[storage.Handle]time.Time{}
+			if tt.inhabited {
+				if err := s.Save(t.Context(), storage.Handle{Type: storage.Config}, []byte("config")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var left []check.Left
+			opts := check.Options{Size: 1 << 20, Own: tt.own, Left: func(l check.Left) { left = append(left, l) }}
+			results, err := check.Store(t.Context(), s, opts)
+			if errors.Is(err, check.ErrUnfit) != tt.unfit || errors.Is(err, check.ErrUntried) != tt.untried || len(results) != tt.steps {
+				t.Errorf("%d steps, %v: %+v", len(results), err, results)
+			}
+			if got := grade(t, results, "be allowed to remove"); got != tt.permission {
+				t.Errorf("%s, want %s", got, tt.permission)
+			}
+			if tt.lock != "" && grade(t, results, "lock a file against removal") != tt.lock {
+				t.Errorf("%+v", results)
+			}
+			if len(left) != tt.left || leftOver(t, inner) != tt.left {
+				t.Errorf("%d files are left, it says %v", leftOver(t, inner), left)
+			}
+			if tt.left == 0 {
+				return
+			}
+			if time.Until(left[0].Until) <= 0 || left[0].Size != 100 {
+				t.Errorf("%+v", left)
+			}
+			// When the lock has ended, the next trial tidies up.
+			clear(s.until)
+			if _, err := check.Store(t.Context(), s, opts); err != nil || leftOver(t, inner) != 1 {
+				t.Errorf("again: %v, %d files are left", err, leftOver(t, inner))
+			}
+		})
+	}
+	if _, err := check.Store(t.Context(), &locking{period: time.Minute}, small); err == nil {
+		t.Error("locked files were about to be left among those of a repository")
 	}
 }
 

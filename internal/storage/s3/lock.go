@@ -21,6 +21,8 @@ type Lock struct {
 	// "compliance", which nobody can. Empty for no lock.
 	Mode string
 	Days int // at least 1
+	// For is instead of Days how long an object is kept, for trials.
+	For time.Duration
 }
 
 // maxLockDays is what AWS takes at most: a hundred years.
@@ -35,6 +37,8 @@ func (l Lock) Validate() error {
 		return errors.New("object lock without a mode; it is governance or compliance")
 	case l.Mode != "governance" && l.Mode != "compliance":
 		return fmt.Errorf("object lock with mode %q; it is governance or compliance", l.Mode)
+	case l.For > 0 && l.Days == 0:
+		return nil
 	case l.Days < 1 || l.Days > maxLockDays:
 		return fmt.Errorf("object lock for %d days; it lasts from 1 to %d", l.Days, maxLockDays)
 	}
@@ -42,7 +46,7 @@ func (l Lock) Validate() error {
 }
 
 // Period is how long an object is kept from now on.
-func (l Lock) Period() time.Duration { return time.Duration(l.Days) * 24 * time.Hour }
+func (l Lock) Period() time.Duration { return time.Duration(l.Days)*24*time.Hour + l.For }
 
 func (l Lock) mode() minio.RetentionMode { return minio.RetentionMode(strings.ToUpper(l.Mode)) }
 
@@ -176,6 +180,26 @@ func (s *Store) remove(ctx context.Context, h storage.Handle) error {
 		return new(storage.RetainedError) // the server keeps to itself until when
 	}
 	return err
+}
+
+// ProveRetention tells the server to remove an object that it keeps, which it has
+// to refuse. Remove asks it first and leaves it in peace.
+func (s *Store) ProveRetention(ctx context.Context, h storage.Handle) error {
+	found, info, err := s.look(ctx, h)
+	if err != nil {
+		return classify(ctx, "stat", h, err)
+	}
+	if !found.Holds() {
+		return fmt.Errorf("remove %s: %w", h, errors.New("its lock has ended"))
+	}
+	err = s.core.RemoveObject(ctx, s.place.Bucket, s.key(h), minio.RemoveObjectOptions{VersionID: info.VersionID})
+	switch {
+	case err == nil:
+		return retry.Permanent(fmt.Errorf("the server says that %s is locked until %s, and removed it", h, found.Until.Local().Format(time.DateTime)))
+	case refusedByLock(err) || minio.ToErrorResponse(err).StatusCode == http.StatusForbidden:
+		return nil
+	}
+	return classify(ctx, "remove", h, err)
 }
 
 // refusedByLock tells whether a removal failed for object lock, by what AWS,

@@ -33,6 +33,7 @@ var errSource = errors.New("the upload was given up")
 type dirs struct {
 	mu   sync.Mutex
 	made map[string]bool
+	ours []string // those that this store has made, in this order
 }
 
 // Save writes a temporary file, has the server make it durable, and gives it
@@ -194,6 +195,9 @@ func (s *Store) mkdir(c *sftp.Client, dir string) error {
 	err := c.Mkdir(dir)
 	switch {
 	case err == nil:
+		s.dirs.mu.Lock()
+		s.dirs.ours = append(s.dirs.ours, dir)
+		s.dirs.mu.Unlock()
 		if err := c.Chmod(dir, 0o700); err != nil {
 			return err
 		}

@@ -1,7 +1,10 @@
 package sftp_test
 
 import (
+	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"lifeboat/internal/storage"
@@ -44,6 +47,32 @@ func TestConformance(t *testing.T) {
 		storagetest.Run(t, func(t *testing.T, location string) storage.Store {
 			return open(t, location, opts(server.Addr))
 		}, fresh(server, server.Addr))
+	})
+	t.Run("tidy", func(t *testing.T) {
+		dir := t.TempDir()
+		for _, name := range []string{"there", "new/sub"} {
+			s := open(t, "sftp://"+server.User+"@"+server.Addr+"/"+filepath.Join(dir, name), opts(server.Addr))
+			h := storage.Handle{Type: storage.Data, Name: strings.Repeat("1", 64)}
+			if name == "there" {
+				if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, err := range []error{s.Save(t.Context(), h, []byte("x")), s.Remove(t.Context(), h), s.Tidy(t.Context())} {
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		// What was there stays, and is empty; what had to be made is gone.
+		var left []string
+		_ = filepath.WalkDir(dir, func(path string, _ os.DirEntry, _ error) error {
+			left = append(left, path)
+			return nil
+		})
+		if want := []string{dir, filepath.Join(dir, "there")}; !slices.Equal(left, want) {
+			t.Errorf("%q are left", left)
+		}
 	})
 	storagetest.RunRemote(t, storagetest.Remote{Start: func(t *testing.T) (*storagetest.Proxy, storage.Store) {
 		proxy := storagetest.NewTCPProxy(t, server.Addr)
