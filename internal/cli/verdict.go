@@ -13,7 +13,7 @@ import (
 func (a *app) showVerify(r *vault.Verification, all bool) error {
 	if !r.OK() || !r.Untouched() {
 		a.code = runbook.ExitFailed
-	} else if r.HeadError != "" || len(r.Points) == 0 {
+	} else if r.HeadError != "" || len(r.Points) == 0 || len(r.Warnings) > 0 {
 		a.code = runbook.ExitWarnings
 	}
 	if a.json {
@@ -34,6 +34,12 @@ func (a *app) showVerify(r *vault.Verification, all bool) error {
 	if n := len(r.Remarks); n > 0 {
 		a.printf("%s (%s) to no recovery point and to no index. An interrupted backup leaves such; that is no damage. The next\nbackup on this machine uses what the interrupted one has left; lifeboat prune removes the rest.\n",
 			count(n, "pack belongs", "packs belong"), size(r.Unlisted))
+	}
+	for _, warning := range r.Warnings {
+		a.printf("%s %s\n", paint.yellow("warning"), strings.ReplaceAll(clean(warning), "\n", "; "))
+	}
+	if len(r.Warnings) > 0 && r.OK() {
+		a.printf("No recovery point needs that, and no backup relies on it. A repair leaves such; this removes it: lifeboat prune\n")
 	}
 	a.printf("%s, %s of data read.\n", count(len(r.Points), "recovery point", "recovery points"), size(r.BytesRead))
 	if len(r.Points) == 0 && r.OK() {

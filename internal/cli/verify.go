@@ -41,6 +41,9 @@ what could not be read. Files are read and hashed; --quick trusts change times.`
 		RunE: func(c *cobra.Command, names []string) error {
 			ctx := c.Context()
 			a.noCache = true // it is the repository that is verified
+			if readData && subset != "" {
+				return usagef("--read-data reads all, --read-data-subset a part of it: one at a time")
+			}
 			check := repository.CheckOptions{ReadData: readData, Subset: subset}
 			if err := check.Validate(); err != nil {
 				return usageError{fmt.Errorf("--read-data-subset: %w", err)}

@@ -7,16 +7,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 
-	"golang.org/x/sync/errgroup"
-
-	"lifeboat/internal/repository/crypto"
 	"lifeboat/internal/storage"
 )
 
@@ -47,6 +42,9 @@ const (
 	// OrphanPack is a pack that no index lists: an interrupted backup leaves
 	// such. It is no damage.
 	OrphanPack FindingKind = "orphan-pack"
+	// DamagedOrphan is such a pack that cannot be read in full, as a repair leaves
+	// it whose index lists what could be saved elsewhere.
+	DamagedOrphan FindingKind = "damaged-orphan"
 )
 
 // Finding is one thing that is wrong, and what it means for the snapshots.
@@ -62,7 +60,7 @@ type Finding struct {
 const maxFindingPaths = 1000
 
 // Harmless tells whether no data is affected.
-func (f *Finding) Harmless() bool { return f.Kind == OrphanPack }
+func (f *Finding) Harmless() bool { return f.Kind == OrphanPack || f.Kind == DamagedOrphan }
 
 func (f *Finding) String() string {
 	s := string(f.Kind)
@@ -103,7 +101,7 @@ type Report struct {
 // DamagedPacks are the packs that are there and cannot be read in full.
 func (r *Report) DamagedPacks() (packs []ID) {
 	for _, f := range r.Findings {
-		if id, err := ParseID(path.Base(f.File)); err == nil && f.Kind == DamagedPack {
+		if id, err := ParseID(path.Base(f.File)); err == nil && (f.Kind == DamagedPack || f.Kind == DamagedOrphan) {
 			packs = append(packs, id)
 		}
 	}
@@ -143,13 +141,14 @@ func (r *Repository) Check(ctx context.Context, opts CheckOptions) (report *Repo
 	}
 	defer func() { err = errors.Join(err, lock.Release()) }()
 	c := &checker{
-		r:      r,
-		opts:   opts,
-		report: new(Report),
-		index:  newIndex(),
-		packs:  make(map[ID]*Finding),
-		bad:    make(map[ID]bool),
-		clean:  make(map[ID]bool),
+		r:       r,
+		opts:    opts,
+		report:  new(Report),
+		index:   newIndex(),
+		packs:   make(map[ID]*Finding),
+		orphans: make(map[ID]*Finding),
+		bad:     make(map[ID]bool),
+		clean:   make(map[ID]bool),
 	}
 	// Before the index: others may be storing, and what a snapshot needs is in
 	// the index before the snapshot is there.
@@ -182,6 +181,9 @@ func (o CheckOptions) Validate() error {
 
 // packs returns how packs are chosen to be read, nil for none.
 func (o CheckOptions) packs() (func(ID) bool, error) {
+	if o.Subset != "" && o.ReadData {
+		return nil, errors.New("all data and a subset of it exclude each other")
+	}
 	wrong := fmt.Errorf("subset %q: it must be like 1/5 or 10%%", o.Subset)
 	if o.Subset == "" {
 		if o.ReadData {
@@ -215,6 +217,7 @@ type checker struct {
 
 	mu      sync.Mutex
 	packs   map[ID]*Finding // by pack
+	orphans map[ID]*Finding // packs that no index lists
 	bad     map[ID]bool     // blobs that cannot be read where the index says
 	missing *Finding
 	clean   map[ID]bool // trees without damage in or below them
@@ -258,7 +261,7 @@ func (c *checker) files(ctx context.Context) error {
 		c.report.Bytes += size
 		if !c.index.lists(pack) {
 			c.report.Unlisted += size
-			c.add(&Finding{Kind: OrphanPack, File: handle(storage.Data, pack).Path(), Err: errors.New("no index lists it")})
+			c.orphans[pack] = c.add(&Finding{Kind: OrphanPack, File: handle(storage.Data, pack).Path(), Err: errors.New("no index lists it")})
 		}
 	}
 	return ctx.Err()
@@ -295,6 +298,10 @@ func damagedFile(t storage.Type, err error) string {
 func (c *checker) pack(kind FindingKind, id ID, err error, lost []packedBlob) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if f := c.orphans[id]; f != nil {
+		f.Kind, f.Err = DamagedOrphan, fmt.Errorf("no index lists it: %w", err)
+		return
+	}
 	if c.packs[id] == nil {
 		c.packs[id] = c.add(&Finding{Kind: kind, File: handle(storage.Data, id).Path(), Err: err})
 	}
@@ -315,114 +322,4 @@ func (r *Repository) listPacks(ctx context.Context) (map[ID]int64, error) {
 		return nil, fmt.Errorf("list packs: %w", err)
 	}
 	return sizes, nil
-}
-
-// readPacks reads the chosen packs and checks all that is in them.
-func (c *checker) readPacks(ctx context.Context, choose func(ID) bool) error {
-	var chosen []ID
-	var total int64
-	for id, size := range c.sizes {
-		if choose(id) {
-			chosen = append(chosen, id)
-			total += size
-		}
-	}
-	slices.SortFunc(chosen, func(a, b ID) int { return slices.Compare(a[:], b[:]) })
-	var done atomic.Int64
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(runtime.GOMAXPROCS(0))
-	for _, id := range chosen {
-		g.Go(func() error {
-			if err := c.readPack(ctx, id, c.index.inPack(id)); err != nil {
-				return err
-			}
-			n := done.Add(c.sizes[id])
-			if c.opts.Progress != nil {
-				c.opts.Progress(n, total)
-			}
-			return nil
-		})
-	}
-	err := g.Wait()
-	c.report.PacksRead, c.report.BytesRead = len(chosen), done.Load()
-	return err
-}
-
-var packBuffers = newSpare(4, func() *[]byte { return new([]byte) })
-
-// readPack checks one pack: its name, its header, and every blob.
-func (c *checker) readPack(ctx context.Context, id ID, listed []packedBlob) error {
-	size := c.sizes[id]
-	if size > maxStored {
-		c.pack(DamagedPack, id, &DamageError{What: "pack", ID: id, Err: errTooLarge}, nil)
-		return nil
-	}
-	buf := packBuffers.get()
-	defer packBuffers.put(buf)
-	if int64(cap(*buf)) < size {
-		*buf = make([]byte, size)
-	}
-	data := (*buf)[:size]
-	err := storage.ReadRange(ctx, c.r.store, handle(storage.Data, id), data, 0)
-	if damaging(err) {
-		c.pack(DamagedPack, id, &DamageError{What: "pack", ID: id, Err: err}, listed)
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	var problems []error
-	if Hash(data) != id {
-		problems = append(problems, errors.New("its content does not match its name"))
-	}
-	header, err := c.r.packHeader(ctx, id, size)
-	if err != nil && !damaging(err) {
-		return err
-	}
-	if err != nil {
-		problems = append(problems, err)
-	}
-	blobs := listed
-	if err == nil {
-		if lost := notIn(listed, header); len(lost) > 0 {
-			problems = append(problems, fmt.Errorf("the index lists %d blobs that the header does not", len(lost)))
-		}
-		if len(listed) == 0 {
-			blobs = header
-		}
-	}
-	var lost []packedBlob
-	scratch := blobBuffers.get()
-	defer scratch.recycle()
-	for _, b := range blobs {
-		end := int64(b.offset) + int64(b.length)
-		if end > size || b.length < crypto.Overhead || b.size() > maxTreeBlob {
-			lost = append(lost, b)
-			continue
-		}
-		if _, err := c.r.decodeBlob(place{pack: id, blob: b}, data[b.offset:end], scratch); err != nil {
-			lost = append(lost, b)
-		}
-	}
-	if len(lost) > 0 {
-		problems = append(problems, fmt.Errorf("%d of %d blobs cannot be read", len(lost), len(blobs)))
-	}
-	if len(problems) > 0 {
-		c.pack(DamagedPack, id, &DamageError{What: "pack", ID: id, Err: errors.Join(problems...)}, lost)
-	}
-	return nil
-}
-
-// notIn returns the entries of a that b does not have.
-func notIn(a, b []packedBlob) (lost []packedBlob) {
-	have := make(map[packedBlob]bool, len(b))
-	for _, e := range b {
-		have[e] = true
-	}
-	for _, e := range a {
-		if !have[e] {
-			lost = append(lost, e)
-		}
-	}
-	return lost
 }

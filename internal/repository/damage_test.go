@@ -124,6 +124,9 @@ func TestCheckSound(t *testing.T) {
 	if got := check(t, r, CheckOptions{Subset: "100%"}).PacksRead; got != report.Packs {
 		t.Errorf("100%% are %d packs", got)
 	}
+	if _, err := r.Check(t.Context(), CheckOptions{ReadData: true, Subset: "1/5"}); err == nil {
+		t.Error("all and a part were taken together")
+	}
 	for _, subset := range []string{"0/5", "6/5", "5", "1/0", "x%", "0%", "101%", "-1/5", "1/300", "NaN%"} {
 		if _, err := r.Check(t.Context(), CheckOptions{Subset: subset}); err == nil {
 			t.Errorf("the subset %q was taken", subset)
@@ -232,8 +235,21 @@ func heal(t *testing.T, r *Repository, dir, tree string, damaged ...ID) {
 	snaps, _ := r.Snapshots(t.Context())
 	backup(t, r, snaps[0], tree) // change detection must not trust what is gone
 	r = openUnlocked(t, dir)
-	if report := check(t, r, CheckOptions{ReadData: true}); report.Err() != nil && !strings.Contains(kinds(report), "damaged-pack") {
+	// What was let go of is no damage any more, and is not taken up again.
+	if report := check(t, r, CheckOptions{ReadData: true}); report.Err() != nil {
 		t.Errorf("after the repair: %v", report.Findings)
+	}
+	for _, again := range [][]ID{nil, damaged} {
+		if report, err := r.RepairIndex(t.Context(), again...); err != nil || len(report.Findings) != 0 {
+			t.Errorf("a second repair: %v, %v", report.Findings, err)
+		}
+	}
+	r.opts.NoLock = false
+	if _, err := r.Prune(t.Context(), PruneOptions{KeepPacks: true}); err != nil {
+		t.Error(err)
+	}
+	if report := check(t, r, CheckOptions{ReadData: true}); len(report.Findings) != 0 {
+		t.Errorf("after a prune: %v", report.Findings)
 	}
 	snaps, _ = r.Snapshots(t.Context())
 	for _, s := range snaps {
@@ -242,9 +258,7 @@ func heal(t *testing.T, r *Repository, dir, tree string, damaged ...ID) {
 			t.Errorf("after the repair: %v", err)
 		}
 	}
-	if out := restic(t, dir, "check"); !strings.Contains(out, "no errors were found") {
-		t.Errorf("%s", out)
-	}
+	resticCheck(t, dir)
 }
 
 func TestDamagedIndex(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 // index afterwards, so that the next backup stores it again where it still is.
 // The new index is written before the old one goes, so that it may be killed at
 // any time. The report lists what was wrong; without findings nothing changed.
+// Packs that no index lists and that hold nothing new are left for a prune.
 func (r *Repository) RepairIndex(ctx context.Context, damaged ...ID) (report *Report, err error) {
 	if r.config.Version != formatVersion {
 		return nil, hint(fmt.Errorf("repair the index: %w: %d", ErrVersion, r.config.Version), "use restic rebuild-index")
@@ -42,36 +43,28 @@ func (r *Repository) RepairIndex(ctx context.Context, damaged ...ID) (report *Re
 	for _, err := range known.damage {
 		report.Findings = append(report.Findings, &Finding{Kind: DamagedIndex, File: damagedFile(storage.Index, err), Err: err})
 	}
-	packs, salvage, err := r.survey(ctx, known, sizes, damaged, report)
-	if err != nil {
+	s := &survey{r: r, known: known, fresh: newIndex(), report: report, damaged: damaged}
+	s.believe = len(known.damage) > 0 || len(old) == 0
+	if err := s.all(ctx, sizes); err != nil {
 		return nil, err
 	}
 	if len(report.Findings) == 0 {
 		return report, nil
 	}
-	fresh := newIndex()
-	for _, p := range packs {
-		blobs, err := p.entries()
-		if err != nil {
-			return nil, err
-		}
-		fresh.add(p.ID, blobs)
-		report.Blobs += len(blobs)
-	}
 	if err := lock.Verify(ctx); err != nil { // to read the packs may take long
 		return nil, err
 	}
-	written, err := r.saveIndex(ctx, packs, old)
+	written, err := r.saveIndex(ctx, s.packs, old)
 	if err != nil {
 		return nil, err
 	}
 	for _, id := range written {
-		fresh.read(id, nil)
+		s.fresh.read(id, nil)
 	}
 	r.refresh.Lock()
-	r.index.replace(fresh)
+	r.index.replace(s.fresh)
 	r.refresh.Unlock()
-	if err := r.salvage(ctx, salvage); err != nil {
+	if err := r.salvage(ctx, s.salvage); err != nil {
 		return nil, err
 	}
 	for _, id := range old {
@@ -83,45 +76,6 @@ func (r *Repository) RepairIndex(ctx context.Context, damaged ...ID) (report *Re
 		}
 	}
 	return report, nil
-}
-
-// survey compares the packs with what the index knows of them. It returns the
-// packs for the new index, and what may be saved from damaged ones.
-func (r *Repository) survey(ctx context.Context, known *index, sizes map[ID]int64, damaged []ID, report *Report) (packs []indexPack, salvage []place, err error) {
-	for id := range known.byPack() {
-		if _, there := sizes[id]; !there {
-			report.Findings = append(report.Findings, &Finding{Kind: MissingPack, File: handle(storage.Data, id).Path(), Err: storage.ErrNotFound})
-		}
-	}
-	for id, size := range sizes {
-		blobs := known.inPack(id)
-		if slices.Contains(damaged, id) && len(blobs) > 0 {
-			report.Findings = append(report.Findings, &Finding{Kind: DamagedPack, File: handle(storage.Data, id).Path(), Err: errors.New("not all of it can be read")})
-			salvage = append(salvage, salvageable(id, blobs, size)...)
-			continue
-		}
-		if len(blobs) > 0 && packSize(blobs) == size {
-			packs = append(packs, newIndexPack(id, blobs))
-			continue
-		}
-		header, err := r.packHeader(ctx, id, size)
-		if err != nil {
-			if !damaging(err) {
-				return nil, nil, err
-			}
-			report.Findings = append(report.Findings, &Finding{Kind: DamagedPack, File: handle(storage.Data, id).Path(), Err: err})
-			salvage = append(salvage, salvageable(id, blobs, size)...)
-			continue
-		}
-		kind, text := OrphanPack, "no index listed it"
-		if len(blobs) > 0 {
-			kind, text = DamagedIndex, "the index did not list its blobs rightly"
-		}
-		report.Findings = append(report.Findings, &Finding{Kind: kind, File: handle(storage.Data, id).Path(), Err: errors.New(text)})
-		packs = append(packs, newIndexPack(id, header))
-	}
-	slices.SortFunc(packs, func(a, b indexPack) int { return slices.Compare(a.ID[:], b.ID[:]) })
-	return packs, salvage, nil
 }
 
 // salvageable are the blobs that lie within what is left of a pack.

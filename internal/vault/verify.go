@@ -26,6 +26,7 @@ type Verification struct {
 	Points    []PointVerdict `json:"points"`
 	Problems  []string       `json:"problems,omitempty"` // of the repository, beyond single points
 	Remarks   []string       `json:"remarks,omitempty"`  // what is odd and no damage
+	Warnings  []string       `json:"warnings,omitempty"` // what is damaged and needed by nothing
 	Bytes     int64          `json:"bytes"`              // of all packs
 	BytesRead int64          `json:"bytes_read"`
 	Unlisted  int64          `json:"bytes_unlisted,omitempty"` // of packs that belong to no index
@@ -73,6 +74,10 @@ func (v *Vault) Verify(ctx context.Context, opts VerifyOptions) (*Verification, 
 	}
 	byPoint, findings := map[string][]string{}, map[string][]*repository.Finding{}
 	for _, f := range report.Findings {
+		if f.Kind == repository.DamagedOrphan {
+			result.Warnings = append(result.Warnings, describe(f))
+			continue
+		}
 		if f.Harmless() {
 			result.Remarks = append(result.Remarks, describe(f))
 			continue
