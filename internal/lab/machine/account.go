@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -29,6 +30,27 @@ func AddUser(name string, uid int, group, home, shell string) error {
 		return err
 	}
 	return appendLine("/etc/passwd", fmt.Sprintf("%s:x:%d:%s:%s:%s:%s", name, uid, g.Gid, name, home, shell))
+}
+
+// AddMember makes a user a further member of a group.
+func AddMember(group, name string) error {
+	const file = "/etc/group"
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	lines := strings.Split(string(raw), "\n")
+	for i, line := range lines {
+		f := strings.Split(line, ":")
+		if len(f) != 4 || f[0] != group {
+			continue
+		}
+		if members := strings.Split(f[3], ","); !slices.Contains(members, name) {
+			lines[i] = strings.Join(f[:3], ":") + ":" + strings.TrimPrefix(f[3]+","+name, ",")
+		}
+		return os.WriteFile(file, []byte(strings.Join(lines, "\n")), 0o644)
+	}
+	return fmt.Errorf("add %s to %s: no such group", name, group)
 }
 
 func appendLine(path, line string) error {

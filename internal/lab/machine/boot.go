@@ -27,7 +27,7 @@ func boot(m *Machine, c *Call) int {
 		fmt.Fprintln(c.Stderr, "network:", err)
 	}
 	dirs := []string{"/run/lab/units", "/run/lock"}
-	if m.Line() >= 12 {
+	if !m.initScripts() {
 		dirs = append(dirs, "/run/systemd/system") // by which programs know who manages the machine, sd_booted(3)
 	}
 	for _, dir := range dirs {
@@ -83,6 +83,9 @@ func down(_ *Machine, c *Call) int {
 // network applies /etc/sysconfig/network as SUSE's ifup does, as far as the lab
 // needs it: addresses and routes of each ifcfg file.
 func (m *Machine) network() error {
+	if m.debian() {
+		return interfaces("/etc/network/interfaces")
+	}
 	files, err := filepath.Glob("/etc/sysconfig/network/ifcfg-*")
 	if err != nil {
 		return err

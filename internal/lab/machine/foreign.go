@@ -18,7 +18,7 @@ const bootLog = "/var/log/lab/boot.log"
 // Type=simple it does not keep the boot waiting.
 func (m *Machine) startForeign() error {
 	pattern := wantsDir + "/*.service"
-	if m.Line() < 12 {
+	if m.initScripts() {
 		pattern = rcDir + "/S*"
 	}
 	links, err := filepath.Glob(pattern)
@@ -32,7 +32,7 @@ func (m *Machine) startForeign() error {
 			continue
 		}
 		args := []string{link, "start"}
-		if m.Line() >= 12 {
+		if !m.initScripts() {
 			if args, err = execStart(link); err != nil || args == nil {
 				failed = append(failed, err)
 				continue

@@ -1,5 +1,5 @@
-// Package machine is the SUSE-like operating system of a lab system, seen from
-// inside its sandbox: accounts, packages, services, registration and boot.
+// Package machine is the operating system of a lab system, SUSE-like or
+// Debian-like, seen from inside its sandbox: accounts, packages, services, registration and boot.
 // Its commands are doubles: they stand where the real ones stand, do the real
 // work on files, processes and the database as far as a recovery can see it,
 // and log each call. Products plug in; none may be named here.
@@ -28,7 +28,8 @@ const (
 
 // Spec describes a lab system. It is written once, when the system is built.
 type Spec struct {
-	Line     string // SLES line: 10, 11 or 12
+	Family   string // SUSE or Debian
+	Line     string // SLES line: 10, 11 or 12; Debian release
 	Hostname string // fully qualified
 	Address  string // IPv4 with prefix length
 	MAC      string
@@ -38,7 +39,8 @@ type Spec struct {
 	Username, Password string // the account known upstream
 	RegCode            string
 
-	// Product is the plugged product's own part.
+	// Plays names the plugged product, and Product is its own part.
+	Plays   string
 	Product json.RawMessage
 }
 
@@ -76,7 +78,7 @@ func New(spec Spec) *Machine {
 	m := &Machine{Spec: spec, Doubles: map[string]Double{}, Unlogged: map[string]bool{}}
 	for name, d := range map[string]Double{
 		"systemctl": systemctl, "service": service, "chkconfig": chkconfig, "insserv": chkconfig,
-		"rpm": rpm, "zypper": zypper, "SUSEConnect": register, "suse_register": register,
+		"rpm": rpm, "zypper": zypper, "SUSEConnect": register, "suse_register": register, "apt-get": apt, "apt": apt,
 		"reboot": down, "shutdown": down, "poweroff": down, "halt": down,
 		"boot": boot, "halt-system": haltSystem,
 	} {
@@ -112,6 +114,17 @@ func (m *Machine) Save() error {
 	}
 	return Write(specPath, string(raw), 0o600)
 }
+
+// Families of operating systems.
+const (
+	SUSE   = "suse"
+	Debian = "debian"
+)
+
+func (m *Machine) debian() bool { return m.Spec.Family == Debian }
+
+// initScripts tells that no systemd is there yet.
+func (m *Machine) initScripts() bool { return !m.debian() && m.Line() < 12 }
 
 // Line is the number of the SLES line.
 func (m *Machine) Line() int {

@@ -19,8 +19,12 @@ const (
 // mysqlUnit runs the machine's real MariaDB server at its real paths. Like
 // SUSE's start script it makes the system tables when there are none.
 func (m *Machine) mysqlUnit() *Unit {
+	name, alias := "mysql", []string{"mariadb", "mysqld"}
+	if m.debian() {
+		name, alias = "mariadb", []string{"mysql", "mysqld"}
+	}
 	return &Unit{
-		Name: "mysql", Alias: []string{"mariadb", "mysqld"}, Order: 10,
+		Name: name, Alias: alias, Order: 10,
 		Start:  func(*Machine) error { return startMySQL() },
 		Stop:   func(*Machine) error { return EndPid(mysqlPid) },
 		Active: func() bool { _, alive := PidAlive(mysqlPid); return alive },
@@ -74,8 +78,11 @@ func startMySQL() error {
 }
 
 // mysqlConfig makes a current server behave like that of the line: engine and
-// lenient SQL mode of MySQL 5, a small footprint for the lab.
+// lenient SQL mode of MySQL 5 on SLES, a small footprint for the lab.
 func (m *Machine) mysqlConfig() string {
+	if m.debian() {
+		return "# written by the lab\n[mysqld]\ninnodb-buffer-pool-size = 64M\ninnodb-log-file-size = 16M\n"
+	}
 	engine := "InnoDB"
 	if m.Line() < 12 {
 		engine = "MyISAM"

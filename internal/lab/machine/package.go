@@ -30,26 +30,35 @@ type PackageFile struct {
 	Link   string `json:",omitempty"`
 	Mode   fs.FileMode
 	Owner  string // user:group, root:root when empty
-	Config bool   // kept when it was changed; the new one gets .rpmnew
+	Config bool   // kept when it was changed; the new one gets .rpmnew or .dpkg-dist
 	Double bool   `json:",omitempty"` // a link to the lab's program
 	Dir    bool   `json:",omitempty"`
 	Sum    string `json:",omitempty"` // SHA-256 of the shipped content
 }
 
-// The package database of the rpm double.
-const packageDB = "/var/lib/rpm/lab"
+// packageDB is where the machine keeps its package database: for the rpm double,
+// or beside that of the real dpkg.
+func packageDB() string {
+	if Exists(dpkgStatus) {
+		return dpkgDir + "/lab"
+	}
+	return "/var/lib/rpm/lab"
+}
 
 // Offer adds packages to the update source. A later version of a name is its update.
 func (m *Machine) Offer(packages ...Package) { m.packages = append(m.packages, packages...) }
 
-// Full is the usual name-version-release.arch.
+// Full is the usual name-version-release.arch, or name_version-revision_arch.
 func (p *Package) Full() string {
+	if p.Arch == "amd64" || p.Arch == "all" {
+		return p.Name + "_" + p.debVersion() + "_" + p.Arch
+	}
 	return fmt.Sprintf("%s-%s-%s.%s", p.Name, p.Version, p.Release, p.Arch)
 }
 
 // InstalledPackage returns a package of the machine.
 func InstalledPackage(name string) (*Package, error) {
-	raw, err := os.ReadFile(filepath.Join(packageDB, filepath.Base(name)+".json"))
+	raw, err := os.ReadFile(filepath.Join(packageDB(), filepath.Base(name)+".json"))
 	if err != nil {
 		return nil, fmt.Errorf("package %s is not installed: %w", name, err)
 	}
@@ -62,7 +71,7 @@ func InstalledPackage(name string) (*Package, error) {
 
 // InstalledPackages returns all packages of the machine by name.
 func InstalledPackages() ([]*Package, error) {
-	files, err := filepath.Glob(filepath.Join(packageDB, "*.json"))
+	files, err := filepath.Glob(filepath.Join(packageDB(), "*.json"))
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +115,10 @@ func (m *Machine) Add(p Package) error {
 	if err != nil {
 		return err
 	}
-	return Write(filepath.Join(packageDB, p.Name+".json"), string(raw), 0o644)
+	if err := Write(filepath.Join(packageDB(), p.Name+".json"), string(raw), 0o644); err != nil || !m.debian() {
+		return err
+	}
+	return tellDpkg(&p)
 }
 
 func (f *PackageFile) unpack(old *Package) error {
@@ -138,7 +150,7 @@ func (f *PackageFile) unpack(old *Package) error {
 	if f.Config {
 		if now, err := fileSum(path); err == nil && now != f.Sum {
 			if old == nil || old.sumOf(path) != now {
-				path += ".rpmnew" // the administrator's file stays
+				path += f.newName() // the administrator's file stays
 			}
 		}
 	}
@@ -146,6 +158,13 @@ func (f *PackageFile) unpack(old *Package) error {
 		return err
 	}
 	return Own(owner, path)
+}
+
+func (f *PackageFile) newName() string {
+	if Exists(dpkgStatus) {
+		return ".dpkg-dist"
+	}
+	return ".rpmnew"
 }
 
 func (p *Package) sumOf(path string) string {

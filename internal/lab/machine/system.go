@@ -8,15 +8,23 @@ import (
 	"strings"
 )
 
-// osCommands are doubles that every lab system has.
+// suseCommands and osCommands are doubles of SUSE-like and of all lab systems.
+var suseCommands = []string{"/usr/sbin/chkconfig", "/usr/sbin/insserv", "/usr/bin/rpm", "/usr/bin/zypper"}
+
 var osCommands = []string{
-	"/usr/bin/systemctl", "/usr/sbin/service", "/usr/sbin/chkconfig", "/usr/sbin/insserv", "/usr/bin/rpm", "/usr/bin/zypper",
+	"/usr/bin/systemctl", "/usr/sbin/service",
 	"/usr/sbin/reboot", "/usr/sbin/shutdown", "/usr/sbin/poweroff", "/usr/sbin/halt", Home + "/boot", Home + "/halt-system",
 }
 
-// InstallSystem makes this root a bare SUSE-like operating system.
+// InstallSystem makes this root a bare operating system.
 func (m *Machine) InstallSystem() error {
 	if err := Install(osCommands...); err != nil {
+		return err
+	}
+	if m.debian() {
+		return m.installDebian()
+	}
+	if err := Install(suseCommands...); err != nil {
 		return err
 	}
 	tool := "/usr/sbin/SUSEConnect"
@@ -97,6 +105,9 @@ func (m *Machine) installBase() error {
 }
 
 func (m *Machine) basePackages() []Package {
+	if m.debian() {
+		return debianPackages()
+	}
 	return []Package{
 		{Name: "sles-release", Version: m.Spec.Line, Release: "1.1", Arch: "x86_64", Summary: "SUSE Linux Enterprise Server"},
 		{Name: "kernel-default", Version: "3.12.49", Release: "11.1", Arch: "x86_64", Summary: "The Standard Kernel"},
@@ -115,7 +126,12 @@ func (m *Machine) offerBase() {
 			return m.InstallUnit(u)
 		},
 	}
-	if m.Line() < 12 {
+	switch {
+	case m.debian():
+		mysql.Name, mysql.Version, mysql.Release, mysql.Arch = "mariadb-server", "1:10.11.6", "0+deb12u1", "amd64"
+		m.Offer(mysql)
+		return
+	case m.Line() < 12:
 		mysql.Name, mysql.Version, mysql.Release = "mysql", "5.0.96", "0.6.1"
 	}
 	m.Offer(mysql, Package{
@@ -125,7 +141,10 @@ func (m *Machine) offerBase() {
 
 // DatabasePackage is the name of the line's database server package.
 func (m *Machine) DatabasePackage() string {
-	if m.Line() < 12 {
+	switch {
+	case m.debian():
+		return "mariadb-server"
+	case m.Line() < 12:
 		return "mysql"
 	}
 	return "mariadb"

@@ -77,13 +77,15 @@ func (m *Machine) installed(u *Unit) bool {
 // InstallUnit writes what the unit's package brings: a unit file, or on the old
 // lines an init script, which is a double too.
 func (m *Machine) InstallUnit(u *Unit) error {
-	if m.Line() < 12 {
+	if m.initScripts() {
 		m.Doubles[u.Name] = rcScript
 		return Install(filepath.Join(initDir, u.Name), "/usr/sbin/rc"+u.Name)
 	}
 	text := fmt.Sprintf("[Unit]\nDescription=%s (lab double)\n\n[Install]\nWantedBy=multi-user.target\n", u.Name)
-	if err := Install("/usr/sbin/rc" + u.Name); err != nil {
-		return err
+	if !m.debian() {
+		if err := Install("/usr/sbin/rc" + u.Name); err != nil {
+			return err
+		}
 	}
 	return Write(filepath.Join(libDir, u.Full()), text, 0o644)
 }
@@ -100,7 +102,7 @@ func (m *Machine) Enabled(u *Unit) bool {
 }
 
 func (m *Machine) enableLink(u *Unit) string {
-	if m.Line() < 12 {
+	if m.initScripts() {
 		return filepath.Join(rcDir, fmt.Sprintf("S%02d%s", u.Order, u.Name))
 	}
 	return filepath.Join(wantsDir, u.Full())
@@ -116,7 +118,7 @@ func (m *Machine) Enable(u *Unit, on bool) error {
 		return fmt.Errorf("unit file %s/%s %w", unitDir, u.Full(), ErrMasked)
 	}
 	target := filepath.Join(libDir, u.Full())
-	if m.Line() < 12 {
+	if m.initScripts() {
 		target = "../" + u.Name
 	}
 	if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {

@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"lifeboat/internal/lab/machine"
@@ -43,7 +42,7 @@ func fill(m *machine.Machine, db *sql.DB) error {
 	}
 	noise := rand.NewChaCha8([32]byte{'s', 'm', 't'})
 	last := time.Date(2024, 1, 5, 8, 0, 0, 0, time.UTC)
-	var facts batch
+	var facts machine.Batch
 	for n := range Clients {
 		guid, secret := clientIdentity(n)
 		contact := last.Add(-time.Duration(n*n) * time.Hour).Format(time.DateTime)
@@ -76,10 +75,10 @@ func fill(m *machine.Machine, db *sql.DB) error {
 			if i == 0 {
 				blob = []byte(name)
 			}
-			facts.add(guid, "machine-"+string(key), blob)
+			facts.Add(guid, "machine-"+string(key), blob)
 		}
 	}
-	if err := facts.insert(db, "MachineData", "GUID, KEYNAME, VALUE"); err != nil {
+	if err := facts.Insert(db, "MachineData", "GUID, KEYNAME, VALUE"); err != nil {
 		return err
 	}
 	if numbered {
@@ -104,27 +103,9 @@ func fill(m *machine.Machine, db *sql.DB) error {
 	return nil
 }
 
-// batch collects rows for one INSERT.
-type batch struct {
-	marks []string
-	args  []any
-}
-
-func (b *batch) add(values ...any) {
-	b.marks = append(b.marks, "("+strings.TrimSuffix(strings.Repeat("?,", len(values)), ",")+")")
-	b.args = append(b.args, values...)
-}
-
-func (b *batch) insert(db *sql.DB, table, cols string) error {
-	if _, err := db.Exec("INSERT INTO "+table+" ("+cols+") VALUES "+strings.Join(b.marks, ","), b.args...); err != nil {
-		return fmt.Errorf("fill %s: %w", table, err)
-	}
-	return nil
-}
-
 // fillJobs makes five jobs, three of them a chain, and each client's patch state.
 func fillJobs(db *sql.DB) error {
-	var queue, state batch
+	var queue, state machine.Batch
 	for _, j := range []struct {
 		id, client int
 		parent     any
@@ -137,31 +118,31 @@ func fillJobs(db *sql.DB) error {
 		{44, 2, 43, "Reboot", 4, 0},
 		{45, 7, nil, "Wait", 6, 2},
 	} {
-		queue.add(j.id, j.client, j.parent, j.name, "lab job "+j.name, j.kind, []byte("<arguments>\x00\xff</arguments>"), j.st, "2024-01-04 10:00:00", "2026-12-31 00:00:00")
+		queue.Add(j.id, j.client, j.parent, j.name, "lab job "+j.name, j.kind, []byte("<arguments>\x00\xff</arguments>"), j.st, "2024-01-04 10:00:00", "2026-12-31 00:00:00")
 	}
 	for n := range Clients {
-		state.add(n+1, n%2, n%5, n%7, n%3, "2024-01-04 12:00:00")
+		state.Add(n+1, n%2, n%5, n%7, n%3, "2024-01-04 12:00:00")
 	}
-	if err := queue.insert(db, "JobQueue", "ID, GUID_ID, PARENT_ID, NAME, DESCRIPTION, TYPE, ARGUMENTS, STATUS, CREATED, EXPIRES"); err != nil {
+	if err := queue.Insert(db, "JobQueue", "ID, GUID_ID, PARENT_ID, NAME, DESCRIPTION, TYPE, ARGUMENTS, STATUS, CREATED, EXPIRES"); err != nil {
 		return err
 	}
-	return state.insert(db, "Patchstatus", "CLIENT_ID, PKGMGR, SECURITY, RECOMMENDED, OPTIONAL, PATCHSTATUS_DATE")
+	return state.Insert(db, "Patchstatus", "CLIENT_ID, PKGMGR, SECURITY, RECOMMENDED, OPTIONAL, PATCHSTATUS_DATE")
 }
 
 func fillPatches(db *sql.DB) error {
-	var patches, refs, filters batch
+	var patches, refs, filters machine.Batch
 	for i := range 8 {
-		patches.add(i+1, fmt.Sprintf("SUSE-SLE-%04d", 1000+i), i%3, "Security update", 2)
-		refs.add(i+1, fmt.Sprintf("bnc#%d", 700000+i), "bugzilla")
+		patches.Add(i+1, fmt.Sprintf("SUSE-SLE-%04d", 1000+i), i%3, "Security update", 2)
+		refs.Add(i+1, fmt.Sprintf("bnc#%d", 700000+i), "bugzilla")
 	}
-	filters.add(2, 1, "hausmittel-tools", 1)
-	if err := patches.insert(db, "Patches", "ID, NAME, CATEGORY, SUMMARY, CATALOGID"); err != nil {
+	filters.Add(2, 1, "hausmittel-tools", 1)
+	if err := patches.Insert(db, "Patches", "ID, NAME, CATEGORY, SUMMARY, CATALOGID"); err != nil {
 		return err
 	}
-	if err := refs.insert(db, "PatchRefs", "PATCHID, REFID, REFTYPE"); err != nil {
+	if err := refs.Insert(db, "PatchRefs", "PATCHID, REFID, REFTYPE"); err != nil {
 		return err
 	}
-	return filters.insert(db, "Filters", "CATALOG_ID, TYPE, VALUE, STAGINGGROUP_ID")
+	return filters.Insert(db, "Filters", "CATALOG_ID, TYPE, VALUE, STAGINGGROUP_ID")
 }
 
 // buildTree makes the package repositories as mirror runs left them. A custom
