@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,7 +16,7 @@ import (
 func root() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "lab", Short: "Build and handle lab systems", SilenceUsage: true, SilenceErrors: true,
-		Long: "lab builds systems inside sandboxes: a full SMT server, or a bare operating system to recover one on. Needs root.",
+		Long: "lab builds systems inside sandboxes: full SMT and opsi servers, or a bare operating system to recover one on. Needs root.",
 	}
 	cmd.AddCommand(build(), execute(), show(), refresh(),
 		verb("start", "Boot a system that is down", (*lab.System).Start),
@@ -34,14 +33,15 @@ func build() *cobra.Command {
 		name, short string
 		build       func(context.Context, lab.Options) (*lab.System, error)
 	}{
-		{"smt", "Build a full SMT server that has been in use", lab.BuildSMT},
-		{"bare", "Build a bare operating system from which SMT can be installed", lab.BuildBare},
+		{lab.SMT, "Build a full SMT server that has been in use", lab.BuildSMT},
+		{lab.Opsi, "Build a full opsi server that has been in use", lab.BuildOpsi},
+		{"bare", "Build a bare operating system on which a product can be installed", lab.BuildBare},
 	} {
 		var opts lab.Options
 		var share []string
 		c := &cobra.Command{
 			Use: kind.name + " DIR", Short: kind.short, Args: cobra.ExactArgs(1),
-			Example: "  lab build " + kind.name + " /var/tmp/one --schema 3.09 --lifeboat bin/lifeboat --share /var/tmp/repo:/backup",
+			Example: "  lab build " + kind.name + " /var/tmp/one --lifeboat bin/lifeboat --share /var/tmp/repo:/backup",
 			RunE: func(c *cobra.Command, args []string) error {
 				opts.Dir = args[0]
 				for _, s := range share {
@@ -59,26 +59,41 @@ func build() *cobra.Command {
 				return err
 			},
 		}
-		f := c.Flags()
-		f.StringVar(&opts.Line, "line", "", "SLES line: 10, 11 or 12 (default: that of the schema)")
-		f.StringVar(&opts.Schema, "schema", "", "schema version of SMT: 0.09, 0.14 or 3.09 (default: that of the line, or 3.09)")
-		f.StringVar(&opts.Hostname, "hostname", "", "host name (default smt1.example.com)")
-		f.StringVar(&opts.Address, "address", "", "address with prefix length (default 192.0.2.10/24)")
-		f.StringVar(&opts.Password, "password", "", "password of the database user; nasty is one with quotes, # and spaces")
-		f.StringVar(&opts.MirrorTo, "mirror-to", "", "where packages are mirrored to (default /srv/www/htdocs)")
-		f.BoolVar(&opts.Fresh, "fresh-ids", kind.name == "bare", "give SMT's users other ids than the first server's")
-		f.BoolVar(&opts.Local, "local", false, "add an administrator's view, trigger, routine and event to the database")
-		f.BoolVar(&opts.OldScript, "old-script", false, "add an old backup script with a password in it")
-		f.DurationVar(&opts.MirrorTime, "mirror-time", 0, "how long smt-mirror takes")
-		f.StringVar(&opts.Version, "package-version", "", "version of the smt package")
-		f.StringVar(&opts.Update, "update", "", "version of the smt package that zypper up brings")
-		f.StringVar(&opts.UpdateSchema, "update-schema", "", "schema version of that update")
-		f.StringVar(&opts.Lifeboat, "lifeboat", "", "program to put at /usr/bin/lifeboat")
-		f.StringArrayVar(&share, "share", nil, "share a directory, HOST:GUEST")
-		f.Int64Var(&opts.Size, "size", 0, "disk size in bytes")
+		flags(c, &opts, kind.name)
+		c.Flags().StringArrayVar(&share, "share", nil, "share a directory, HOST:GUEST")
 		cmd.AddCommand(c)
 	}
 	return cmd
+}
+
+// flags are those of one kind of system.
+func flags(c *cobra.Command, opts *lab.Options, kind string) {
+	f := c.Flags()
+	if kind == "bare" {
+		f.StringVar(&opts.Product, "product", lab.SMT, "what will be installed: smt or opsi")
+		f.BoolVar(&opts.Installed, "installed", false, "with opsi installed, set up and empty")
+	}
+	if kind != lab.Opsi {
+		f.StringVar(&opts.Line, "line", "", "SLES line: 10, 11 or 12 (default: that of the schema)")
+		f.StringVar(&opts.Schema, "schema", "", "schema version of SMT: 0.09, 0.14 or 3.09 (default: that of the line, or 3.09)")
+		f.StringVar(&opts.MirrorTo, "mirror-to", "", "where packages are mirrored to (default /srv/www/htdocs)")
+		f.BoolVar(&opts.Local, "local", false, "add an administrator's view, trigger, routine and event to the database")
+		f.BoolVar(&opts.OldScript, "old-script", false, "add an old backup script with a password in it")
+		f.DurationVar(&opts.MirrorTime, "mirror-time", 0, "how long smt-mirror takes")
+		f.StringVar(&opts.Update, "update", "", "version of the smt package that zypper up brings")
+		f.StringVar(&opts.UpdateSchema, "update-schema", "", "schema version of that update")
+	}
+	if kind != lab.SMT {
+		f.StringVar(&opts.Variant, "variant", "", "opsi's backends: file, hybrid or mysql (default hybrid)")
+		f.BoolVar(&opts.Large, "large", false, "opsi with 400 clients instead of 25")
+	}
+	f.StringVar(&opts.Hostname, "hostname", "", "host name (default smt1.example.com or opsi.example.com)")
+	f.StringVar(&opts.Address, "address", "", "address with prefix length (default 192.0.2.10/24)")
+	f.StringVar(&opts.Password, "password", "", "password of the database user; nasty is one with quotes, # and spaces")
+	f.BoolVar(&opts.Fresh, "fresh-ids", kind == "bare", "give the product's users other ids than the first server's")
+	f.StringVar(&opts.Version, "package-version", "", "version of the product's packages")
+	f.StringVar(&opts.Lifeboat, "lifeboat", "", "program to put at /usr/bin/lifeboat")
+	f.Int64Var(&opts.Size, "size", 0, "disk size in bytes")
 }
 
 func execute() *cobra.Command {
@@ -148,14 +163,7 @@ func refresh() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			id, err := s.Client()
-			if as != args[0] {
-				err = json.Unmarshal(raw, &id)
-			}
-			if err != nil {
-				return err
-			}
-			return s.Refresh(c.Context(), id)
+			return s.Refresh(c.Context(), raw)
 		},
 	}
 	cmd.Flags().StringVar(&as, "as", "", "directory of the server that the client knows, or a copy of its client.json")

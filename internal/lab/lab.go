@@ -1,6 +1,6 @@
 // Package lab builds realistic systems inside sandboxes, with real database
 // servers, for the demo and the tests. It is never linked into lifeboat. What
-// stands inside a system is in the packages machine and smt; here is what
+// stands inside a system is in the packages machine, smt and opsi; here is what
 // happens outside of it.
 //
 // Init must be the first call in main and in TestMain of tests that use it: the
@@ -21,7 +21,6 @@ import (
 	"time"
 
 	"lifeboat/internal/lab/machine"
-	"lifeboat/internal/lab/smt"
 	"lifeboat/internal/sandbox"
 )
 
@@ -30,7 +29,7 @@ import (
 func Init() {
 	name := filepath.Base(os.Args[0])
 	if m, err := machine.Load(); err == nil {
-		if err := smt.Plug(m); err == nil {
+		if err := plug(m); err == nil {
 			if code, found := m.Run(name, os.Args[1:]); found {
 				os.Exit(code)
 			}
@@ -42,20 +41,25 @@ func Init() {
 // Options describe a lab system.
 type Options struct {
 	Dir      string // where the system lives; must not exist yet
-	Line     string // SLES line 10, 11 or 12; "" is that of the schema
+	Product  string // SMT or Opsi; "" is SMT
+	Line     string // SLES line 10, 11 or 12; "" is that of the schema. Debian release for opsi
 	Schema   string // 0.09, 0.14 or 3.09; "" is 3.09, or that of the line
-	Hostname string // "" is smt1.example.com
+	Variant  string // of opsi: file, hybrid or mysql; "" is hybrid
+	Large    bool   // opsi with 400 clients and 14,400 config states, instead of 25 and 40
+	Hostname string // "" is smt1.example.com or opsi.example.com
 	Address  string // "" is 192.0.2.10/24
 	Password string // of the database user; "nasty" is one with quotes, # and spaces
 	MirrorTo string // "" is /srv/www/htdocs
 	Fresh    bool   // other uids and gids than the first server had
+	// Installed puts opsi on a bare system, set up and empty.
+	Installed bool
 	// Local adds an administrator's view, trigger, routine and event.
 	Local bool
 	// OldScript adds the article's own backup script.
 	OldScript bool
 	// MirrorTime is how long smt-mirror takes.
 	MirrorTime time.Duration
-	// Version is the smt package's; Update and UpdateSchema are what zypper up brings.
+	// Version is that of the product's packages; Update and UpdateSchema are what zypper up brings.
 	Version, Update, UpdateSchema string
 	Lifeboat                      string // program to put at /usr/bin/lifeboat
 	Share                         []sandbox.Bind
@@ -66,58 +70,12 @@ type Options struct {
 const (
 	NastyPassword = `it's "q#uo;te' \d = b$`
 	CAPassword    = "ca password"
-	plainPassword = "smt4711"
 )
 
 // System is a lab system.
 type System struct {
 	*sandbox.Sandbox
 	dir string
-}
-
-// lines maps schema to line, and back.
-var lines = map[string]string{"0.09": "10", "0.14": "11", "3.09": "12", "3.08": "12"}
-
-func (o *Options) fill() error {
-	if o.Schema == "" {
-		o.Schema = map[string]string{"10": "0.09", "11": "0.14", "12": "3.09", "": "3.09"}[o.Line]
-	}
-	line, ok := lines[o.Schema]
-	if !ok {
-		return fmt.Errorf("no lab system has schema %q: choose 0.09, 0.14 or 3.09", o.Schema)
-	}
-	set := func(to *string, value string) {
-		if *to == "" {
-			*to = value
-		}
-	}
-	set(&o.Line, line)
-	set(&o.Hostname, "smt1.example.com")
-	set(&o.Address, "192.0.2.10/24")
-	set(&o.MirrorTo, "/srv/www/htdocs")
-	set(&o.Password, plainPassword)
-	set(&o.Version, map[string]string{"0.09": "1.0.13", "0.14": "1.1.8"}[o.Schema])
-	set(&o.Version, "3.0.46")
-	if o.Password == "nasty" {
-		o.Password = NastyPassword
-	}
-	return nil
-}
-
-func (o *Options) spec() (machine.Spec, error) {
-	product := smt.Spec{
-		Schema: o.Schema, Version: o.Version, UpdateVersion: o.Update, UpdateSchema: o.UpdateSchema, Password: o.Password,
-		UID: 108, WWWUID: 430, WWWGID: 467, MirrorTo: o.MirrorTo, CAPassword: CAPassword, Local: o.Local, OldScript: o.OldScript,
-		MirrorTime: o.MirrorTime.String(),
-	}
-	if o.Fresh {
-		product.UID, product.WWWUID, product.WWWGID = 478, 481, 485
-	}
-	raw, err := json.Marshal(product)
-	return machine.Spec{
-		Line: o.Line, Hostname: o.Hostname, Address: o.Address, MAC: "52:54:00:5b:04:75", Gateway: "192.0.2.1", DNS: "192.0.2.53",
-		Username: "SCC_d91a7be2c1c5", Password: "9c0f5e1b2a", RegCode: "REG-LAB-1", Product: raw,
-	}, err
 }
 
 // startsEmpty is what of this machine must not be seen in a lab system: its
@@ -127,7 +85,7 @@ var startsEmpty = []string{
 	"/var/lib/apt", "/var/lib/lifeboat", "/var/lib/mysql", "/var/lib/rpm", "/var/lib/smt", "/var/log", "/var/mail", "/var/spool", "/var/tmp",
 	"/etc/apache2", "/etc/apt", "/etc/cron.d", "/etc/cron.daily", "/etc/init.d", "/etc/lifeboat", "/etc/my.cnf", "/etc/network", "/etc/smt.conf",
 	"/etc/smt.d", "/etc/ssl/private", "/etc/ssl/servercerts", "/etc/sysconfig", "/etc/systemd/system", "/etc/zypp", "/etc/resolv.conf",
-	"/etc/netplan", "/etc/debian_version", "/etc/machine-id", "/etc/rc0.d", "/etc/rc1.d", "/etc/rc2.d", "/etc/rc3.d", "/etc/rc4.d", "/etc/rc5.d", "/etc/rc6.d",
+	"/etc/netplan", "/etc/dhcp", "/etc/opsi", "/var/lib/opsi", "/var/lib/dhcp", "/tftpboot", "/etc/debian_version", "/etc/machine-id", "/etc/rc0.d", "/etc/rc1.d", "/etc/rc2.d", "/etc/rc3.d", "/etc/rc4.d", "/etc/rc5.d", "/etc/rc6.d",
 }
 
 // standardDirs are what a root of this kind of system has (FHS 3.0).
@@ -153,33 +111,54 @@ func emptyPaths() ([]string, error) {
 	return empty, nil
 }
 
-// BuildBare builds a bare operating system of a line, with nothing of SMT but
-// an update source that has it.
+// BuildBare builds a bare operating system for a product, with nothing of the
+// product but an update source that has it, unless it is to be installed.
 func BuildBare(ctx context.Context, opts Options) (*System, error) {
-	return build(ctx, opts)
+	if err := opts.fill(); err != nil {
+		return nil, err
+	}
+	sys, err := build(ctx, opts)
+	if err != nil || !opts.Installed {
+		return sys, err
+	}
+	if err := sys.play(ctx, products[opts.Product].install, nil); err != nil {
+		return nil, errors.Join(err, sys.Destroy(context.WithoutCancel(ctx)))
+	}
+	return sys, nil
 }
 
 // BuildSMT builds a full SMT server that has been in use.
 func BuildSMT(ctx context.Context, opts Options) (*System, error) {
+	opts.Product = SMT
+	return buildServer(ctx, opts)
+}
+
+// BuildOpsi builds a full opsi server that has been in use.
+func BuildOpsi(ctx context.Context, opts Options) (*System, error) {
+	opts.Product = Opsi
+	return buildServer(ctx, opts)
+}
+
+func buildServer(ctx context.Context, opts Options) (*System, error) {
+	if err := opts.fill(); err != nil {
+		return nil, err
+	}
 	sys, err := build(ctx, opts)
 	if err != nil {
 		return nil, err
 	}
 	var client bytes.Buffer
-	err = sys.play(ctx, "setup-smt", &client)
+	err = sys.play(ctx, products[opts.Product].setup, &client)
 	if err == nil {
 		err = os.WriteFile(filepath.Join(sys.dir, "client.json"), client.Bytes(), 0o600)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("build SMT server: %w", err), sys.Destroy(context.WithoutCancel(ctx)))
+		return nil, errors.Join(fmt.Errorf("build %s server: %w", opts.Product, err), sys.Destroy(context.WithoutCancel(ctx)))
 	}
 	return sys, nil
 }
 
 func build(ctx context.Context, opts Options) (*System, error) {
-	if err := opts.fill(); err != nil {
-		return nil, err
-	}
 	spec, err := opts.spec()
 	if err != nil {
 		return nil, err

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"lifeboat/internal/lab/machine"
-	"lifeboat/internal/lab/smt"
 	"lifeboat/internal/sandbox"
 )
 
@@ -44,7 +43,7 @@ func installSystem() error {
 	if err := m.InstallSystem(); err != nil {
 		return err
 	}
-	if err := machine.Install(smt.SystemCommands...); err != nil {
+	if err := machine.Install(products[spec.Plays].system...); err != nil {
 		return err
 	}
 	return m.BringUp()
@@ -169,22 +168,18 @@ func unquote(s string) []string {
 }
 
 // Client is the identity of a client registered with the server when it was
-// built. It works against whatever system took the server's place.
-func (s *System) Client() (smt.Client, error) {
-	var id smt.Client
+// built, as its product writes it. It works against whatever system took the
+// server's place.
+func (s *System) Client() (json.RawMessage, error) {
 	raw, err := os.ReadFile(filepath.Join(s.dir, "client.json"))
 	if err != nil {
-		return id, fmt.Errorf("no client knows this system: %w", err)
+		return nil, fmt.Errorf("no client knows this system: %w", err)
 	}
-	return id, json.Unmarshal(raw, &id)
+	return raw, nil
 }
 
-// Refresh plays a client's service refresh over HTTPS. It fails when the
+// Refresh plays a client's contact with its server over HTTPS. It fails when the
 // client's trust or identity is gone, and moves its last contact otherwise.
-func (s *System) Refresh(ctx context.Context, id smt.Client) error {
-	raw, err := json.Marshal(id)
-	if err != nil {
-		return err
-	}
-	return s.run(ctx, sandbox.Command{Args: []string{machine.Program}, Name: "client-refresh", Stdin: bytes.NewReader(raw)})
+func (s *System) Refresh(ctx context.Context, client json.RawMessage) error {
+	return s.run(ctx, sandbox.Command{Args: []string{machine.Program}, Name: "client-refresh", Stdin: bytes.NewReader(client)})
 }

@@ -1,0 +1,138 @@
+package opsi
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"lifeboat/internal/lab/machine"
+)
+
+const (
+	daemonPid = runDir + "/opsiconfd.pid"
+	daemonLog = logDir + "/opsiconfd/opsiconfd.log"
+	port      = ":4447"
+)
+
+func opsiconfdUnit() *machine.Unit {
+	return &machine.Unit{
+		Name: "opsiconfd", Order: 50, Start: startDaemon,
+		Stop:   func(*machine.Machine) error { return machine.EndPid(daemonPid) },
+		Active: func() bool { _, alive := machine.PidAlive(daemonPid); return alive },
+	}
+}
+
+// opsipxeconfdUnit has no process of its own; it needs its files to start.
+func opsipxeconfdUnit() *machine.Unit {
+	return &machine.Unit{Name: "opsipxeconfd", Order: 60, Start: func(*machine.Machine) error {
+		for _, path := range []string{confDir + "/opsipxeconfd.conf", tftpDir + "/pxelinux.cfg"} {
+			if _, err := os.Stat(path); err != nil {
+				return fmt.Errorf("opsipxeconfd: %w", err)
+			}
+		}
+		return nil
+	}}
+}
+
+// startDaemon starts opsiconfd and waits until it answers or has
+// ended.
+func startDaemon(*machine.Machine) error {
+	if err := makeDirs(adminOwner, 0o770, runDir, logDir, logDir+"/opsiconfd"); err != nil {
+		return err
+	}
+	log, err := os.OpenFile(daemonLog, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o660)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	if err := machine.Own(fileOwner, daemonLog); err != nil {
+		return err
+	}
+	cmd := exec.Command(machine.Program)
+	cmd.Args[0] = "opsiconfd-daemon"
+	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for range 1000 {
+		select {
+		case err := <-ended:
+			return fmt.Errorf("opsiconfd ended (%v): %s", err, lastLine(daemonLog))
+		case <-time.After(10 * time.Millisecond):
+		}
+		if conn, err := net.Dial("tcp", "127.0.0.1"+port); err == nil {
+			return conn.Close()
+		}
+	}
+	return errors.New("opsiconfd does not answer, see " + daemonLog)
+}
+
+// becomeOpsiconfd gives root up for the user and the groups that opsiconfd has, so
+// that owners and modes count.
+func becomeOpsiconfd() error {
+	uid, gid, err := machine.IDs(adminOwner)
+	if err != nil {
+		return err
+	}
+	_, files, err := machine.IDs(fileOwner)
+	if err != nil {
+		return err
+	}
+	if err := syscall.Setgroups([]int{files}); err != nil {
+		return err
+	}
+	if err := syscall.Setgid(gid); err != nil {
+		return err
+	}
+	return syscall.Setuid(uid)
+}
+
+func lastLine(path string) string {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(string(raw)), "\n")
+	return lines[len(lines)-1]
+}
+
+// opsiconfd is a double for opsiconfd's command line.
+func opsiconfd(m *machine.Machine, c *machine.Call) int {
+	verb := ""
+	for _, a := range c.Args {
+		if a == "--version" || a == "-v" {
+			version, _, _ := strings.Cut(mustSpec(m).Version, "-")
+			c.Printf("%s [python-opsi=%s]\n", version, version)
+			return 0
+		}
+		if !strings.HasPrefix(a, "-") && verb == "" {
+			verb = a
+		}
+	}
+	var err error
+	switch verb {
+	case "setup":
+		err = setUp(m)
+	case "start":
+		err = start(m, "opsiconfd")
+	case "stop":
+		var u *machine.Unit
+		if u, err = m.Unit("opsiconfd"); err == nil {
+			err = m.StopUnit(u)
+		}
+	default:
+		return c.Fail(2, "opsiconfd: this double knows setup, start and stop only")
+	}
+	if err != nil {
+		return c.Fail(1, "opsiconfd %s: %v", verb, err)
+	}
+	return 0
+}
