@@ -1,0 +1,82 @@
+package rename
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"lifeboat/internal/host"
+)
+
+// apply renames a file.
+func (m move) apply(h *host.Host) error {
+	from, err := h.Path(m.from)
+	if err != nil {
+		return err
+	}
+	return os.Rename(from, filepath.Join(filepath.Dir(from), path.Base(m.to)))
+}
+
+// remove takes a file away after it was copied below aside.
+func remove(h *host.Host, name, aside string) error {
+	present, err := h.Path(name)
+	if err != nil {
+		return err
+	}
+	if err := setAside(present, filepath.Join(aside, name)); err != nil {
+		return err
+	}
+	err = os.Remove(present)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+func setAside(present, kept string) error {
+	data, err := os.ReadFile(present)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := os.Lstat(kept); err == nil {
+		return nil // by a run that was killed after it
+	}
+	if err := os.MkdirAll(filepath.Dir(kept), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(kept, data, 0o600)
+}
+
+// signed tells whether a file is worth nothing once it is changed: certificates,
+// keys, and the vendor's licences.
+func signed(name string) bool {
+	switch path.Ext(name) {
+	case ".pem", ".crt", ".key", ".opsilic", ".srl":
+		return true
+	}
+	base := path.Base(name)
+	return base == "modules" || slices.Contains(strings.Split(path.Dir(name), "/"), "ssl")
+}
+
+// madeOut tells whether one of the certificates in PEM text is made out to a host.
+func madeOut(data []byte, id string) bool {
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err == nil && (c.Subject.CommonName == id || slices.Contains(c.DNSNames, id)) {
+			return true
+		}
+	}
+	return false
+}
