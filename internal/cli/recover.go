@@ -27,6 +27,7 @@ type recoverFlags struct {
 	dry, resume, rollback, keepOld, discardOld, wait bool
 	force, only                                      []string
 	from                                             string
+	newName                                          string // the system's from now on; "" for the old one
 	run                                              string // that --resume, --rollback or --discard-old names
 	question                                         string // asked before it begins; "" for the usual one
 }
@@ -67,6 +68,7 @@ every run.`,
 	flags.StringSliceVar(&f.force, "force", nil, "go on although `CHECK[,CHECK]` of the identity does not agree")
 	flags.StringSliceVar(&f.only, "only", nil, "restore only `COMPONENT[,COMPONENT]`; the system is neither stopped nor started")
 	flags.StringVar(&f.from, "from", "latest", "recovery `POINT`")
+	flags.StringVar(&f.newName, "new-server-id", "", "give the recovered opsi server another `ID`, everywhere")
 	flags.BoolVar(&f.keepOld, "keep-old", false, "keep what was set aside after success")
 	flags.BoolVar(&f.discardOld, "discard-old", false, "remove what an earlier restore, or run with --keep-old, has set aside")
 	flags.BoolVar(&f.wait, "wait", false, "wait until background jobs, say a mirror run, have ended")
@@ -93,6 +95,10 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 		}
 		// A resumed run is compiled from what it was asked for.
 		f.from, f.only, f.keepOld = old.Point, list(old.Options["only"]), old.Options["keep-old"] == "true"
+		if given := f.newName; given != "" && given != old.Options["new-name"] {
+			return usagef("run %s was begun without --new-server-id %s; take it back and begin anew", old.ID, given)
+		}
+		f.newName = old.Options["new-name"]
 		forced, err := recovery.Forced(old)
 		if err != nil {
 			return err
@@ -170,7 +176,8 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 				"repository": recordable(a.repository), "password-file": a.password.file, "password-command": a.password.command, "password-directory": a.password.from(), "only": strings.Join(f.only, ","),
 				"store-options": strings.Join(a.storeFlagsGiven(), "\n"),
 				"force":         strings.Join(f.force, ","), "keep-old": fmt.Sprint(f.keepOld),
-				"moment": point.Time().UTC().Format(time.RFC3339Nano),
+				"new-name": f.newName,
+				"moment":   point.Time().UTC().Format(time.RFC3339Nano),
 			},
 		})
 	}
@@ -210,11 +217,21 @@ func (a *app) newRecovery(conf *config.Config, system string, point *vault.Point
 			settings = s.Settings
 		}
 	}
+	var given map[string]string
+	if f.newName != "" {
+		if _, ok := p.Settings[newNameSetting]; !ok {
+			return nil, usagef("--new-server-id: %s cannot be recovered under another name", p.Title)
+		}
+		given = map[string]string{newNameSetting: f.newName}
+	}
 	return recovery.New(recovery.Options{
 		System: system, Profile: p, Catalog: catalog(), Host: host.Local(), Point: point,
-		Settings: settings, Force: f.force, Only: f.only, KeepOld: f.keepOld,
+		Settings: settings, Given: given, Force: f.force, Only: f.only, KeepOld: f.keepOld,
 	})
 }
+
+// newNameSetting is the setting of profiles whose system can get another name.
+const newNameSetting = "new_server_id"
 
 func (a *app) compareProfiles(p *profile.Profile, point *vault.Point, force []string) error {
 	if p.Digest() == point.Manifest.ProfileDigest {

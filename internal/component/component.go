@@ -64,6 +64,26 @@ type Querier interface {
 	Login(ctx context.Context) error
 }
 
+// Transactor is implemented by databases that can change rows all at once.
+type Transactor interface {
+	// Transact runs changing statements on one connection, as administrator and
+	// in one transaction. Statements that define tables end it early.
+	Transact(ctx context.Context, statements []string) error
+}
+
+// Stager is implemented by databases that can be looked at as they were captured.
+type Stager interface {
+	// Stage loads the content into a private server, beside the machine's own.
+	// State is a directory for what the server's access needs.
+	Stage(ctx context.Context, source Source, state string) (Staged, error)
+}
+
+// Staged is a database in a private server, to be looked at and closed.
+type Staged interface {
+	Query(ctx context.Context, statement string) ([][]string, error)
+	Close(ctx context.Context) error
+}
+
 // Lasting is implemented by kinds whose Rollback may leave something.
 type Lasting interface {
 	// Lasts tells a person what stays after Rollback; "" when nothing does.

@@ -29,6 +29,12 @@ type Product struct {
 	// Sources and Predicates are the product's own keys for profiles.
 	Sources    map[string]profile.Source
 	Predicates map[string]profile.Predicate
+	// Rename plans to give a restored system another name, part by part; nil
+	// where the product cannot be renamed.
+	Rename      func(ctx context.Context, env RenameEnv) (*Rename, error)
+	RenameParts []string
+	// CheckName refuses a name that the product could not have.
+	CheckName func(from, to string) error
 	// Import recognises what was saved by hand in a directory.
 	Import func(ctx context.Context, dir string) (*Import, error)
 }

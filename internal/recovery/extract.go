@@ -44,6 +44,9 @@ func (r *Recovery) LookAhead(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(state)
+	if err := r.lookAtRename(ctx); err != nil {
+		return err
+	}
 	r.planned = map[string][]string{}
 	settings := r.Scope(ctx).Settings
 	for _, spec := range r.Profile.Components {

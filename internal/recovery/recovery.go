@@ -41,9 +41,11 @@ type Options struct {
 	Manifest *vault.Manifest
 	// Settings are those of the machine; those recorded in the point win.
 	Settings map[string]string
-	Force    []string // identity checks that are overridden by name
-	Only     []string // components; empty means the whole system
-	KeepOld  bool     // keep what was set aside after success
+	// Given are settings of this recovery alone, a new name say; they win.
+	Given   map[string]string
+	Force   []string // identity checks that are overridden by name
+	Only    []string // components; empty means the whole system
+	KeepOld bool     // keep what was set aside after success
 }
 
 // Recovery compiles the runbook of one recovery. Its functions may be called
@@ -55,6 +57,7 @@ type Recovery struct {
 	since    time.Time // see TakeBack
 	killed   bool
 	planned  map[string][]string // component → what a restore would change, from LookAhead
+	renamed  map[string][]string // part → what the new name would change, from LookAhead
 }
 
 // New prepares a recovery. Settings recorded at backup are used, not those of a
@@ -71,6 +74,7 @@ func New(opts Options) (*Recovery, error) {
 		return nil, errors.New("a recovery needs a recovery point")
 	}
 	maps.Copy(r.settings, r.Manifest.Settings)
+	maps.Copy(r.settings, r.Given)
 	r.owners = r.Manifest.Owners.Owners(opts.Host)
 	for _, name := range opts.Only {
 		if _, err := r.spec(name); err != nil {

@@ -34,6 +34,7 @@ func Steps() map[string]StepType {
 		"confirm": confirmStep(),
 		"check":   checkStep(),
 		"reboot":  rebootStep(),
+		"rename":  renameStep(),
 	}
 }
 

@@ -41,6 +41,20 @@ func extract(ctx context.Context, source component.Source, root *os.Root, name s
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
+// Stage loads what was captured into a private server on this machine.
+func (c *Component) Stage(ctx context.Context, source component.Source, state string) (component.Staged, error) {
+	r, err := source.OpenStream(ctx, c.tablesStream())
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	st, err := Stage(ctx, r, StageOptions{Database: c.opts.Database, Product: c.product, State: state})
+	if err != nil { // a nil *Staged would be no nil interface
+		return nil, err
+	}
+	return st, nil
+}
+
 // Plan lists what Restore would change.
 func (c *Component) Plan(ctx context.Context, _ component.Source, rec component.Record) ([]string, error) {
 	d, err := detailOf(rec, c.opts.Database)

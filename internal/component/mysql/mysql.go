@@ -72,6 +72,9 @@ var (
 	_ component.Extractor = (*Component)(nil)
 	_ component.Querier   = (*Component)(nil)
 	_ component.Planner   = (*Component)(nil)
+
+	_ component.Transactor = (*Component)(nil)
+	_ component.Stager     = (*Component)(nil)
 )
 
 // New makes the component of one database. A nil product is none.
@@ -106,6 +109,26 @@ func (c *Component) Exec(ctx context.Context, statement string) error {
 	}
 	defer s.close()
 	return s.exec(ctx, statement)
+}
+
+// Transact runs changing statements on the database as administrator, all or
+// none. What they set for the session ends with it.
+func (c *Component) Transact(ctx context.Context, statements []string) error {
+	s, err := c.connect(ctx, c.opts.Database)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	for _, statement := range statements {
+		if _, err := tx.ExecContext(ctx, statement); err != nil {
+			return errors.Join(describe(err, statement), tx.Rollback())
+		}
+	}
+	return tx.Commit()
 }
 
 // Login tries the application's own user and password on the database, over the

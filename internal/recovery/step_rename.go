@@ -1,0 +1,218 @@
+package recovery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"lifeboat/internal/component"
+	"lifeboat/internal/host"
+	"lifeboat/internal/product"
+	"lifeboat/internal/profile"
+	"lifeboat/internal/runbook"
+	"lifeboat/internal/vault"
+)
+
+// RenameOptions give the restored system another name.
+type RenameOptions struct {
+	Product string `yaml:"product" json:"product" jsonschema:"required"`
+	// Part is what of the system is renamed, in the product's own words.
+	Part string `yaml:"part" json:"part" jsonschema:"required"`
+	From string `yaml:"from" json:"from" jsonschema:"required"`
+	To   string `yaml:"to" json:"to" jsonschema:"required"` // "" when the name stays
+	// Component is the database that knows the name; "" for none.
+	Component string `yaml:"component,omitempty" json:"component,omitempty"`
+	// Review asks a person before anything is changed.
+	Review bool `yaml:"review,omitempty" json:"review,omitempty"`
+}
+
+func renameStep() StepType {
+	return StepType{
+		Definition: profile.Definition{
+			Summary: "gives the restored system another name, in one part of it",
+			Options: func() any { return &RenameOptions{} },
+		},
+		Target: func(o any) string { return o.(*RenameOptions).Part },
+		Compile: func(r *Recovery, o any) (runbook.Step, error) {
+			opts := o.(*RenameOptions)
+			p, err := r.Catalog.Products.Get(opts.Product)
+			if err != nil {
+				return runbook.Step{}, err
+			}
+			if p.Rename == nil || !slices.Contains(p.RenameParts, opts.Part) {
+				return runbook.Step{}, fmt.Errorf("product %s cannot rename %q; it can rename %v", opts.Product, opts.Part, p.RenameParts)
+			}
+			if opts.To != "" && p.CheckName != nil {
+				if err := p.CheckName(opts.From, opts.To); err != nil {
+					return runbook.Step{}, err
+				}
+			}
+			step := runbook.Step{
+				Title:   fmt.Sprintf("Rename %s to %s in the %s", opts.From, opts.To, opts.Part),
+				Repeat:  runbook.RepeatSafe,
+				Effects: r.renamed[opts.Part],
+				Hand:    fmt.Sprintf("Replace the name %s in the %s by the new one.\n", opts.From, opts.Part),
+				When: func(context.Context) (bool, string, error) {
+					return opts.To != "", "the system keeps its name", nil
+				},
+				Run: func(ctx context.Context, task runbook.Task) error { return r.rename(ctx, task, p, opts) },
+			}
+			if opts.Review && opts.To != "" {
+				step.Confirm = fmt.Sprintf("%s names %s. Look whether %s is to stand there from now on; with your consent it is replaced.", opts.Part, opts.From, opts.To)
+			}
+			return step, nil
+		},
+	}
+}
+
+func (r *Recovery) rename(ctx context.Context, task runbook.Task, p *product.Product, opts *RenameOptions) error {
+	env := product.RenameEnv{Host: r.Host, Settings: r.Scope(ctx).Settings, From: opts.From, To: opts.To, Part: opts.Part}
+	if opts.Component != "" {
+		c, err := r.component(ctx, task, opts.Component)
+		if err != nil {
+			return err
+		}
+		if _, err := r.record(opts.Component); err == nil {
+			var ok bool
+			if env.Database, ok = c.(product.Database); !ok {
+				return fmt.Errorf("component %s is no database whose rows can be changed", opts.Component)
+			}
+		} else if !errors.Is(err, vault.ErrNotCaptured) {
+			return err
+		}
+	}
+	plan, err := p.Rename(ctx, env)
+	if err != nil {
+		return err
+	}
+	for _, line := range plan.Changes {
+		task.Logf("%s", line)
+	}
+	aside := filepath.Join(task.Dir(), "renamed", slug(opts.Part))
+	if !plan.Empty() {
+		if err := plan.Apply(ctx, aside); err != nil {
+			return err
+		}
+	}
+	for _, line := range plan.Removed {
+		task.Warnf("removed to make room for the new name, and kept below %s: %s", aside, line)
+	}
+	for _, line := range plan.Left {
+		task.Warnf("still the old name: %s", line)
+	}
+	rest, err := p.Rename(ctx, env)
+	if err != nil {
+		return err
+	}
+	task.Check(runbook.Check{
+		Name: "nothing in the " + opts.Part + " has the old name any more", OK: rest.Empty(),
+		Expected: "0 places", Found: fmt.Sprintf("%d places", len(rest.Changes)+len(rest.Removed)),
+	})
+	return nil
+}
+
+// lookAtRename tells what the new name would change, by looking at the point's
+// content in a directory and its database in a private server.
+func (r *Recovery) lookAtRename(ctx context.Context) error {
+	r.renamed = map[string][]string{}
+	for _, stage := range r.Profile.Recovery.Stages() {
+		for _, s := range stage.Steps {
+			options, err := profile.ExpandOptions(s.Options, r.settings)
+			if err != nil {
+				return err
+			}
+			opts, ok := options.(*RenameOptions)
+			if !ok || opts.To == "" {
+				continue
+			}
+			lines, err := r.previewRename(ctx, opts)
+			if err != nil {
+				return fmt.Errorf("look at what the new name changes in the %s: %w", opts.Part, err)
+			}
+			r.renamed[opts.Part] = lines
+		}
+	}
+	return nil
+}
+
+// staged is a database of the point that can only be looked at.
+type staged struct{ component.Staged }
+
+func (staged) Transact(context.Context, []string) error {
+	return errors.New("a rehearsal changes nothing")
+}
+
+func (r *Recovery) previewDatabase(ctx context.Context, name, dir string) (product.Database, func(), error) {
+	spec, err := r.spec(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := component.Make(r.Catalog.Kinds, component.Env{Host: r.Host, Settings: r.settings, Run: "plan", State: dir}, spec)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, ok := c.(component.Stager)
+	if !ok {
+		return nil, nil, fmt.Errorf("component %s of kind %s cannot be looked at in a recovery point", name, spec.Kind)
+	}
+	db, err := s.Stage(ctx, r.Point, dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	return staged{db}, func() { _ = db.Close(context.WithoutCancel(ctx)) }, nil
+}
+
+func (r *Recovery) previewRename(ctx context.Context, opts *RenameOptions) (lines []string, err error) {
+	p, err := r.Catalog.Products.Get(opts.Product)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "lifeboat-rename-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	env := product.RenameEnv{Settings: r.settings, From: opts.From, To: opts.To, Part: opts.Part}
+	if opts.Component != "" {
+		if _, err := r.record(opts.Component); err == nil {
+			db, done, err := r.previewDatabase(ctx, opts.Component, dir)
+			if err != nil {
+				return nil, err
+			}
+			defer done()
+			env.Database = db
+		}
+	}
+	root := filepath.Join(dir, "root")
+	for _, record := range r.Manifest.Components {
+		spec, err := r.spec(record.Name)
+		// What is large is live; names are in what is captured stopped.
+		if err != nil || record.Status != component.StatusCaptured || len(record.Paths) == 0 || spec.Capture == profile.Live {
+			continue
+		}
+		if err := r.Extract(ctx, record.Name, root); err != nil {
+			return nil, err
+		}
+	}
+	if err := os.MkdirAll(root, 0o700); err != nil {
+		return nil, err
+	}
+	if env.Host, err = host.At(root); err != nil {
+		return nil, err
+	}
+	plan, err := p.Rename(ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	lines = slices.Clone(plan.Changes)
+	for _, line := range plan.Removed {
+		lines = append(lines, "removes, and keeps aside: "+line)
+	}
+	for _, line := range plan.Left {
+		lines = append(lines, "leaves: "+line)
+	}
+	return lines, nil
+}
