@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -94,30 +93,6 @@ func Open(opts Options, repo string, key []byte) *Cache {
 	}
 	forget(all, repo)
 	return c
-}
-
-// openPrivate opens a directory that is ours and that nobody else may write to:
-// otherwise somebody else could have us follow links of his.
-func openPrivate(dir string) (*os.Root, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, err
-	}
-	info, err := root.Stat(".")
-	if err == nil {
-		stat, ok := info.Sys().(*syscall.Stat_t)
-		if !ok || int(stat.Uid) != os.Geteuid() || info.Mode().Perm()&0o022 != 0 {
-			err = os.ErrPermission
-		}
-	}
-	if err != nil {
-		root.Close()
-		return nil, err
-	}
-	return root, nil
 }
 
 func subdirectory(all *os.Root, repo string) (*os.Root, error) {

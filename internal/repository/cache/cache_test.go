@@ -230,6 +230,66 @@ func TestDirectoryOfOthers(t *testing.T) {
 	}
 }
 
+// A link that somebody else made is not followed, wherever it stands in the path,
+// nor is anything made behind it.
+func TestLinksOfOthers(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: makes links of other users")
+	}
+	for name, tt := range map[string]struct {
+		link, target, dir string
+		uid               int
+		trusted           bool
+	}{
+		"the directory":         {"home/lifeboat", "behind", "home/lifeboat", 1234, false},
+		"above it":              {"home", "behind", "home/lifeboat", 1234, false},
+		"relative":              {"home/lifeboat", "../behind", "home/lifeboat", 1234, false},
+		"our own":               {"home/lifeboat", "behind", "home/lifeboat", 0, true},
+		"our own, relative":     {"home/lifeboat", "../behind", "home/lifeboat", 0, true},
+		"our own, to another's": {"home/lifeboat", "theirs", "home/lifeboat", 0, false},
+		"our own, in a circle":  {"home/lifeboat", "lifeboat", "home/lifeboat", 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			base := t.TempDir()
+			behind := filepath.Join(base, "behind")
+			link := filepath.Join(base, tt.link)
+			target := tt.target
+			if target == "behind" || target == "theirs" {
+				target = filepath.Join(base, target)
+			}
+			for _, err := range []error{
+				os.Mkdir(behind, 0o700), os.Symlink("behind", filepath.Join(base, "theirs")), os.Lchown(filepath.Join(base, "theirs"), 1234, 1234),
+				os.MkdirAll(filepath.Dir(link), 0o700), os.Symlink(target, link), os.Lchown(link, tt.uid, tt.uid),
+			} {
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			root, err := openPrivate(filepath.Join(base, tt.dir))
+			if (err == nil) != tt.trusted {
+				t.Errorf("%v", err)
+			}
+			if err == nil {
+				root.Close()
+			}
+			if entries, err := os.ReadDir(behind); err != nil || len(entries) > 0 {
+				t.Errorf("%v was made there, %v", entries, err)
+			}
+		})
+	}
+	// Nor is a directory taken that lies in the home of somebody else.
+	home := filepath.Join(t.TempDir(), "home")
+	for _, err := range []error{os.Mkdir(home, 0o700), os.Chown(home, 1234, 1234)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if root, err := openPrivate(filepath.Join(home, "lifeboat")); err == nil {
+		root.Close()
+		t.Error("a directory in the home of somebody else was taken")
+	}
+}
+
 func TestLinkOut(t *testing.T) {
 	dir, outside := t.TempDir(), t.TempDir()
 	c := open(t, Options{Dir: dir, Trees: true})
