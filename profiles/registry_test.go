@@ -6,6 +6,8 @@ import (
 	"lifeboat/internal/component/files"
 	"lifeboat/internal/component/mysql"
 	"lifeboat/internal/component/network"
+	"lifeboat/internal/product"
+	"lifeboat/internal/product/opsi"
 	"lifeboat/internal/product/smt"
 	"lifeboat/internal/profile"
 	"lifeboat/internal/recovery"
@@ -26,11 +28,13 @@ func registry() *profile.Registry {
 		r.Predicates[name] = predicate
 	}
 	r.Predicates["certificate"] = certificates.Predicate()
-	for name, source := range smt.Product().Sources {
-		r.Sources[name] = source
-	}
-	for name, comparison := range smt.Product().Comparisons {
-		r.Compares[name] = comparison.Summary
+	for _, p := range []*product.Product{smt.Product(), opsi.Product()} {
+		for name, source := range p.Sources {
+			r.Sources[name] = source
+		}
+		for name, comparison := range p.Comparisons {
+			r.Compares[name] = comparison.Summary
+		}
 	}
 	return r
 }

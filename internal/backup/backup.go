@@ -148,7 +148,10 @@ func (b *Backup) look(ctx context.Context) error {
 		b.parts = append(b.parts, p)
 	}
 	for _, p := range b.parts {
-		if b.Still && !p.chosen { // this machine's own is no part of what was saved
+		// What this machine does not use may not be there to be looked at, and
+		// must take no path from the others. This machine's own is no part of what
+		// was saved elsewhere.
+		if p.needless || b.Still && !p.chosen {
 			continue
 		}
 		c, err := b.make(p.spec, nil)
@@ -327,6 +330,17 @@ func (b *Backup) preflight() []runbook.Step {
 			Run: func(ctx context.Context, task runbook.Task) error {
 				for _, w := range b.warnings { // of an import
 					task.Warnf("%s", w)
+				}
+				refusals, err := b.Catalog.Profile.Refusals(ctx, b.Profile, b.scope)
+				if err != nil {
+					return err
+				}
+				if len(refusals) > 0 && !b.Still {
+					return runbook.Refuse("", "%s", strings.Join(refusals, "; "))
+				}
+				for _, text := range refusals { // what was saved is what there is
+					task.Warnf("%s", text)
+					b.warn(text)
 				}
 				notices, err := b.Notices(ctx, true)
 				if err != nil {

@@ -105,7 +105,7 @@ func (b *Backup) capture(ctx context.Context, task runbook.Task, p *part) error 
 		}
 		b.tools[tool] = version
 	}
-	for _, text := range b.correct(*r) {
+	for _, text := range b.correct(ctx, *r) {
 		task.Warnf("%s", text)
 	}
 	return nil

@@ -38,16 +38,27 @@ func (b *Backup) settle(ctx context.Context) error {
 // correct makes the point's identity that of the data in it, and warns where the
 // installed product says something else: an update that has not reached the
 // database yet, or one that was interrupted. The lock is held.
-func (b *Backup) correct(r component.Record) []string {
+func (b *Backup) correct(ctx context.Context, r component.Record) []string {
 	var warnings []string
 	facts := recovery.SchemaFacts(b.Catalog, r)
 	b.identity = maps.Clone(b.identity) // conditions look at the other one
 	for _, name := range slices.Sorted(maps.Keys(facts)) {
-		if was := b.identity[name]; was != "" && was != facts[name] && !b.Still {
+		if was := b.identity[name]; was != "" && !b.Still && !b.agrees(ctx, name, facts[name], was) {
 			warnings = append(warnings, fmt.Sprintf("%s holds %s %s, and what is installed is of %s %s: an update was not finished. The point is taken for one of %s %s; let the update end and back up again", r.Name, name, facts[name], name, was, name, facts[name]))
 		}
 		b.identity[name] = facts[name]
 	}
 	b.warnings = append(b.warnings, warnings...)
 	return warnings
+}
+
+// agrees tells whether data are what the installed product has them like: where
+// the profile has a comparison, that decides.
+func (b *Backup) agrees(ctx context.Context, name, data, installed string) bool {
+	rule, ok := b.Profile.Identity.Compare[name]
+	if data == installed || !ok {
+		return data == installed
+	}
+	verdict, err := recovery.CompareFact(ctx, b.Catalog, b.Host, rule, data, installed)
+	return err == nil && verdict.Level == product.Agrees
 }

@@ -10,6 +10,7 @@ import (
 	"lifeboat/internal/component/mysql"
 	"lifeboat/internal/component/network"
 	"lifeboat/internal/product"
+	"lifeboat/internal/product/opsi"
 	"lifeboat/internal/product/smt"
 	"lifeboat/internal/profile"
 	"lifeboat/internal/recovery"
@@ -18,7 +19,7 @@ import (
 // catalog fills the registries once: every kind, step type, predicate, source
 // and product that a profile may name.
 var catalog = sync.OnceValue(func() *recovery.Catalog {
-	products := product.Make(smt.Product())
+	products := product.Make(smt.Product(), opsi.Product())
 	kinds := map[string]component.Kind{}
 	registry := profile.NewRegistry()
 	for _, kind := range []component.Kind{

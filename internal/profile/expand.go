@@ -152,10 +152,14 @@ func expandValue(in, out reflect.Value, settings map[string]string, as role) err
 		if in.IsNil() {
 			return nil
 		}
-		out.Set(reflect.MakeSlice(in.Type(), in.Len(), in.Len()))
+		out.Set(reflect.MakeSlice(in.Type(), 0, in.Len()))
 		for i := range in.Len() {
-			if err := expandValue(in.Index(i), out.Index(i), settings, as); err != nil {
-				return err
+			for _, values := range lines(in.Index(i), settings, as) {
+				item := reflect.New(in.Type().Elem()).Elem()
+				if err := expandValue(in.Index(i), item, values, as); err != nil {
+					return err
+				}
+				out.Set(reflect.Append(out, item))
 			}
 		}
 	case reflect.Map:
@@ -174,6 +178,25 @@ func expandValue(in, out reflect.Value, settings map[string]string, as role) err
 		out.Set(in)
 	}
 	return nil
+}
+
+// lines tells with which settings an entry of a list is expanded: once with all of
+// them, or, if it is a path that is one setting alone, once with each line of it. So
+// a setting can name several paths.
+func lines(entry reflect.Value, settings map[string]string, as role) []map[string]string {
+	if entry.Kind() != reflect.String || !as.path {
+		return []map[string]string{settings}
+	}
+	name, ok := strings.CutPrefix(entry.String(), "${")
+	name, closed := strings.CutSuffix(name, "}")
+	if value := settings[name]; ok && closed && strings.Contains(value, "\n") {
+		var each []map[string]string
+		for line := range strings.SplitSeq(value, "\n") {
+			each = append(each, map[string]string{name: line})
+		}
+		return each
+	}
+	return []map[string]string{settings}
 }
 
 // pathKeys are the keys whose values are absolute paths of the machine, whoever

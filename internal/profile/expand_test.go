@@ -116,3 +116,24 @@ func TestCompareVersions(t *testing.T) {
 		}
 	}
 }
+
+// A setting of several lines is several paths where it is a path alone, and stays
+// one text elsewhere.
+func TestASettingOfSeveralPaths(t *testing.T) {
+	type options struct {
+		Paths []string `yaml:"paths" pattern:"true"`
+		Words []string `yaml:"words"`
+	}
+	settings := map[string]string{"list": "/etc/a\n/etc/[b]", "one": "/etc/c"}
+	got, err := ExpandOptions(&options{[]string{"/x", "${list}", "${one}/d", "${list}/e"}, []string{"${list}"}}, settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &options{[]string{"/x", "/etc/a", `/etc/\[b\]`, "/etc/c/d", "/etc/a\n/etc/\\[b\\]/e"}, []string{"/etc/a\n/etc/[b]"}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v", got)
+	}
+	if got, err := ExpandOptions(&options{Paths: []string{"${list}"}}, map[string]string{"list": "/etc/a\n../b"}); err == nil {
+		t.Errorf("%+v", got)
+	}
+}

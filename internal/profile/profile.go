@@ -153,6 +153,9 @@ type Notice struct {
 	// Warn makes it a warning of each backup, and part of the recovery point.
 	// Otherwise only a review tells it.
 	Warn bool `yaml:"warn,omitempty"`
+	// Refuse keeps a backup from being made, because it would lack what nobody
+	// would miss before the recovery.
+	Refuse bool `yaml:"refuse,omitempty"`
 }
 
 // Identity names what must agree between a recovery point and the machine it

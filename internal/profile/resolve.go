@@ -191,9 +191,18 @@ func (r *Registry) Detect(ctx context.Context, p *Profile, scope Scope) (found b
 // hint; with warnings set only those that are warnings. The scope must hold the
 // profile's settings and facts.
 func (r *Registry) Notices(ctx context.Context, p *Profile, scope Scope, warnings bool) ([]string, error) {
+	return r.notices(ctx, p, scope, func(n Notice) bool { return !warnings || n.Warn })
+}
+
+// Refusals returns those notices that keep a backup from being made.
+func (r *Registry) Refusals(ctx context.Context, p *Profile, scope Scope) ([]string, error) {
+	return r.notices(ctx, p, scope, func(n Notice) bool { return n.Refuse })
+}
+
+func (r *Registry) notices(ctx context.Context, p *Profile, scope Scope, wanted func(Notice) bool) ([]string, error) {
 	var out []string
 	for _, n := range p.Notices {
-		if warnings && !n.Warn {
+		if !wanted(n) {
 			continue
 		}
 		holds, _, err := r.Holds(ctx, *n.When, scope)
