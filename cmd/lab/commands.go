@@ -80,7 +80,6 @@ func flags(c *cobra.Command, opts *lab.Options, kind string) {
 		f.BoolVar(&opts.Local, "local", false, "add an administrator's view, trigger, routine and event to the database")
 		f.BoolVar(&opts.OldScript, "old-script", false, "add an old backup script with a password in it")
 		f.DurationVar(&opts.MirrorTime, "mirror-time", 0, "how long smt-mirror takes")
-		f.StringVar(&opts.Update, "update", "", "version of the smt package that zypper up brings")
 		f.StringVar(&opts.UpdateSchema, "update-schema", "", "schema version of that update")
 	}
 	if kind != lab.SMT {
@@ -92,6 +91,7 @@ func flags(c *cobra.Command, opts *lab.Options, kind string) {
 	f.StringVar(&opts.Password, "password", "", "password of the database user; nasty is one with quotes, # and spaces")
 	f.BoolVar(&opts.Fresh, "fresh-ids", kind == "bare", "give the product's users other ids than the first server's")
 	f.StringVar(&opts.Version, "package-version", "", "version of the product's packages")
+	f.StringVar(&opts.Update, "update", "", "version that is new upstream: of the smt package, or of opsi's firefox")
 	f.StringVar(&opts.Lifeboat, "lifeboat", "", "program to put at /usr/bin/lifeboat")
 	f.Int64Var(&opts.Size, "size", 0, "disk size in bytes")
 }

@@ -59,7 +59,8 @@ type Options struct {
 	OldScript bool
 	// MirrorTime is how long smt-mirror takes.
 	MirrorTime time.Duration
-	// Version is that of the product's packages; Update and UpdateSchema are what zypper up brings.
+	// Version is that of the product's packages; Update and UpdateSchema are what
+	// zypper up brings. Of opsi, Update is the version of firefox upstream.
 	Version, Update, UpdateSchema string
 	Lifeboat                      string // program to put at /usr/bin/lifeboat
 	Share                         []sandbox.Bind

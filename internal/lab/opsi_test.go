@@ -156,3 +156,43 @@ func TestFreshOpsi(t *testing.T) {
 		})
 	}
 }
+
+// TestLostDepot walks the way of a depot that was not saved by hand.
+func TestLostDepot(t *testing.T) {
+	s := built(t, BuildOpsi, Options{Variant: opsi.Hybrid, Update: "2.4"})
+	const depot = "cd /var/lib/opsi/depot && find . -type f | sort | xargs -d '\n' md5sum | md5sum"
+	wants(t, s, [][2]string{
+		{"cd /var/lib/opsi/repository && ls *.opsi | wc -l && for f in *.opsi; do [ $(cat $f.md5) = $(md5sum <$f | cut -c1-32) ] && test -s $f.zsync || echo bad $f; done", "9"},
+		{"opsi-package-manager -l | grep -cE '^   [a-z0-9-]+ +[0-9.]+-1$'", "10"},
+		{"opsi-package-updater list --updatable-packages", "firefox (Version 2.4-1): 2.3-1"},
+		{"opsi-package-updater list --active-repos | cut -d: -f1 | xargs", "site-local uib-windows"},
+		// What is up to date is not brought again, unless forced.
+		{"opsi-package-updater download 7zip", ""},
+		{"rm -r /var/lib/opsi/repository/*; opsi-package-updater download --force 7zip firefox; ls /var/lib/opsi/repository | wc -l", "Downloaded firefox_2.4-1.opsi\nDownloaded 7zip_4.9-1.opsi\n6"},
+	})
+	before := sh(t, s, depot)
+	sh(t, s, "rm -r /var/lib/opsi/depot/* /var/lib/opsi/repository/*; opsi-package-updater download --force; opsi-package-manager -i /var/lib/opsi/repository/*.opsi")
+	wants(t, s, [][2]string{
+		{"ls /var/lib/opsi/depot | grep -c .; ls -d /var/lib/opsi/depot/site-tools 2>/dev/null | wc -l", "9\n0"}, // made here, nowhere else to be had
+		{"find /var/lib/opsi/depot -not -user opsiconfd -o -not -group opsifileadmins | wc -l", "0"},
+		{"opsi-package-manager --list firefox | tail -1 | xargs", "firefox 2.4-1"},
+		{opsiSQL + `"select productVersion from PRODUCT_ON_DEPOT where productId='firefox' order by depotId"`, "2.3\n2.4"},
+		{"ls /var/lib/opsi/config/products | grep firefox; grep -A3 firefox-state /var/lib/opsi/config/depots/opsi.example.com.ini | sed -n 's/productversion = //p'", "firefox_2.4-1.localboot\n2.4"},
+	})
+	if sh(t, s, depot) == before {
+		t.Error("the local changes came back by themselves")
+	}
+	// Its rights are given back, also to a part.
+	sh(t, s, "chown -R root:root /var/lib/opsi/depot /etc/opsi; chmod -R 600 /var/lib/opsi/depot/*/files; opsi-setup --set-rights /var/lib/opsi/depot")
+	wants(t, s, [][2]string{
+		{"stat -c '%U:%G %a' /var/lib/opsi/depot/7zip/files /var/lib/opsi/depot/7zip/7zip.files /etc/opsi/opsi.conf", "opsiconfd:opsifileadmins 2770\nopsiconfd:opsifileadmins 660\nroot:root 660"},
+		{"opsi-set-rights; stat -c '%U:%G %a' /etc/opsi/opsi.conf /etc/opsi/ssl/opsi-ca-key.pem", "opsiconfd:opsiadmin 660\nopsiconfd:opsiadmin 600"},
+	})
+	// The manager asks opsiconfd.
+	sh(t, s, "systemctl stop opsiconfd")
+	if out := fails(t, s, 1, "opsi-package-manager -l"); !strings.Contains(out, "Connection refused") {
+		t.Error(out)
+	}
+	sh(t, s, "echo broken >/root/broken.opsi; systemctl start opsiconfd")
+	fails(t, s, 1, "opsi-package-manager -i /root/broken.opsi")
+}

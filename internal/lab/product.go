@@ -47,7 +47,7 @@ var products = map[string]product{
 	Opsi: {
 		family: machine.Debian, plug: opsi.Plug, setup: "setup-opsi", install: "install-opsi", fill: fillOpsi,
 		spec: func(o *Options) any {
-			s := opsi.Spec{Variant: o.Variant, Version: o.Version, Password: o.Password, Large: o.Large, UID: 441, GID: 446}
+			s := opsi.Spec{Variant: o.Variant, Version: o.Version, Password: o.Password, Large: o.Large, Update: o.Update, UID: 441, GID: 446}
 			if o.Fresh {
 				s.UID, s.GID = 551, 557
 			}

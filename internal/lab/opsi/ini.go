@@ -125,12 +125,7 @@ func (m *model) depotIni(s host) string {
 	f.set("localurl", s.workbench)
 	f.end()
 	for _, p := range m.products {
-		f.section(p.id + "-state")
-		f.set("producttype", p.kind)
-		f.set("productversion", p.version)
-		f.set("packageversion", p.release)
-		f.set("locked", "False")
-		f.end()
+		f.WriteString(p.stateIni())
 	}
 	for _, p := range m.products {
 		if len(p.properties) == 0 {
@@ -142,6 +137,18 @@ func (m *model) depotIni(s host) string {
 		}
 		f.end()
 	}
+	return f.String()
+}
+
+// stateIni is what a depot's file says of a product it has.
+func (p product) stateIni() string {
+	var f ini
+	f.section(p.id + "-state")
+	f.set("producttype", p.kind)
+	f.set("productversion", p.version)
+	f.set("packageversion", p.release)
+	f.set("locked", "False")
+	f.end()
 	return f.String()
 }
 

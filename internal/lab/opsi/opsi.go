@@ -28,6 +28,7 @@ type Spec struct {
 	Version  string // of the packages
 	Password string // of the database user on a full server
 	Large    bool   // 400 clients
+	Update   string // version of firefox that its repository has; "" is the installed one
 	UID, GID int    // of opsiconfd and of opsifileadmins; others follow
 }
 
@@ -54,7 +55,7 @@ const (
 )
 
 // Commands are what the package of tools brings.
-var Commands = []string{"/usr/bin/opsi-set-rights"}
+var Commands = []string{"/usr/bin/opsi-set-rights", "/usr/bin/opsi-package-manager", "/usr/bin/opsi-package-updater"}
 
 // Plug adds opsi's packages, units and doubles to a machine.
 func Plug(m *machine.Machine) error {
@@ -66,6 +67,7 @@ func Plug(m *machine.Machine) error {
 	m.Offer(spec.packages()...)
 	for name, d := range map[string]machine.Double{
 		"opsiconfd": opsiconfd, "opsi-setup": opsiSetup, "opsi-set-rights": setRightsCommand,
+		"opsi-package-manager": manager, "opsi-package-updater": updater,
 		"opsiconfd-daemon": daemon, "client-refresh": clientRefresh, "setup-opsi": setup, "install-opsi": install,
 	} {
 		m.Doubles[name] = d

@@ -20,45 +20,63 @@ func (p product) content() []file {
 	}
 }
 
-// list is a product's list of files with sums: what tells a locally changed file.
-func (p product) list() string {
+// fileList is a product's list of files with sums: what tells a locally changed
+// file.
+func fileList(content []file) string {
 	var b strings.Builder
-	b.WriteString("d 'custom' 0\nd 'files' 0\n")
-	for _, f := range p.content() {
+	seen := map[string]bool{".": true}
+	for _, f := range content {
+		if d := filepath.Dir(f.path); !seen[d] {
+			seen[d] = true
+			fmt.Fprintf(&b, "d '%s' 0\n", d)
+		}
 		sum := md5.Sum([]byte(f.text)) //nolint:gosec // what opsi uses
 		fmt.Fprintf(&b, "f '%s' %d %s\n", f.path, len(f.text), hex.EncodeToString(sum[:]))
 	}
 	return b.String()
 }
 
-// unpack puts a product onto the depot share.
-func (p product) unpack() error {
+// unpack puts what clients get of a product onto the depot share.
+func (p product) unpack(content []file) error {
 	dir := filepath.Join(depotDir, p.id)
-	if err := makeDirs(fileOwner, 0o2770, dir, dir+"/files", dir+"/custom"); err != nil {
-		return err
-	}
-	for _, f := range append(p.content(), file{p.id + ".files", p.list(), 0o660, fileOwner}) {
-		if err := put(filepath.Join(dir, f.path), f.text, f.mode, f.owner); err != nil {
+	made := map[string]bool{}
+	for _, f := range append(content, file{p.id + ".files", fileList(content), 0o660, fileOwner}) {
+		path := filepath.Join(dir, f.path)
+		for _, d := range []string{dir, filepath.Dir(path)} {
+			if made[d] {
+				continue
+			}
+			if err := makeDirs(fileOwner, 0o2770, d); err != nil {
+				return err
+			}
+			made[d] = true
+		}
+		if err := put(path, f.text, 0o660, fileOwner); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// onDepot are the products that this server's depot holds.
-var onDepot = []int{0, 1, 2, 3, 6, 9}
+// siteProduct is made on this very server.
+const siteProduct = "site-tools"
 
 // shares fills depot, repository, workbench and boot files, with what
 // administrators changed there.
 func shares(s Spec, data *model) error {
-	for _, n := range onDepot {
-		p := data.products[n]
-		if err := p.unpack(); err != nil {
+	for _, p := range data.products {
+		if err := p.unpack(p.content()); err != nil {
+			return err
+		}
+		if p.id == siteProduct {
+			continue // made here: no other repository has it
+		}
+		if err := p.keep(); err != nil {
 			return err
 		}
 	}
 	firefox := filepath.Join(depotDir, "firefox")
-	bench := filepath.Join(s.workbench(), "site-tools")
+	bench := filepath.Join(s.workbench(), siteProduct)
 	if err := makeDirs(fileOwner, 0o2770, bench, bench+"/OPSI", bench+"/CLIENT_DATA", logDir); err != nil {
 		return err
 	}
