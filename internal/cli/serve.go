@@ -39,7 +39,7 @@ func (a *app) serveCommand() *cobra.Command {
 user has the repositories below a directory of the same name, and sees no others.
 With --append-only clients add recovery points and can remove nothing but locks:
 what was stored stays, even if a client falls into the wrong hands. Prune then on
-the server itself, or as a user who was added with --access full.
+the server itself. "user add --access" says otherwise for one user.
 
 Connections are encrypted with TLS 1.3, by a certificate of yours (which may be
 renewed while the server runs) or with --self-signed by one that is made on the

@@ -38,7 +38,8 @@ it in a file; or takes a password from a file, from what a command prints, or wi
 it. The user's repositories are below /NAME/.
 
 --access append-only lets the user remove nothing but locks, and --access full lets
-the user remove files although the server runs with --append-only. Without it the
+the user remove files of that user's own repositories although the server runs
+with --append-only. Without it the
 server's flag decides. A user who is replaced keeps what was said.`,
 		Example: `  lifeboat repository serve user add smt1
   lifeboat repository serve user add smt1 --replace
