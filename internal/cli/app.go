@@ -162,7 +162,12 @@ func (a *app) repositoryOptions() repository.Options {
 	if conf == nil {
 		conf = &config.Config{}
 	}
-	return repository.Options{Uploads: filepath.Join(a.state(conf), "uploads")}
+	return repository.Options{
+		Uploads:   filepath.Join(a.state(conf), "uploads"),
+		Sightings: filepath.Join(a.state(conf), "sightings"),
+		NoLock:    a.noLock,
+		Warn:      a.notices.warn,
+	}
 }
 
 // chooseRepository finds the repository that a verb uses. One that is given by

@@ -111,6 +111,7 @@ type app struct {
 	verbose    bool
 	yes        bool
 	noCache    bool
+	noLock     bool // for verbs that only read
 	completing bool // a shell asks for words: nobody may be asked
 	repository string
 	password   passwordFlags
@@ -174,6 +175,12 @@ func (a *app) repositoryFlags(c *cobra.Command) {
 	a.password.register(c, "", "the repository's password")
 	c.Flags().BoolVar(&a.noCache, "no-cache", false, "do without the copies of index and trees on this machine")
 	a.storeFlags(c)
+}
+
+// readFlags are repositoryFlags of a verb that writes nothing to the repository.
+func (a *app) readFlags(c *cobra.Command) {
+	a.repositoryFlags(c)
+	c.Flags().BoolVar(&a.noLock, "no-lock", false, "read without a lock, whatever locks there are; a prune at the same time makes it fail")
 }
 
 // knownVerb refuses a verb that there is none of, and names those alike.

@@ -107,7 +107,7 @@ func (a *app) listCommand() *cobra.Command {
 			return errors.Join(a.warnUnread(unread), a.listStates(ctx, conf, system, points))
 		},
 	}
-	a.repositoryFlags(c)
+	a.readFlags(c)
 	return c
 }
 
@@ -143,7 +143,7 @@ func (a *app) showCommand() *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&runbookText, "runbook", false, "print the recovery written out for a person")
-	a.repositoryFlags(c)
+	a.readFlags(c)
 	return c
 }
 

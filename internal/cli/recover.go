@@ -73,7 +73,7 @@ every run.`,
 	flags.BoolVar(&f.discardOld, "discard-old", false, "remove what an earlier restore, or run with --keep-old, has set aside")
 	flags.BoolVar(&f.wait, "wait", false, "wait until background jobs, say a mirror run, have ended")
 	flags.BoolVarP(&a.yes, "yes", "y", false, "do not ask whether to begin or to take back, nor before a restart (manual steps still ask)")
-	a.repositoryFlags(c)
+	a.readFlags(c)
 	return c
 }
 
@@ -106,6 +106,7 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 		f.force = slices.Concat(list(old.Options["force"]), forced, f.force)
 		slices.Sort(f.force)
 		f.force = slices.Compact(f.force)
+		a.noLock = a.noLock || old.Options["no-lock"] == "true"
 		a.repository = firstOf(a.repository, old.Options["repository"])
 		// Options refer to secrets and hold none; those that are given now win.
 		a.storeOptions = append(splitLines(old.Options["store-options"]), a.storeOptions...)
@@ -175,6 +176,7 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 			Point: point.ID(), Resume: fmt.Sprintf("lifeboat recover %s --resume", system), Options: map[string]string{
 				"repository": recordable(a.repository), "password-file": a.password.file, "password-command": a.password.command, "password-directory": a.password.from(), "only": strings.Join(f.only, ","),
 				"store-options": strings.Join(a.storeFlagsGiven(), "\n"),
+				"no-lock":       fmt.Sprint(a.noLock),
 				"force":         strings.Join(f.force, ","), "keep-old": fmt.Sprint(f.keepOld),
 				"new-name": f.newName,
 				"moment":   point.Time().UTC().Format(time.RFC3339Nano),

@@ -10,11 +10,12 @@ func (a *app) repositoryCommand() *cobra.Command {
 		Short: "Look after repositories and the stores that hold them",
 		Example: `  lifeboat repository check-store s3:https://objects.example.com/backup/smt
   lifeboat repository repair --read-data
+  lifeboat repository unlock
   lifeboat repository serve --directory /srv/lifeboat --self-signed
   lifeboat repository protect`,
 		Args: knownVerb,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(a.checkStoreCommand(), a.repairCommand(), a.serveCommand(), a.protectCommand())
+	c.AddCommand(a.checkStoreCommand(), a.repairCommand(), a.unlockCommand(), a.serveCommand(), a.protectCommand())
 	return c
 }

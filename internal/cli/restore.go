@@ -76,7 +76,7 @@ SYSTEM --resume goes on.`,
 	c.Flags().StringSliceVar(&force, "force", nil, "in place, go on although `CHECK[,CHECK]` of the identity does not agree")
 	c.Flags().StringVar(&from, "from", "latest", "recovery `POINT`")
 	c.Flags().BoolVarP(&a.yes, "yes", "y", false, "do not ask")
-	a.repositoryFlags(c)
+	a.readFlags(c)
 	return c
 }
 

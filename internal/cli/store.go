@@ -132,6 +132,23 @@ func (n *notices) retry(f retry.Failure) {
 	fmt.Fprintln(n.err, text)
 }
 
+// warn tells of what was passed over while something went on all the same; what
+// is read in spite of it was checked like everything.
+func (n *notices) warn(text string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.json != nil {
+		_ = n.json(map[string]any{"type": "warning", "error": text})
+		return
+	}
+	text = clean(text)
+	if n.line != nil {
+		n.line(text)
+		return
+	}
+	fmt.Fprintf(n.err, "%s %s\n", painterFor(n.err).yellow("warning:"), text)
+}
+
 func pause(d time.Duration) string {
 	if d < time.Second {
 		return "a moment"

@@ -93,6 +93,6 @@ what could not be read. Files are read and hashed; --quick trusts change times.`
 	c.Flags().BoolVar(&f.quick, "quick", false, "do not read files whose change time is the stored one")
 	c.Flags().IntVar(&f.limit, "limit", f.limit, "list at most `N` differences of a sort in each component, 0 for all")
 	c.Flags().BoolVarP(&a.yes, "yes", "y", false, "do not ask")
-	a.repositoryFlags(c)
+	a.readFlags(c)
 	return c
 }

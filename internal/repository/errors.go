@@ -89,6 +89,9 @@ type LockedError struct {
 }
 
 func (e *LockedError) Error() string {
+	if e.Lock.Damage != nil {
+		return "the repository may be locked: " + e.Lock.unreadable()
+	}
 	kind := "shared"
 	if e.Lock.Exclusive {
 		kind = "exclusive"

@@ -14,7 +14,7 @@ import (
 	"lifeboat/internal/storage"
 )
 
-// Lock is what a lock file says.
+// Lock is what a lock file says, or why that cannot be told.
 type Lock struct {
 	Time      time.Time `json:"time"`
 	Exclusive bool      `json:"exclusive"`
@@ -25,6 +25,11 @@ type Lock struct {
 	GID       uint32    `json:"gid,omitempty"`
 
 	ID ID `json:"-"`
+	// Written is when the file was written, by the store's clock; zero where the
+	// store does not tell.
+	Written time.Time `json:"-"`
+	// Damage is why the file cannot be read; what it says is not known then.
+	Damage error `json:"-"`
 }
 
 // Times of the locking protocol. Others, restic among them, hold a lock for
@@ -38,149 +43,147 @@ const (
 	// settle is how long a new exclusive lock waits for others that were made at
 	// the same moment to become visible.
 	settle = 200 * time.Millisecond
+	// maxLock bounds a lock file, in bytes. An honest one has some 300.
+	maxLock = 64 << 10
 )
 
 // Owner names the holder for messages.
 func (l Lock) Owner() string {
+	if l.Damage != nil {
+		return "somebody unknown"
+	}
 	return fmt.Sprintf("PID %d on %s by %s", l.PID, l.Hostname, l.Username)
 }
 
-// Stale tells whether the holder is gone: the lock is older than half an hour,
-// or was made on this host by a process that does not exist.
-func (l Lock) Stale(hostname string) bool {
-	if time.Since(l.Time) > staleAfter {
-		return true
+// unreadable says of a damaged lock which file it is and what is wrong with it.
+func (l Lock) unreadable() string {
+	s := "lock file " + handle(storage.Lock, l.ID).Path()
+	if !l.Written.IsZero() {
+		s += ", written " + l.Written.Local().Format(time.DateTime) + ","
 	}
-	if l.Hostname != hostname || l.PID <= 0 {
-		return false
-	}
-	return errors.Is(unix.Kill(l.PID, 0), unix.ESRCH)
+	return s + " cannot be read: " + l.Damage.Error()
 }
 
-// Locks lists the locks of all processes, stale ones among them.
+// Since is when the lock was made or last renewed, as far as anything tells.
+func (l Lock) Since() time.Time {
+	if l.Damage != nil {
+		return l.Written
+	}
+	return l.Time
+}
+
+// Stale tells whether the holder is gone, by what the lock says: it is older
+// than half an hour, or was made on this host by a process that does not exist.
+// Of a damaged lock it tells nothing.
+func (l Lock) Stale(hostname string) bool {
+	if l.Damage != nil {
+		return false
+	}
+	return time.Since(l.Time) > staleAfter || l.dead(hostname)
+}
+
+// dead tells whether the process is known not to exist any more.
+func (l Lock) dead(hostname string) bool {
+	return l.Damage == nil && l.Hostname == hostname && l.PID > 0 && errors.Is(unix.Kill(l.PID, 0), unix.ESRCH)
+}
+
+// ahead tells whether the lock comes from a clock so far ahead of ours that its
+// time is of no use.
+func (l Lock) ahead() bool { return time.Until(l.Time) > refreshEvery }
+
+// Locks lists the locks of all processes, stale and damaged ones among them.
 func (r *Repository) Locks(ctx context.Context) ([]Lock, error) {
-	ids, err := r.listIDs(ctx, storage.Lock)
+	var files []storage.Info
+	err := r.store.List(ctx, storage.Lock, func(info storage.Info) error {
+		files = append(files, info)
+		return nil
+	})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("list lock files: %w", err)
 	}
 	var locks []Lock
-	for _, id := range ids {
-		l, err := r.loadLock(ctx, id)
-		if errors.Is(err, storage.ErrNotFound) {
-			continue // given up meanwhile
-		}
+	seen := make(map[ID]struct{}) // a server may name a file twice
+	for _, info := range files {
+		id, err := ParseID(info.Name)
 		if err != nil {
-			return locks, err
+			return nil, err
 		}
-		locks = append(locks, l)
+		if _, twice := seen[id]; twice {
+			continue
+		}
+		seen[id] = struct{}{}
+		l, err := r.loadLock(ctx, id, info)
+		switch {
+		case errors.Is(err, storage.ErrNotFound): // given up meanwhile
+		case err != nil:
+			return nil, err
+		default:
+			locks = append(locks, l)
+		}
 	}
 	return locks, nil
 }
 
-func (r *Repository) loadLock(ctx context.Context, id ID) (Lock, error) {
-	text, err := r.loadJSON(ctx, storage.Lock, id, nil)
+// loadLock reads a lock file. Whatever is wrong with one file is told in the
+// lock, whether its bytes, the permissions or the disk: it must not keep anybody
+// from all the others.
+func (r *Repository) loadLock(ctx context.Context, id ID, info storage.Info) (Lock, error) {
+	l := Lock{}
+	err := errors.New("it is empty")
+	switch {
+	case info.Size > maxLock:
+		err = fmt.Errorf("%d bytes are too many", info.Size)
+	case info.Size > 0:
+		var text []byte
+		if text, err = r.loadJSON(ctx, storage.Lock, id, nil); err == nil {
+			err = json.Unmarshal(text, &l)
+		}
+	}
+	if ctx.Err() != nil {
+		return l, ctx.Err()
+	}
+	if errors.Is(err, storage.ErrNotFound) {
+		return l, err
+	}
 	if err != nil {
-		return Lock{}, err
+		var damage *DamageError
+		if errors.As(err, &damage) {
+			err = damage.Err
+		}
+		l = Lock{Damage: err}
 	}
-	var l Lock
-	if err := json.Unmarshal(text, &l); err != nil {
-		return Lock{}, &DamageError{What: "lock", ID: id, Err: err}
+	l.ID, l.Written = id, info.Time
+	if l.Written.IsZero() && (l.Damage != nil || l.ahead() || l.Stale(r.opts.Hostname)) {
+		if info, err := r.store.Stat(ctx, handle(storage.Lock, id)); err == nil {
+			l.Written = info.Time
+		}
 	}
-	l.ID = id
 	return l, nil
 }
 
-// Unlock removes the stale locks, or with all every lock, and returns those
-// that it removed.
-func (r *Repository) Unlock(ctx context.Context, all bool) ([]Lock, error) {
-	ids, err := r.listIDs(ctx, storage.Lock)
-	if err != nil {
-		return nil, err
+// gone tells whether the holder of a lock is no more, so that its file may be
+// removed. clock is the present time by the store's clock, zero where it is not
+// known.
+//
+// The time in a lock is that of its maker's clock. Where the store tells when the
+// file was written, a live lock of a machine whose clock is slow, or one that
+// seems old because ours is fast, is not taken for stale. A lock that cannot be
+// read, or comes from a clock far ahead, is gone when it was not renewed for half
+// an hour, by the store's clock, or by ours since this machine saw it first.
+func (r *Repository) gone(l Lock, clock time.Time) bool {
+	if l.dead(r.opts.Hostname) {
+		return true
 	}
-	var removed []Lock
-	for _, id := range ids {
-		l, err := r.loadLock(ctx, id)
-		switch {
-		case errors.Is(err, storage.ErrNotFound):
-			continue
-		case errors.Is(err, ErrDamaged):
-			l = Lock{ID: id} // nobody can say whose it is
-		case err != nil:
-			return removed, err
-		}
-		if !all && !l.Stale(r.opts.Hostname) {
-			continue
-		}
-		if err := r.removeFile(ctx, storage.Lock, id); err != nil && !errors.Is(err, storage.ErrNotFound) {
-			return removed, err
-		}
-		removed = append(removed, l)
+	told := !clock.IsZero() && !l.Written.IsZero()
+	old := told && clock.Sub(l.Written) > staleAfter
+	if l.Damage == nil && !l.ahead() {
+		return time.Since(l.Time) > staleAfter && (old || !told)
 	}
-	return removed, nil
-}
-
-// conflict returns the lock that forbids a new one. Stale locks are removed on
-// the way.
-func (r *Repository) conflict(ctx context.Context, exclusive bool, own ID) error {
-	ids, err := r.listIDs(ctx, storage.Lock)
-	if err != nil {
-		return err
-	}
-	for _, id := range ids {
-		if id == own {
-			continue
-		}
-		l, err := r.loadLock(ctx, id)
-		if errors.Is(err, storage.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return hint(err, "if no other process uses the repository, remove its locks")
-		}
-		if l.Stale(r.opts.Hostname) {
-			if err := r.removeFile(ctx, storage.Lock, id); err != nil && !errors.Is(err, storage.ErrNotFound) && !readOnly(err) {
-				return err
-			}
-			continue
-		}
-		if exclusive || l.Exclusive {
-			return hint(&LockedError{Lock: l}, "wait until it has ended; if it is known to be gone, remove its lock")
-		}
-	}
-	return nil
+	return old || r.sightings.age(l.ID) > staleAfter
 }
 
 func readOnly(err error) bool {
 	return errors.Is(err, storage.ErrReadOnly) || errors.Is(err, fs.ErrPermission)
-}
-
-// acquire makes a lock file: look for others, write, look again. Of two that
-// write at the same moment each sees the other's lock then, or at least one does.
-// Whoever wants the repository for himself looks once more a while later: a store
-// may show a new file late. The others need not wait for that, since his look
-// finds their locks.
-func (r *Repository) acquire(ctx context.Context, exclusive bool) (ID, error) {
-	if err := r.conflict(ctx, exclusive, ID{}); err != nil {
-		return ID{}, err
-	}
-	id, err := r.saveLock(ctx, exclusive)
-	if err != nil {
-		return ID{}, fmt.Errorf("lock the repository: %w", err)
-	}
-	if exclusive {
-		select {
-		case <-time.After(settle):
-		case <-ctx.Done():
-			err = ctx.Err()
-		}
-	}
-	if err == nil {
-		err = r.conflict(ctx, exclusive, id)
-	}
-	if err != nil {
-		return ID{}, errors.Join(err, r.removeLock(ctx, id))
-	}
-	return id, nil
 }
 
 func (r *Repository) saveLock(ctx context.Context, exclusive bool) (ID, error) {

@@ -63,26 +63,32 @@ func TestStaleLocks(t *testing.T) {
 	}
 	dead := child.Process.Pid
 	now := time.Now()
+	// What the lock says of its age, and what the store says.
 	tests := []struct {
-		name  string
-		lock  Lock
-		stale bool
+		name    string
+		lock    Lock
+		written time.Duration
+		stale   bool
 	}{
-		{"dead here", Lock{Time: now, Hostname: "testhost", PID: dead, Exclusive: true}, true},
-		{"alive here", Lock{Time: now, Hostname: "testhost", PID: os.Getppid(), Exclusive: true}, false},
-		{"elsewhere", Lock{Time: now, Hostname: "other", PID: dead, Exclusive: true}, false},
-		{"old elsewhere", Lock{Time: now.Add(-31 * time.Minute), Hostname: "other", PID: 1, Exclusive: true}, true},
-		{"not quite old", Lock{Time: now.Add(-29 * time.Minute), Hostname: "other", PID: 1, Exclusive: true}, false},
+		{"dead here", Lock{Time: now, Hostname: "testhost", PID: dead, Exclusive: true}, 0, true},
+		{"alive here", Lock{Time: now, Hostname: "testhost", PID: os.Getppid(), Exclusive: true}, 0, false},
+		{"elsewhere", Lock{Time: now, Hostname: "other", PID: dead, Exclusive: true}, 0, false},
+		{"old elsewhere", Lock{Time: now.Add(-31 * time.Minute), Hostname: "other", PID: 1, Exclusive: true}, 31 * time.Minute, true},
+		{"not quite old", Lock{Time: now.Add(-29 * time.Minute), Hostname: "other", PID: 1, Exclusive: true}, 29 * time.Minute, false},
+		{"copied without times", Lock{Time: now.Add(-29 * time.Minute), Hostname: "other", PID: 1, Exclusive: true}, 31 * time.Minute, false},
+		{"clock far ahead, renewed", Lock{Time: now.Add(1000 * time.Hour), Hostname: "other", PID: 1, Exclusive: true}, 4 * time.Minute, false},
+		{"clock far ahead, left", Lock{Time: now.Add(1000 * time.Hour), Hostname: "other", PID: 1, Exclusive: true}, 31 * time.Minute, true},
+		{"clock a little ahead, left", Lock{Time: now.Add(4 * time.Minute), Hostname: "other", PID: 1, Exclusive: true}, 31 * time.Minute, false},
+		{"clock ahead, dead here", Lock{Time: now.Add(1000 * time.Hour), Hostname: "testhost", PID: dead, Exclusive: true}, 0, true},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			r, _ := newRepo(t)
-			if got := test.lock.Stale("testhost"); got != test.stale {
-				t.Errorf("stale is %v", got)
-			}
-			if _, err := r.saveJSON(t.Context(), storage.Lock, test.lock); err != nil {
+			r, dir := newRepo(t)
+			id, err := r.saveJSON(t.Context(), storage.Lock, test.lock)
+			if err != nil {
 				t.Fatal(err)
 			}
+			writtenAgo(t, dir, id.String(), test.written)
 			l, err := r.Lock(t.Context(), false)
 			if test.stale != (err == nil) {
 				t.Errorf("%v", err)

@@ -37,6 +37,9 @@ type keptLock struct {
 	mu    sync.Mutex
 	id    ID
 	since time.Time // when its file was written, by the clock of the day
+	// doubted is set while other locks were passed over to get this one: that is
+	// good enough to read.
+	doubted bool
 }
 
 // HeldLock is one use of a lock. Release it exactly once; further calls do
@@ -55,13 +58,20 @@ type HeldLock struct {
 // While a lock is held, SIGHUP does not end this process: restic sends it to
 // find out whether the holder of a lock is alive.
 func (r *Repository) Lock(ctx context.Context, exclusive bool) (*HeldLock, error) {
+	return r.take(ctx, acquisition{r: r, exclusive: exclusive})
+}
+
+func (r *Repository) take(ctx context.Context, a acquisition) (*HeldLock, error) {
 	k := &r.locks
 	if r.opts.NoLock {
 		return &HeldLock{keeper: k}, nil
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if !exclusive && k.shared != nil {
+	if !a.exclusive && k.shared != nil {
+		if err := k.shared.assure(ctx, a); err != nil {
+			return nil, err
+		}
 		k.users++
 		return &HeldLock{keeper: k, lock: k.shared}, nil
 	}
@@ -70,31 +80,64 @@ func (r *Repository) Lock(ctx context.Context, exclusive bool) (*HeldLock, error
 		signal.Notify(k.hangup, unix.SIGHUP)
 	}
 	since := time.Now().Round(0)
-	id, err := r.acquire(ctx, exclusive)
-	if err != nil {
+	if err := a.acquire(ctx); err != nil {
 		k.calm()
 		return nil, err
 	}
-	l := &keptLock{repo: r, exclusive: exclusive, id: id, since: since, stop: make(chan struct{}), done: make(chan struct{})}
+	r.tellPassed(a.passed)
+	l := &keptLock{
+		repo: r, exclusive: a.exclusive, stop: make(chan struct{}), done: make(chan struct{}),
+		id: a.id, since: since, doubted: len(a.passed) > 0,
+	}
 	if k.held == nil {
 		k.held = make(map[*keptLock]struct{})
 	}
 	k.held[l] = struct{}{}
-	if !exclusive {
+	if !a.exclusive {
 		k.shared, k.users = l, 1
 	}
 	go l.keep()
 	return &HeldLock{keeper: k, lock: l}, nil
 }
 
-// ReadLock takes a shared lock, or none where the store cannot be written to, a
-// read-only medium say. Several reads are quicker under one lock.
+// ReadLock takes a shared lock for those who only read, or none where the store
+// cannot be written to: a read-only medium, or a full disk, which Options.Warn is
+// told. Lock files that cannot be read do not keep a reader out; Warn is told of
+// them. Several reads are quicker under one lock.
 func (r *Repository) ReadLock(ctx context.Context) (*HeldLock, error) {
-	l, err := r.Lock(ctx, false)
-	if readOnly(err) {
-		return &HeldLock{keeper: &r.locks}, nil
+	l, err := r.take(ctx, acquisition{r: r, reading: true})
+	switch {
+	case readOnly(err):
+	case errors.Is(err, storage.ErrNoSpace):
+		r.opts.Warn(fmt.Sprintf("repository %s has no room for a lock and is read without one: nobody should prune it meanwhile", r.Location()))
+	default:
+		return l, err
 	}
-	return l, err
+	return &HeldLock{keeper: &r.locks}, nil
+}
+
+func (r *Repository) tellPassed(locks []Lock) {
+	for _, l := range locks {
+		if l.Damage == nil {
+			continue // of a process that is gone, as far as a reader needs to know
+		}
+		r.opts.Warn(fmt.Sprintf("repository %s: %s; it is passed over for reading (lifeboat repository unlock removes it)", r.Location(), l.unreadable()))
+	}
+}
+
+// assure makes a lock that was good enough to read good for who writes, too.
+func (l *keptLock) assure(ctx context.Context, a acquisition) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if a.reading || !l.doubted {
+		return nil
+	}
+	a.id = l.id
+	if _, err := a.look(ctx, true); err != nil {
+		return err
+	}
+	l.doubted = false
+	return nil
 }
 
 // calm lets SIGHUP act as before once no lock is held.

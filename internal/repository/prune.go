@@ -135,14 +135,12 @@ type prune struct {
 
 // look plans without a lock. What others write meanwhile is not waited for.
 func (p *prune) look(ctx context.Context) error {
-	locks, err := p.r.Locks(ctx)
-	if err != nil {
-		return err
-	}
-	for _, l := range locks {
-		if l.Exclusive && !l.Stale(p.r.opts.Hostname) {
-			return hint(&LockedError{Lock: l}, "wait until it has ended; if it is known to be gone, remove its lock")
+	if !p.r.opts.NoLock {
+		a := acquisition{r: p.r, reading: true}
+		if _, err := a.look(ctx, false); err != nil {
+			return err
 		}
+		p.r.tellPassed(a.passed)
 	}
 	if err := p.list(ctx); err != nil {
 		return err

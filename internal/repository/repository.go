@@ -27,8 +27,15 @@ type Options struct {
 	Scrypt ScryptParams
 	// Hostname and Username stand in keys and locks; empty asks the system.
 	Hostname, Username string
-	// NoLock takes no locks. It is for stores that nobody writes to.
+	// NoLock takes no locks. It is for stores that nobody writes to, and for
+	// reading where a lock of others is known to mean nothing.
 	NoLock bool
+	// Sightings is a directory of this machine in which is remembered since when
+	// lock files are seen whose age nothing else tells. Empty for this process only.
+	Sightings string
+	// Warn is told, in a sentence, what was passed over; nil for nobody. It may be
+	// called from several goroutines at once.
+	Warn func(text string)
 	// PackSize is the size in bytes at which a pack is closed; 0 is 16 MiB, the
 	// most is 128 MiB. Some five packs are in memory at once.
 	PackSize int
@@ -62,6 +69,8 @@ type Repository struct {
 	table  *chunker.Table
 	index  *index
 	locks  lockKeeper
+
+	sightings *sightings
 
 	pending pendingIndex  // packs that no index file lists yet
 	uploads *uploadRecord // the same, for the process after this one
@@ -193,6 +202,9 @@ func newRepository(store storage.Store, opts Options) *Repository {
 	if opts.PackSize <= 0 {
 		opts.PackSize = defaultPackSize
 	}
+	if opts.Warn == nil {
+		opts.Warn = func(string) {}
+	}
 	opts.PackSize = min(opts.PackSize, maxPackSize)
 	r := &Repository{store: store, opts: opts, index: newIndex(), fetcher: newPackFetcher()}
 	r.locks.repo = r
@@ -201,6 +213,7 @@ func newRepository(store storage.Store, opts Options) *Repository {
 
 func (r *Repository) setUp() error {
 	r.uploads = newUploads(r.opts.Uploads, r.config.ID)
+	r.sightings = newSightings(r.opts.Sightings, r.config.ID)
 	r.table = chunker.NewTable([]byte(r.config.chunkerSeed() + " " + r.config.ChunkerPolynomial))
 	key, err := r.key.Subkey("lifeboat cache")
 	if err != nil {

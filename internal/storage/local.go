@@ -105,7 +105,7 @@ func (l *Local) Stat(ctx context.Context, h Handle) (Info, error) {
 	if err != nil {
 		return Info{}, classify("stat", h, err)
 	}
-	return Info{Name: h.Name, Size: info.Size()}, nil
+	return Info{Name: h.Name, Size: info.Size(), Time: info.ModTime()}, nil
 }
 
 // List visits the files of a sort.
@@ -169,7 +169,7 @@ func (l *Local) list(ctx context.Context, dir string, visit func(Info) error) er
 			if !info.Mode().IsRegular() {
 				continue
 			}
-			if err := visit(Info{Name: e.Name(), Size: info.Size()}); err != nil {
+			if err := visit(Info{Name: e.Name(), Size: info.Size(), Time: info.ModTime()}); err != nil {
 				return err
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"time"
 )
 
 // Errors that a store reports, to be tested with errors.Is.
@@ -136,6 +137,9 @@ func ValidName(name string) bool {
 type Info struct {
 	Name string
 	Size int64 // bytes
+	// Time is when the file was written, by the store's own clock, to the second
+	// or finer; zero where the store does not tell.
+	Time time.Time
 }
 
 // Store holds the files of one repository. All methods may be called from

@@ -44,7 +44,7 @@ func (s *Store) List(ctx context.Context, t storage.Type, visit func(storage.Inf
 			if !storage.ValidName(e.Name) || e.Size < 0 {
 				return nil
 			}
-			return visit(storage.Info(e))
+			return visit(storage.Info{Name: e.Name, Size: e.Size})
 		})
 	} else {
 		err = s.listNames(ctx, t, resp.Body, visit)

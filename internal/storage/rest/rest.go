@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"time"
 
 	"lifeboat/internal/storage"
 	"lifeboat/internal/storage/retry"
@@ -251,7 +252,11 @@ func (s *Store) Stat(ctx context.Context, h storage.Handle) (storage.Info, error
 	if resp.ContentLength < 0 {
 		return storage.Info{}, fmt.Errorf("stat %s: %w", h, errNoLength)
 	}
-	return storage.Info{Name: h.Name, Size: resp.ContentLength}, nil
+	written, err := http.ParseTime(resp.Header.Get("Last-Modified"))
+	if err != nil {
+		written = time.Time{} // restic's server does not tell
+	}
+	return storage.Info{Name: h.Name, Size: resp.ContentLength, Time: written}, nil
 }
 
 // Remove deletes a file. Servers that only append refuse with 403, or 405.

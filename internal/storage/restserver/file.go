@@ -108,6 +108,9 @@ func (s *Server) read(w *recorder, r *http.Request, store storage.Store, h stora
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("Accept-Ranges", "bytes")
+	if !info.Time.IsZero() {
+		w.Header().Set("Last-Modified", info.Time.UTC().Format(http.TimeFormat))
+	}
 	part, ranged, satisfiable := wanted(r.Header.Get("Range"), info.Size)
 	if r.Method == http.MethodHead {
 		w.Header().Set("Content-Length", strconv.FormatInt(info.Size, 10))

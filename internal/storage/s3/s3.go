@@ -239,7 +239,7 @@ func (s *Store) Stat(ctx context.Context, h storage.Handle) (storage.Info, error
 	if err != nil {
 		return storage.Info{}, classify(ctx, "stat", h, err)
 	}
-	return storage.Info{Name: h.Name, Size: info.Size}, nil
+	return storage.Info{Name: h.Name, Size: info.Size, Time: info.LastModified}, nil
 }
 
 // List visits the objects of a sort. A bucket that is not there has none.
@@ -262,7 +262,7 @@ func (s *Store) List(ctx context.Context, t storage.Type, visit func(storage.Inf
 		if h.Validate() != nil || object.Key != s.key(h) {
 			continue
 		}
-		if err := visit(storage.Info{Name: h.Name, Size: object.Size}); err != nil {
+		if err := visit(storage.Info{Name: h.Name, Size: object.Size, Time: object.LastModified}); err != nil {
 			return err
 		}
 	}

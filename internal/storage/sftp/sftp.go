@@ -60,7 +60,7 @@ func (s *Store) Stat(ctx context.Context, h storage.Handle) (storage.Info, error
 	if err := h.Validate(); err != nil {
 		return storage.Info{}, err
 	}
-	var size int64
+	found := storage.Info{Name: h.Name}
 	err := s.with(ctx, func(c *sftp.Client) error {
 		info, err := c.Lstat(s.path(h))
 		if err != nil {
@@ -69,13 +69,13 @@ func (s *Store) Stat(ctx context.Context, h storage.Handle) (storage.Info, error
 		if !info.Mode().IsRegular() {
 			return fs.ErrNotExist
 		}
-		size = info.Size()
+		found.Size, found.Time = info.Size(), info.ModTime()
 		return nil
 	})
 	if err != nil {
 		return storage.Info{}, classify("stat", h, err)
 	}
-	return storage.Info{Name: h.Name, Size: size}, nil
+	return found, nil
 }
 
 // Remove deletes a file.
@@ -139,7 +139,7 @@ func report(ctx context.Context, entries []fs.FileInfo, prefix string, visit fun
 		if !storage.ValidName(name) || !e.Mode().IsRegular() || name[:len(prefix)] != prefix {
 			continue
 		}
-		if err := visit(storage.Info{Name: name, Size: e.Size()}); err != nil {
+		if err := visit(storage.Info{Name: name, Size: e.Size(), Time: e.ModTime()}); err != nil {
 			return err
 		}
 	}

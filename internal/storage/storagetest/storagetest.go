@@ -14,6 +14,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"lifeboat/internal/storage"
 )
@@ -129,6 +130,9 @@ func testSaveLoad(t *testing.T, s storage.Store, _ func() storage.Store) {
 				t.Errorf("%s: %d bytes came back as %d", h, len(data), len(got))
 			}
 			info, err := s.Stat(t.Context(), h)
+			if !info.Time.IsZero() && time.Since(info.Time).Abs() > time.Hour {
+				t.Errorf("it was written just now, not at %v", info.Time)
+			}
 			if err != nil || info.Size != int64(len(data)) || info.Name != h.Name {
 				t.Errorf("stat %s: %+v, %v", h, info, err)
 			}
