@@ -86,7 +86,7 @@ func (a *app) checkStore(ctx context.Context, store storage.Store, lock string) 
 		}
 		a.printf("%s\n", paint.bold(title))
 	}
-	var left []check.Left
+	left := []check.Left{}
 	results, err := check.Store(ctx, store, check.Options{Own: lock != "", Left: func(l check.Left) { left = append(left, l) }, Report: func(r check.Result) {
 		if a.json {
 			_ = a.emit(struct {

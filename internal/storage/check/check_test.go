@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -124,19 +125,29 @@ type locking struct {
 	period time.Duration
 	rule   bool
 	lax    bool // says so and does not do it
-	until  map[storage.Handle]time.Time
+
+	mu    sync.Mutex // several clients write at once
+	until map[storage.Handle]time.Time
+}
+
+func (l *locking) end(h storage.Handle) time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.until[h]
 }
 
 func (l *locking) Save(ctx context.Context, h storage.Handle, data []byte) error {
 	err := l.Store.Save(ctx, h, data)
 	if err == nil && (l.rule || l.period > 0 && h.Type != storage.Lock) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
 		l.until[h] = time.Now().Add(max(l.period, time.Hour))
 	}
 	return err
 }
 
 func (l *locking) Remove(ctx context.Context, h storage.Handle) error {
-	if until := l.until[h]; h.Type != storage.Lock && time.Now().Before(until) && !l.lax {
+	if until := l.end(h); h.Type != storage.Lock && time.Now().Before(until) && !l.lax {
 		return &storage.RetainedError{Until: until}
 	}
 	return l.Store.Remove(ctx, h)
@@ -150,28 +161,28 @@ func (l *locking) Retain(context.Context, storage.Handle, time.Time) error {
 
 func (l *locking) Retention(ctx context.Context, h storage.Handle) (storage.Retention, error) {
 	info, err := l.Stat(ctx, h)
-	return storage.Retention{Info: info, Until: l.until[h]}, err
+	return storage.Retention{Info: info, Until: l.end(h)}, err
 }
 
 // TestLocking leaves one file, and says which, where locks are asked for.
 func TestLocking(t *testing.T) {
 	for name, tt := range map[string]struct {
-		locking
+		store            *locking
 		own, inhabited   bool
 		steps, left      int
 		unfit, untried   bool
 		permission, lock check.Grade
 	}{
-		"asked for":            {locking: locking{period: time.Minute}, own: true, steps: 12, left: 1, permission: check.Good, lock: check.Good},
-		"asked for and a rule": {locking: locking{period: time.Minute, rule: true}, own: true, steps: 12, left: 1, permission: check.Note, lock: check.Good},
-		"not kept":             {locking: locking{period: time.Minute, lax: true}, own: true, steps: 12, unfit: true, permission: check.Good, lock: check.Bad},
-		"a rule":               {locking: locking{rule: true}, steps: 11, permission: check.Note},
-		"a rule, a repository": {locking: locking{rule: true}, inhabited: true, steps: 1, untried: true, permission: check.Note},
-		"no rule":              {steps: 11, permission: check.Good},
+		"asked for":            {store: &locking{period: time.Minute}, own: true, steps: 12, left: 1, permission: check.Good, lock: check.Good},
+		"asked for and a rule": {store: &locking{period: time.Minute, rule: true}, own: true, steps: 12, left: 1, permission: check.Note, lock: check.Good},
+		"not kept":             {store: &locking{period: time.Minute, lax: true}, own: true, steps: 12, unfit: true, permission: check.Good, lock: check.Bad},
+		"a rule":               {store: &locking{rule: true}, steps: 11, permission: check.Note},
+		"a rule, a repository": {store: &locking{rule: true}, inhabited: true, steps: 1, untried: true, permission: check.Note},
+		"no rule":              {store: &locking{}, steps: 11, permission: check.Good},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inner := local(t)
-			s := &tt.locking
+			s := tt.store
 			s.Store, s.until = inner, map[storage.Handle]time.Time{}
 			if tt.inhabited {
 				if err := s.Save(t.Context(), storage.Handle{Type: storage.Config}, []byte("config")); err != nil {
