@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,8 +20,8 @@ import (
 	"lifeboat/internal/vault"
 )
 
-// Import prepares a backup of what an administrator has saved by hand in a
-// directory. Files are laid out in a root of their own as they stood on the
+// Import prepares a backup of what was saved elsewhere: by an administrator in a
+// directory, or by a tool of the product in a file. Files are laid out in a root of their own as they stood on the
 // lost machine; dumps are foreign, so they are loaded into a private server
 // first and captured from there. Close ends both.
 type Import struct {
@@ -35,17 +36,18 @@ type Import struct {
 	notes  []string // warnings from before there was a backup
 }
 
-// NewImport recognises what is in from and stages it. Nothing is captured yet.
-func NewImport(ctx context.Context, opts Options, p *product.Product, from string) (*Import, error) {
-	if p.Import == nil {
-		return nil, fmt.Errorf("nothing is known about what is saved by hand of %s", p.Name)
-	}
-	found, err := p.Import(ctx, from)
-	if err != nil {
-		return nil, fmt.Errorf("look through %s: %w", from, err)
-	}
-	if len(found.Files)+len(found.Dumps) == 0 {
-		return nil, fmt.Errorf("nothing of %s was recognised in %s", p.Name, from)
+// Saved is what is imported: a directory that somebody filled by hand, or a file
+// of the product's own backup tool.
+type Saved struct {
+	Path string
+	// Password is asked when the file is encrypted; nil has none.
+	Password product.Password
+}
+
+// NewImport recognises what was saved and stages it. Nothing is captured yet.
+func NewImport(ctx context.Context, opts Options, p *product.Product, from Saved) (*Import, error) {
+	if p.Import == nil && p.Unpack == nil {
+		return nil, fmt.Errorf("nothing is known about what is saved of %s", p.Name)
 	}
 	if err := os.MkdirAll(opts.StateDir, 0o700); err != nil {
 		return nil, err
@@ -54,12 +56,52 @@ func NewImport(ctx context.Context, opts Options, p *product.Product, from strin
 	if err != nil {
 		return nil, fmt.Errorf("make a place for the import: %w", err)
 	}
-	i := &Import{Found: found, dir: dir}
-	if err := i.stage(ctx, opts, p, from); err != nil {
+	i := &Import{dir: dir}
+	if i.Found, err = i.find(ctx, p, from); err == nil {
+		err = i.stage(ctx, opts, p, i.Found.Dir)
+	}
+	if err != nil {
 		i.Close(context.WithoutCancel(ctx))
 		return nil, err
 	}
 	return i, nil
+}
+
+// find recognises what was saved.
+func (i *Import) find(ctx context.Context, p *product.Product, from Saved) (*product.Import, error) {
+	info, err := os.Stat(from.Path)
+	var found *product.Import
+	switch {
+	case err != nil:
+		return nil, err
+	case info.IsDir() && p.Import == nil:
+		return nil, fmt.Errorf("%s is a directory; of %s a file is imported that its own backup tool has written", from.Path, p.Title)
+	case info.IsDir():
+		if found, err = p.Import(ctx, from.Path); err != nil {
+			return nil, fmt.Errorf("look through %s: %w", from.Path, err)
+		}
+		found.Dir = cmp.Or(found.Dir, from.Path)
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is neither a directory nor a file", from.Path)
+	case p.Unpack == nil:
+		return nil, fmt.Errorf("%s is a file; give the directory that holds what was saved of %s", from.Path, p.Title)
+	default:
+		into := filepath.Join(i.dir, "unpacked")
+		if err := os.Mkdir(into, 0o700); err != nil {
+			return nil, err
+		}
+		if from.Password == nil {
+			from.Password = func(context.Context) ([]byte, error) { return nil, nil }
+		}
+		if found, err = p.Unpack(ctx, from.Path, into, from.Password); err != nil {
+			return nil, fmt.Errorf("take in %s: %w", from.Path, err)
+		}
+		found.Dir = into
+	}
+	if len(found.Files)+len(found.Dumps) == 0 {
+		return nil, fmt.Errorf("nothing of %s was recognised in %s", p.Name, from.Path)
+	}
+	return found, nil
 }
 
 func (i *Import) stage(ctx context.Context, opts Options, p *product.Product, from string) error {
@@ -254,6 +296,13 @@ func (stagedDump) Exec(context.Context, string) error { return errOnlyCaptured }
 func (stagedDump) Login(context.Context) error        { return errOnlyCaptured }
 func (stagedDump) Rollback(context.Context) error     { return nil }
 func (stagedDump) Discard(context.Context) error      { return nil }
+
+// Warnings lists what the import warns of already.
+func (i *Import) Warnings() []string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return slices.Clone(i.warnings)
+}
 
 // Components lists the components that were found, in the profile's order.
 func (i *Import) Components() []string {

@@ -95,7 +95,7 @@ func newImport(t *testing.T, texts map[string]string) (*backup.Import, error) {
 	i, err := backup.NewImport(t.Context(), backup.Options{
 		System: "smt", Profile: pr, Host: host.Local(), Vault: backuptest.New(t, "").Vault, StateDir: t.TempDir(),
 		Catalog: &recovery.Catalog{Profile: registry, Kinds: kinds, Products: products, Steps: steps},
-	}, p, dir)
+	}, p, backup.Saved{Path: dir})
 	if i != nil {
 		t.Cleanup(func() { _ = i.Close(context.Background()) })
 	}

@@ -10,39 +10,56 @@ import (
 	"lifeboat/internal/backup"
 	"lifeboat/internal/config"
 	"lifeboat/internal/host"
+	"lifeboat/internal/runbook"
 	"lifeboat/internal/vault"
 )
 
 func (a *app) importCommand() *cobra.Command {
+	f := importing{app: a}
 	c := &cobra.Command{
-		Use:   "import PRODUCT DIR",
-		Short: "Make a recovery point of what was saved by hand",
+		Use:   "import PRODUCT DIR|FILE",
+		Short: "Make a recovery point of what was saved by hand or by the product's own tool",
 		Long: `Recognises in a directory what an administrator has saved by following the
-vendor's article (a database dump, certificates, configuration files), loads the
-dump into a private database server to see that it is whole, and makes a recovery
-point of everything.`,
-		Example: "  lifeboat import smt /media/disk/smt-backup",
-		Args:    args(cobra.ExactArgs(2)),
+vendor's article (a database dump, certificates, configuration files), or takes a
+file that the product's own backup tool has written. The database is loaded into a
+private database server to see that it is whole, and everything becomes a recovery
+point.
+
+With --dry-run the same is looked at and loaded, what is in it is told, and no point
+is made: exit code 0 says that it is whole, 3 that something about it should be
+known, 1 that it cannot be imported.`,
+		Example: `  lifeboat import smt /media/disk/smt-backup
+  lifeboat import smt /media/disk/smt-backup --dry-run`,
+		Args: args(cobra.ExactArgs(2)),
 		RunE: func(c *cobra.Command, names []string) error {
-			return a.importSaved(c.Context(), names[0], names[1])
+			return f.run(c.Context(), names[0], names[1])
 		},
 	}
 	c.Flags().BoolVarP(&a.yes, "yes", "y", false, "do not ask")
+	c.Flags().BoolVarP(&f.dry, "dry-run", "n", false, "show what is in it and whether it is whole; make no point")
+	f.password.register(c, "archive-", "the password of an encrypted file")
 	a.compressionFlag(c)
 	a.repositoryFlags(c)
 	return c
 }
 
-func (a *app) importSaved(ctx context.Context, name, dir string) error {
+// importing is one call of import.
+type importing struct {
+	*app
+	dry      bool
+	password passwordFlags
+}
+
+func (f *importing) run(ctx context.Context, name, from string) error {
 	p, err := catalog().Products.Get(name)
-	if err != nil || p.Import == nil {
+	if err != nil || p.Import == nil && p.Unpack == nil {
 		return usagef("nothing can be imported for %q; products are %v", name, catalog().Products.Names())
 	}
-	conf, err := a.loadOrEmpty()
+	conf, err := f.loadOrEmpty()
 	if err != nil {
 		return err
 	}
-	pr, err := a.catalogue().Load(name)
+	pr, err := f.catalogue().Load(name)
 	if err != nil {
 		return usageError{err}
 	}
@@ -53,41 +70,107 @@ func (a *app) importSaved(ctx context.Context, name, dir string) error {
 			break
 		}
 	}
-	if err := a.settled(conf, system.Name, "a point made meanwhile would be mixed up with the one it is recovered from"); err != nil {
-		return err
+	opts := backup.Options{
+		System: system.Name, Profile: pr, Catalog: catalog(), Host: host.Local(),
+		Settings: system.Settings, StateDir: f.state(conf), Version: Version, Trigger: vault.Imported,
 	}
-	v, closeVault, err := a.open(ctx, conf, system.Name)
-	if err != nil {
-		return err
+	if !f.dry {
+		if err := f.settled(conf, system.Name, "a point made meanwhile would be mixed up with the one it is recovered from"); err != nil {
+			return err
+		}
+		v, closeVault, err := f.open(ctx, conf, system.Name)
+		if err != nil {
+			return err
+		}
+		defer closeVault()
+		opts.Vault, opts.Further = v, f.further(conf, system)
 	}
-	defer closeVault()
-	i, err := backup.NewImport(ctx, backup.Options{
-		System: system.Name, Profile: pr, Catalog: catalog(), Host: host.Local(), Vault: v,
-		Settings: system.Settings, StateDir: a.state(conf), Version: Version, Trigger: vault.Imported,
-		Further: a.further(conf, system),
-	}, p, dir)
+	i, err := backup.NewImport(ctx, opts, p, backup.Saved{Path: from, Password: f.archivePassword})
 	if err != nil {
 		return err
 	}
 	defer i.Close(context.WithoutCancel(ctx))
-	if !a.json {
-		a.printf("Recognised in %s: %s\n", dir, strings.Join(i.Components(), ", "))
-		for _, m := range i.Found.Missing {
-			word := "missing"
-			if m.Critical {
-				word = painterFor(a.out).red("missing (critical)")
-			}
-			a.printf("  %s: %s. %s\n", word, m.What, m.Loss)
-		}
-		for _, u := range i.Found.Unknown {
-			a.printf("  left alone: %s\n", u)
-		}
+	if f.dry {
+		return f.tell(from, i)
 	}
-	if err := confirm(ctx, "Make a recovery point of this?", a.yes); err != nil {
+	if !f.json {
+		f.recognised(from, i)
+	}
+	if err := confirm(ctx, "Make a recovery point of this?", f.yes); err != nil {
 		return err
 	}
-	if err := a.runBackup(ctx, conf, i.Backup, false, "lifeboat import "+name+" "+dir); err != nil {
-		return fmt.Errorf("import %s: %w", dir, err)
+	if err := f.runBackup(ctx, conf, i.Backup, false, "lifeboat import "+name+" "+from); err != nil {
+		return fmt.Errorf("import %s: %w", from, err)
 	}
+	return nil
+}
+
+// archivePassword gets the password of an encrypted file: what the command line
+// says, else the environment, else the person at the terminal.
+func (f *importing) archivePassword(ctx context.Context) ([]byte, error) {
+	from, err := f.password.given()
+	if err == nil && from.IsZero() {
+		from, err = fromEnvironment(archivePasswordVariables)
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case !from.IsZero():
+		return f.readPassword(ctx, from, "password of the encrypted file")
+	case !onTerminal():
+		return nil, usagef("the file is encrypted: give --archive-password-file or --archive-password-command, or LIFEBOAT_ARCHIVE_PASSWORD_FILE in the environment")
+	}
+	return f.promptPassword(ctx, "Password of the encrypted file")
+}
+
+// recognised tells what was found, before anything is asked.
+func (f *importing) recognised(from string, i *backup.Import) {
+	if i.Found.Origin != "" {
+		f.printf("%s: %s\n", from, clean(i.Found.Origin))
+	}
+	f.printf("Recognised in %s: %s\n", from, strings.Join(i.Components(), ", "))
+	for _, m := range i.Found.Missing {
+		word := "missing"
+		if m.Critical {
+			word = painterFor(f.out).red("missing (critical)")
+		}
+		f.printf("  %s: %s. %s\n", word, m.What, m.Loss)
+	}
+	for _, u := range i.Found.Unknown {
+		f.printf("  left alone: %s\n", clean(u))
+	}
+}
+
+// tell shows everything that a dry run has seen.
+func (f *importing) tell(from string, i *backup.Import) error {
+	warnings := i.Warnings()
+	if len(warnings) > 0 {
+		f.code = runbook.ExitWarnings
+	}
+	if f.json {
+		return f.emit(map[string]any{
+			"type": "import", "from": from, "origin": i.Found.Origin, "contents": i.Found.Contents,
+			"components": i.Components(), "left_alone": i.Found.Unknown, "warnings": warnings,
+		})
+	}
+	f.recognised(from, i)
+	var rows [][]string
+	for _, c := range i.Found.Contents {
+		amount := fmt.Sprint(c.Count)
+		if c.Bytes > 0 || c.Count == 0 {
+			amount = size(c.Bytes)
+		}
+		rows = append(rows, []string{c.Kind, clean(c.Name), amount, clean(c.Note)})
+	}
+	if len(rows) > 0 {
+		f.table([]string{"kind", "name", "amount", ""}, rows, "amount")
+	}
+	for _, w := range warnings {
+		f.printf("%s %s\n", painterFor(f.out).yellow("warning"), clean(w))
+	}
+	if len(warnings) == 0 {
+		f.printf("It is whole.\n")
+	}
+	f.printf("Nothing was changed: this was a dry run.\n")
 	return nil
 }

@@ -23,7 +23,7 @@ type passwordFlags struct {
 	dir     string // where the command was given, if that was in an earlier run
 }
 
-// register adds the flags; prefix is "" or "new-".
+// register adds the flags; prefix is "", "new-" or "archive-".
 func (p *passwordFlags) register(c *cobra.Command, prefix, what string) {
 	c.Flags().Var((*absolutePath)(&p.file), prefix+"password-file", "`FILE` with "+what)
 	c.Flags().StringVar(&p.command, prefix+"password-command", "", "`COMMAND` that prints "+what+": words, or a list [program, argument]; no shell")
@@ -65,6 +65,8 @@ func commandIn(dir string, words []string) config.Password {
 var (
 	passwordVariables    = []string{"LIFEBOAT_PASSWORD", "RESTIC_PASSWORD"}
 	newPasswordVariables = []string{"LIFEBOAT_NEW_PASSWORD"}
+
+	archivePasswordVariables = []string{"LIFEBOAT_ARCHIVE_PASSWORD"}
 )
 
 // fromEnvironment is what the environment says, or a zero Password.

@@ -37,7 +37,18 @@ type Product struct {
 	CheckName func(from, to string) error
 	// Import recognises what was saved by hand in a directory.
 	Import func(ctx context.Context, dir string) (*Import, error)
+	// Unpack takes a file that a backup tool of the product has written, which
+	// is recognised by its content, into an empty private directory. What it
+	// returns describes that directory. ErrUnrecognised for any other file.
+	Unpack func(ctx context.Context, file, dir string, password Password) (*Import, error)
 }
+
+// ErrUnrecognised says that a file is none that the product's tools write.
+var ErrUnrecognised = errors.New("the file is not recognised")
+
+// Password gives the password of a file, which is only asked for when the file
+// is encrypted. The receiver clears it.
+type Password func(ctx context.Context) ([]byte, error)
 
 // Query runs one SQL statement and returns its rows as text; NULL is "NULL".
 type Query func(ctx context.Context, statement string) ([][]string, error)
@@ -141,12 +152,27 @@ type Import struct {
 	// Unknown lists files, relative to Dir, that nothing was made of.
 	Unknown  []string
 	Warnings []string
+	// Origin says in a few words what file it was and who made it when;
+	// "" when a directory was looked through.
+	Origin string
+	// Contents lists what is in the file, for people.
+	Contents []ImportContent
 	// Settings are the values read from the saved configuration, by the
 	// names the product's profile gives them.
 	Settings map[string]string
 	// Facts are what identifies the lost machine, as far as its configuration
 	// tells more than the files themselves.
 	Facts map[string]string
+}
+
+// ImportContent is one line about what is in a file: so many objects of a class, a
+// configuration file of that size.
+type ImportContent struct {
+	Kind  string `json:"kind"` // what is counted or measured
+	Name  string `json:"name"`
+	Count int64  `json:"count,omitempty"`
+	Bytes int64  `json:"bytes,omitempty"`
+	Note  string `json:"note,omitempty"`
 }
 
 // ImportFile says where the content of a path of the lost machine is found. A
