@@ -18,12 +18,13 @@ type pruneFlags struct {
 	maxUnused string
 	maxRepack string
 	keepPacks bool
+	locked    bool
 	dry       bool
 }
 
 // options checks the flags.
 func (f pruneFlags) options() (repository.PruneOptions, error) {
-	o := repository.PruneOptions{DryRun: f.dry, KeepPacks: f.keepPacks}
+	o := repository.PruneOptions{DryRun: f.dry, KeepPacks: f.keepPacks, RepackLocked: f.locked}
 	text, percent := strings.CutSuffix(f.maxUnused, "%")
 	n, err := strconv.ParseFloat(text, 64)
 	if err != nil || n < 0 || n >= 100 || (!percent && n != 0) {
@@ -81,6 +82,7 @@ pruned.`,
 func (f *pruneFlags) register(c *cobra.Command) {
 	c.Flags().StringVar(&f.maxUnused, "max-unused", "5%", "leave at most so much of the repository unused: `SHARE` in percent, or 0")
 	c.Flags().StringVar(&f.maxRepack, "max-repack", "", "store at most packs of `SIZE` anew, like 20G")
+	c.Flags().BoolVar(&f.locked, "repack-locked", false, "store anew also what is needed of packs that object lock keeps for now")
 	c.Flags().BoolVar(&f.keepPacks, "keep-packs", false, "store nothing anew, delete only what is unused as a whole: a full store has room for that")
 }
 
@@ -152,6 +154,9 @@ func prunedText(r *repository.PruneReport) string {
 		b.WriteString(", " + size(r.Left.Bytes) + " of it unused")
 	}
 	b.WriteString(".")
+	if r.Locked.Packs > 0 {
+		b.WriteString("\n" + size(r.Locked.Bytes) + " of that are in " + count(r.Locked.Packs, "pack", "packs") + " that object lock keeps: to store what is needed of them anew would free nothing now. A prune when the locks have ended does; with --repack-locked that is stored anew at once, and the old packs go when their locks end.")
+	}
 	if r.Refused.Packs > 0 {
 		b.WriteString("\nThe store does not let " + count(r.Refused.Packs, "pack", "packs") + " (" + size(r.Refused.Bytes) + ") go yet: " + printable(r.Reason) + ". A later prune deletes them.")
 	}

@@ -232,9 +232,15 @@ func TestPruneLocked(t *testing.T) {
 	backup(t, v.Repository, nil, shared)
 	v.removed(t, handle(storage.Snapshot, gone.ID))
 
+	// What would be kept beside its copy is not copied.
+	before := len(v.files(t))
+	if report, err := v.Prune(t.Context(), PruneOptions{}); err != nil || report.Locked.Packs == 0 || report.Locked.Bytes < 100_000 || report.Written != 0 || len(v.files(t)) != before {
+		t.Fatalf("%+v, %v", report, err)
+	}
+
 	var files []int
 	for range 3 {
-		report, err := v.Prune(t.Context(), PruneOptions{})
+		report, err := v.Prune(t.Context(), PruneOptions{RepackLocked: true})
 		if err != nil || report.Refused.Packs == 0 || !strings.Contains(report.Reason, time.Now().Add(10*day).Local().Format("2006-01")) && !strings.Contains(report.Reason, "locked against removal until") {
 			t.Fatalf("%+v, %v", report, err)
 		}

@@ -22,13 +22,16 @@ type PruneOptions struct {
 	Without []ID
 	// MaxUnused is the share of all bytes, from 0 to below 1, that may stay in
 	// packs although no snapshot needs them. 0 tolerates none; DefaultMaxUnused
-	// is usual.
+	// is usual. It holds for trees by themselves, too.
 	MaxUnused float64
 	// MaxRepack bounds the bytes of packs that are repacked; 0 is no bound.
 	MaxRepack int64
 	// KeepPacks repacks nothing and removes only what is unused as a whole. That
 	// needs next to no room, which a full store does not have.
 	KeepPacks bool
+	// RepackLocked repacks also what the store keeps from being removed for now:
+	// what is needed of it is stored twice until a prune after that.
+	RepackLocked bool
 	// Progress is told what is being done and how much of it is, from several
 	// goroutines at once. A total of 0 is not known.
 	Progress func(stage PruneStage, done, total int64)
@@ -66,6 +69,7 @@ type PruneReport struct {
 
 	Kept     Amount `json:"kept"`             // packs that stay as they are
 	Left     Amount `json:"left"`             // of those, what is unused and tolerated
+	Locked   Amount `json:"locked"`           // packs that were not repacked because the store keeps them, what is unused in them
 	Repacked Amount `json:"repacked"`         // packs that were rewritten, the blobs taken over from them
 	Deleted  Amount `json:"deleted"`          // packs
 	Refused  Amount `json:"refused"`          // packs that the store would not delete; no index lists them any more

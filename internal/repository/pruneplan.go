@@ -32,6 +32,7 @@ type packState struct {
 	surplus    int // blobs that nobody needs, if there are duplicates
 	extraBytes int64
 	fate       fate
+	locked     bool // the store does not let it be removed for now
 }
 
 // whole tells whether blobs can be read from the pack, as far as sizes tell.
@@ -103,7 +104,9 @@ func (p *prune) plan(ctx context.Context) error {
 	if err := p.count(ctx); err != nil {
 		return err
 	}
-	p.decide()
+	if err := p.decide(ctx); err != nil {
+		return err
+	}
 	if err := p.findStale(ctx); err != nil {
 		return err
 	}
@@ -213,6 +216,10 @@ func (p *prune) estimate() {
 			r.Kept.Bytes += s.size
 			r.Left.Blobs += unused + s.extra
 			r.Left.Bytes += s.wasted()
+			if s.locked && s.wasted() > 0 {
+				r.Locked.Packs++
+				r.Locked.Bytes += s.wasted()
+			}
 		case repackPack:
 			r.Repacked.Packs++
 			r.Repacked.Blobs += s.used

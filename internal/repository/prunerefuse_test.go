@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -380,7 +381,7 @@ func TestPruneMayNotDelete(t *testing.T) {
 
 	m = cloneMemory(base)
 	old := m.Handles(storage.Index)
-	report, err = refuse(m, func(h storage.Handle) bool { return h == old[0] || h == old[1] }).Prune(t.Context(), PruneOptions{})
+	report, err = refuse(m, func(h storage.Handle) bool { return slices.Contains(old, h) }).Prune(t.Context(), PruneOptions{})
 	if err != nil || report.Refused.Packs == 0 || report.Reason == "" {
 		t.Errorf("with index files that stay: %+v, %v", report, err)
 	}
