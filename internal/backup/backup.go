@@ -376,6 +376,7 @@ func (b *Backup) preflight() []runbook.Step {
 				if err != nil {
 					return err
 				}
+				told(task, draft.Survey())
 				if parent := draft.Parent(); parent != nil {
 					task.Logf("unchanged files are taken over from point %s", parent.Short())
 				}
@@ -390,6 +391,17 @@ func (b *Backup) preflight() []runbook.Step {
 		steps = append(steps, b.missed())
 	}
 	return steps
+}
+
+// told passes on what a look at a repository has shown: a point made in one that
+// was turned back, or exchanged, is not all that is to be said.
+func told(task runbook.Task, survey *vault.Survey) {
+	for _, text := range survey.Remarks() {
+		task.Logf("%s", text)
+	}
+	for _, text := range survey.Warnings() {
+		task.Warnf("%s", text)
+	}
 }
 
 func (b *Backup) database(name string) (component.Querier, error) {

@@ -61,11 +61,12 @@ func (b *Backup) copyTo(ctx context.Context, task runbook.Task, f Further) error
 	if err != nil && !errors.Is(err, repository.ErrDamaged) {
 		return err
 	}
-	there, err := to.Points(ctx, filter)
-	if err != nil && !errors.Is(err, repository.ErrDamaged) {
-		return err
+	there := to.Survey(ctx, filter)
+	if there.Unread != nil && !errors.Is(there.Unread, repository.ErrDamaged) {
+		return there.Unread
 	}
-	missing := vault.Missing(here, there, f.Retention, time.Now())
+	told(task, there)
+	missing := vault.Missing(here, there.Points, f.Retention, time.Now())
 	report, err := b.Vault.Copy(ctx, to, missing, func(p repository.CopyProgress) { task.Progress(p.Bytes, 0) })
 	for _, s := range report.Snapshots {
 		task.Logf("point %s is there as %s", s.ID.Short(), s.Copy.Short())

@@ -90,7 +90,7 @@ func TestFurtherRepository(t *testing.T) {
 		t.Errorf("%d points were copied", len(list))
 	}
 	further.Retention = config.Retention{Last: 1}
-	err = other.Forget(t.Context(), func(all []*vault.Point) ([]*vault.Point, error) { return all[:1], nil })
+	err = other.Forget(t.Context(), func(there *vault.Survey) ([]*vault.Point, error) { return there.Points[:1], nil })
 	if err != nil {
 		t.Fatal(err)
 	}

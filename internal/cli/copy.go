@@ -116,6 +116,13 @@ func (a *app) copy(ctx context.Context, f copyFlags, names []string) error {
 // toCopy finds what is copied: the points that are named, else what the
 // destination lacks and would keep.
 func (a *app) toCopy(ctx context.Context, conf *config.Config, src, dst *vault.Vault, to config.Repository, references []string, system string) ([]*vault.Point, error) {
+	there := dst.Survey(ctx, vault.Filter{System: system})
+	if there.Unread != nil && !errors.Is(there.Unread, repository.ErrDamaged) {
+		return nil, there.Unread
+	}
+	if err := a.showSurvey(there); err != nil {
+		return nil, err
+	}
 	if len(references) > 0 {
 		var points []*vault.Point
 		for _, reference := range references {
@@ -136,10 +143,6 @@ func (a *app) toCopy(ctx context.Context, conf *config.Config, src, dst *vault.V
 			return nil, err
 		}
 	}
-	there, err := dst.Points(ctx, vault.Filter{System: system})
-	if err != nil && !errors.Is(err, repository.ErrDamaged) {
-		return nil, err
-	}
 	if len(here) == 0 && system != "" {
 		return nil, fmt.Errorf("%w of %s in repository %s", vault.ErrNoPoint, system, src.Repository().Location())
 	}
@@ -158,7 +161,7 @@ func (a *app) toCopy(ctx context.Context, conf *config.Config, src, dst *vault.V
 		if s, ok := conf.System(name); ok {
 			rules = conf.Retention(s, to.Name)
 		}
-		own := slices.DeleteFunc(slices.Clone(there), func(p *vault.Point) bool { return p.System() != name })
+		own := slices.DeleteFunc(slices.Clone(there.Points), func(p *vault.Point) bool { return p.System() != name })
 		points = append(points, vault.Missing(systems[name], own, rules, time.Now())...)
 	}
 	return points, nil

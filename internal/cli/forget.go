@@ -28,7 +28,9 @@ func (a *app) forgetCommand() *cobra.Command {
 the scheduled points of each system, in each of its repositories. Manual,
 imported and pinned points, those made before an upgrade, the newest complete
 one and the newest that can be restored always stay. With --point exactly the
-points that are named go, whatever they are, unless they are pinned.
+points that are named go, whatever they are, unless they are pinned. A point whose
+pin vanished without this machine's doing stays, with a warning, until it is pinned
+again, unpinned, or taken as right with 'lifeboat verify --accept'.
 
 What a removed point alone needed stays in the repository until a prune.`,
 		Example: `  lifeboat forget --dry-run

@@ -51,20 +51,15 @@ func (f *forgetting) byRules(ctx context.Context, r config.Repository, repo *rep
 	v := f.vaultOf(f.conf, repo)
 	var verdicts []vault.Verdict
 	var unread []*vault.Point
-	choose := func(points []*vault.Point) (_ []*vault.Point, err error) {
+	survey, err := f.survey(ctx, v, func(points []*vault.Point) (_ []*vault.Point, err error) {
 		unread = slices.DeleteFunc(slices.Clone(points), func(p *vault.Point) bool { return !p.Unread() })
 		verdicts, err = judge(points, rules)
 		return going(verdicts), err
+	})
+	if survey != nil {
+		err = errors.Join(err, f.showSurvey(survey))
 	}
-	if f.dry {
-		points, err := allPoints(ctx, v)
-		if err != nil {
-			return err
-		}
-		if _, err := choose(points); err != nil {
-			return err
-		}
-	} else if err := v.Forget(ctx, choose); err != nil {
+	if err != nil {
 		return err
 	}
 	if err := f.showVerdicts(r, verdicts, rules); err != nil {
@@ -95,6 +90,28 @@ func (a *app) warnUnread(unread []*vault.Point) error {
 		}
 	}
 	return nil
+}
+
+// survey has the points removed that choose returns, in a dry run none, and returns
+// what was found when they were chosen, with an error too.
+func (f *forgetting) survey(ctx context.Context, v *vault.Vault, choose func([]*vault.Point) ([]*vault.Point, error)) (found *vault.Survey, err error) {
+	if f.dry {
+		found = v.Survey(ctx, vault.Filter{})
+		all, err := found.All()
+		if err == nil {
+			_, err = choose(all)
+		}
+		return found, err
+	}
+	err = v.Forget(ctx, func(now *vault.Survey) ([]*vault.Point, error) {
+		found = now
+		all, err := now.All()
+		if err != nil {
+			return nil, err
+		}
+		return choose(all)
+	})
+	return found, err
 }
 
 // verdictView is what becomes of a point, as --json shows it.
@@ -203,14 +220,26 @@ func (f *forgetting) after(ctx context.Context, r config.Repository, repo *repos
 	return nil
 }
 
-// forgetNamed removes the points that a person names.
+// byName removes the points that a person names.
 func (f *forgetting) byName(ctx context.Context, r config.Repository, repo *repository.Repository) error {
 	v := f.vaultOf(f.conf, repo)
-	points, err := allPoints(ctx, v)
+	found, err := allPoints(ctx, v)
 	if err != nil {
 		return err
 	}
-	chosen, err := named(points, f.points)
+	chosen, err := named(found, f.points)
+	if err != nil {
+		return err
+	}
+	if !f.dry {
+		if err := confirm(ctx, question(chosen, r), f.yes); err != nil {
+			return err
+		}
+	}
+	survey, err := f.survey(ctx, v, func(now []*vault.Point) ([]*vault.Point, error) { return named(now, f.points) })
+	if survey != nil {
+		err = errors.Join(err, f.showSurvey(survey))
+	}
 	if err != nil {
 		return err
 	}
@@ -218,27 +247,14 @@ func (f *forgetting) byName(ctx context.Context, r config.Repository, repo *repo
 	for _, p := range chosen {
 		verdicts = append(verdicts, vault.Verdict{Point: p})
 	}
-	if f.dry {
-		if err := f.showVerdicts(r, verdicts, nil); err != nil {
-			return err
-		}
-		return f.after(ctx, r, repo, chosen, len(points))
-	}
-	if err := confirm(ctx, question(chosen, r), f.yes); err != nil {
-		return err
-	}
-	err = v.Forget(ctx, func(now []*vault.Point) ([]*vault.Point, error) { return named(now, f.points) })
-	if err != nil {
-		return err
-	}
 	if err := f.showVerdicts(r, verdicts, nil); err != nil {
 		return err
 	}
-	return f.after(ctx, r, repo, chosen, len(points))
+	return f.after(ctx, r, repo, chosen, len(found))
 }
 
 // named finds the points whose ids begin as given, each once; none of them may
-// be pinned.
+// be pinned, or have lost its pin.
 func named(points []*vault.Point, references []string) ([]*vault.Point, error) {
 	var chosen []*vault.Point
 	for _, reference := range references {
@@ -255,6 +271,9 @@ func named(points []*vault.Point, references []string) ([]*vault.Point, error) {
 			return nil, fmt.Errorf("%w: %s; give more of the id", vault.ErrAmbiguous, reference)
 		case found[0].Pin != nil:
 			return nil, runbook.Refuse("", "point %s is pinned; if it is to go all the same: lifeboat unpin %s", found[0].Short(), found[0].Short())
+		case found[0].LostPin != nil && !found[0].Unread():
+			return nil, runbook.Refuse("", "point %s was pinned, and its pin vanished without this machine's doing; if it is to go all the same: lifeboat unpin %s, else pin it again: lifeboat pin %s",
+				found[0].Short(), found[0].Short(), found[0].Short())
 		case !slices.Contains(chosen, found[0]):
 			chosen = append(chosen, found[0])
 		}

@@ -2,8 +2,8 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"slices"
-	"time"
 
 	"lifeboat/internal/vault"
 	"lifeboat/internal/vault/head"
@@ -11,6 +11,22 @@ import (
 
 // shownProblems bounds how many changes of one kind are listed.
 const shownProblems = 20
+
+// showSurvey tells what a look at the repository has shown besides the points, to
+// whoever asked for something else.
+func (a *app) showSurvey(s *vault.Survey) error {
+	for _, text := range s.Remarks() {
+		if !a.json {
+			a.printf("%s\n", printable(text))
+		}
+	}
+	for _, text := range s.Warnings() {
+		if err := a.warn(errors.New(printable(text))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // showHead tells what changed in the repository without this machine.
 func (a *app) showHead(r *vault.Verification) {
@@ -28,13 +44,16 @@ func (a *app) showHead(r *vault.Verification) {
 
 func (a *app) showChanges(f *head.Findings) {
 	paint := painterFor(a.out)
+	for _, text := range f.Remarks() {
+		a.printf("%s\n", printable(text))
+	}
 	if len(f.Problems) == 0 {
 		if f.New > 0 {
 			a.printf("%s since this machine last looked.\n", count(f.New, "new recovery point", "new recovery points"))
 		}
 		return
 	}
-	a.printf("\n%s\n", paint.red(since(f.Since)))
+	a.printf("\n%s\n", paint.red(since(f)))
 	var kinds []head.Kind
 	for _, p := range f.Problems {
 		if !slices.Contains(kinds, p.Kind) {
@@ -64,11 +83,15 @@ func (a *app) showChanges(f *head.Findings) {
 	}
 }
 
-func since(last time.Time) string {
-	if last.IsZero() {
+func since(f *head.Findings) string {
+	own := func(p head.Problem) bool { return p.Kind == head.Lost || p.Kind == head.Tampered }
+	switch {
+	case !slices.ContainsFunc(f.Problems, func(p head.Problem) bool { return !own(p) }):
+		return "This machine's record of the repository was changed, and not by this machine:"
+	case f.Since.IsZero():
 		return "The repository was changed, and not by this machine:"
 	}
-	return "The repository was changed since " + when(last) + ", and not by this machine:"
+	return "The repository was changed since " + when(f.Since) + ", and not by this machine:"
 }
 
 // acceptHead shows what changed, asks, and remembers the present state.

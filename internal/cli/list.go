@@ -25,6 +25,7 @@ type pointView struct {
 	Incomplete bool          `json:"incomplete,omitempty"`
 	Pinned     bool          `json:"pinned,omitempty"`
 	Note       string        `json:"note,omitempty"` // of the pin
+	PinLost    bool          `json:"pin_lost,omitempty"`
 	Damage     string        `json:"damage,omitempty"`
 }
 
@@ -33,6 +34,7 @@ func viewOf(p *vault.Point) pointView {
 	if p.Pin != nil {
 		v.Pinned, v.Note = true, p.Pin.Note
 	}
+	v.PinLost = p.LostPin != nil
 	if p.Damage != nil {
 		v.Damage, v.Hostname = p.Damage.Error(), p.Hostname()
 		return v
@@ -49,6 +51,9 @@ func (v pointView) remark() string {
 		words = append(words, "damaged: "+short(firstLine(v.Damage), 60))
 	case v.Incomplete:
 		words = append(words, "incomplete")
+	}
+	if v.PinLost {
+		words = append(words, "its pin vanished")
 	}
 	if v.Pinned && v.Note != "" {
 		words = append(words, "pinned: "+short(printable(v.Note), 60))

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -46,6 +47,11 @@ with the tag lifeboat-pin.`,
 			pin, err := p.Vault().Pin(ctx, p, note)
 			if err != nil {
 				return err
+			}
+			if pin.Unnoted != nil {
+				if err := a.warn(fmt.Errorf("the point is pinned, but this machine cannot remember it: %w", pin.Unnoted)); err != nil {
+					return err
+				}
 			}
 			if a.json {
 				return a.emit(pinView{Type: "pin", ID: pin.ID.String(), Point: p.ID(), System: pin.System, Time: pin.Time, Note: pin.Note})
@@ -113,12 +119,18 @@ func (a *app) unpinCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "unpin POINT",
 		Short: "Let the retention judge a pinned recovery point again",
+		Long: `Removes the pins of a recovery point. A pin that vanished without this machine's
+doing counts as removed on purpose then.`,
 		Example: `  lifeboat unpin 1a2b3c4d
   lifeboat unpin 1a2b3c4d --repository second`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
+			conf, err := a.loadOrEmpty()
+			if err != nil {
+				return err
+			}
 			return a.withRepository(c.Context(), func(repo *repository.Repository) error {
-				removed, err := vault.New(repo).Unpin(c.Context(), names[0])
+				removed, err := a.vaultOf(conf, repo).Unpin(c.Context(), names[0])
 				if err != nil {
 					return err
 				}

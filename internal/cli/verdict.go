@@ -11,9 +11,9 @@ import (
 // showVerify tells what verify has found: which points, which components of
 // them, and what to do.
 func (a *app) showVerify(r *vault.Verification, all bool) error {
-	if !r.OK() || !r.Untouched() {
+	if !r.OK() || r.Missed() {
 		a.code = runbook.ExitFailed
-	} else if r.HeadError != "" || len(r.Points) == 0 || len(r.Warnings) > 0 {
+	} else if !r.Untouched() || r.HeadError != "" || len(r.Points) == 0 || len(r.Warnings) > 0 {
 		a.code = runbook.ExitWarnings
 	}
 	if a.json {

@@ -20,11 +20,12 @@ func (a *app) verifyCommand() *cobra.Command {
 --read-data every byte is read, decrypted and compared with its name; with
 --read-data-subset a part of it.
 
-This machine remembers, in a signed record of its own, which points there were.
-Verify tells when one vanished or was altered, or when another repository or an
-older state of it lies there, although this machine did nothing of the kind. Where
-that was meant, a point forgotten on another machine say, --accept makes the
-present state the one that is remembered.
+This machine remembers, in a signed record of its own, which points and pins there
+were. Verify tells when one vanished or was altered, or when another repository or
+an older state of it lies there, although this machine did nothing of the kind
+(exit code 1; 3 for a pin, whose point stays until that is settled). Where that was
+meant, a point forgotten on another machine say, --accept makes the present state
+the one that is remembered.
 
 With --against-source the newest point, or --point, is compared with the live
 system, component by component. Nothing is changed, not even access times. What

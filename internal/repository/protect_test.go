@@ -173,7 +173,7 @@ func TestProtectWithout(t *testing.T) {
 		t.Fatal(err)
 	}
 	free, _ := backup(t, plain, nil, tree(t, 3))
-	err = v.ForgetChosen(t.Context(), func(context.Context) ([]ID, error) { return []ID{kept.ID, free.ID}, nil })
+	_, err = v.ForgetChosen(t.Context(), func(context.Context) ([]ID, error) { return []ID{kept.ID, free.ID}, nil })
 	if !errors.Is(err, storage.ErrRetained) || !strings.Contains(err.Error(), "1 of 2 snapshots are locked") {
 		t.Errorf("%v", err)
 	}

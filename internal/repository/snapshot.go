@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -128,42 +129,56 @@ func (r *Repository) Label(ctx context.Context, tree ID, info SnapshotInfo) (id 
 
 // Forget removes a snapshot. Its data stays until a prune.
 func (r *Repository) Forget(ctx context.Context, id ID) error {
-	return r.ForgetChosen(ctx, func(context.Context) ([]ID, error) { return []ID{id}, nil })
+	_, err := r.ForgetChosen(ctx, func(context.Context) ([]ID, error) { return []ID{id}, nil })
+	return err
+}
+
+// Removal says what became of snapshots that were to go. What is in neither list
+// was left as it was.
+type Removal struct {
+	Gone  []ID
+	Doubt []ID // the store's answer did not come: gone or not
 }
 
 // ForgetChosen removes the snapshots that choose returns. It is called under the
 // lock, so that what it decides on cannot change meanwhile; it may read but not
 // lock. Their data stays until a prune. Those that the store keeps from being
-// removed for now are left, and the error is storage.ErrRetained.
-func (r *Repository) ForgetChosen(ctx context.Context, choose func(context.Context) ([]ID, error)) (err error) {
+// removed for now are left, and the error is storage.ErrRetained. The removal is
+// valid with an error too.
+func (r *Repository) ForgetChosen(ctx context.Context, choose func(context.Context) ([]ID, error)) (done Removal, err error) {
 	lock, err := r.Lock(ctx, true)
 	if err != nil {
-		return err
+		return done, err
 	}
 	defer func() { err = errors.Join(err, lock.Release()) }()
 	ids, err := choose(ctx)
 	if err != nil {
-		return err
+		return done, err
 	}
 	var retained []error
 	for _, id := range ids {
 		if err := lock.Verify(ctx); err != nil {
-			return err
+			return done, err
 		}
 		err := r.removeFile(ctx, storage.Snapshot, id)
-		if errors.Is(err, storage.ErrRetained) {
+		switch {
+		case errors.Is(err, storage.ErrRetained):
 			retained = append(retained, fmt.Errorf("forget snapshot %s: %w", id.Short(), err))
 			continue
-		}
-		if errors.Is(err, storage.ErrNotFound) {
+		case errors.Is(err, storage.ErrNotFound):
 			err = ErrNoSnapshot
+			done.Gone = append(done.Gone, id)
+		case err == nil:
+			done.Gone = append(done.Gone, id)
+		case !errors.Is(err, fs.ErrPermission) && !errors.Is(err, storage.ErrReadOnly):
+			done.Doubt = append(done.Doubt, id)
 		}
 		if err != nil {
-			return elsewhere(fmt.Errorf("forget snapshot %s: %w", id.Short(), err))
+			return done, elsewhere(fmt.Errorf("forget snapshot %s: %w", id.Short(), err))
 		}
 	}
 	if len(retained) == 0 || len(ids) == 1 {
-		return errors.Join(retained...)
+		return done, errors.Join(retained...)
 	}
-	return fmt.Errorf("%d of %d snapshots are locked against removal, the others were removed: %w", len(retained), len(ids), retained[0])
+	return done, fmt.Errorf("%d of %d snapshots are locked against removal, the others were removed: %w", len(retained), len(ids), retained[0])
 }

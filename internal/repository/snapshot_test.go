@@ -5,8 +5,11 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
+
+	"lifeboat/internal/storage"
 )
 
 // A label keeps a tree when the snapshot that it was made for is forgotten.
@@ -45,7 +48,7 @@ func TestForgetChosen(t *testing.T) {
 	second, _ := backup(t, r, nil, from)
 	third, _ := backup(t, r, nil, from)
 	other := openRepo(t, dir)
-	err := r.ForgetChosen(t.Context(), func(ctx context.Context) ([]ID, error) {
+	_, err := r.ForgetChosen(t.Context(), func(ctx context.Context) ([]ID, error) {
 		if _, err := other.Lock(ctx, false); !errors.Is(err, ErrLocked) {
 			t.Errorf("another one locks meanwhile: %v", err)
 		}
@@ -59,7 +62,7 @@ func TestForgetChosen(t *testing.T) {
 		t.Errorf("%+v, %v", all, err)
 	}
 	declined := errors.New("declined")
-	if err := r.ForgetChosen(t.Context(), func(context.Context) ([]ID, error) { return []ID{second.ID}, declined }); !errors.Is(err, declined) {
+	if _, err := r.ForgetChosen(t.Context(), func(context.Context) ([]ID, error) { return []ID{second.ID}, declined }); !errors.Is(err, declined) {
 		t.Errorf("%v", err)
 	}
 	if all, _ := r.Snapshots(t.Context()); len(all) != 1 {
@@ -73,6 +76,43 @@ func TestForgetChosen(t *testing.T) {
 	if err := r.Forget(t.Context(), second.ID); !errors.Is(err, ErrLocked) {
 		t.Errorf("forgotten while another one reads: %v", err)
 	}
+}
+
+// What became of each snapshot is told, so that whoever keeps a record of them
+// notes no more than happened.
+func TestRemovalTold(t *testing.T) {
+	r, _ := newRepo(t)
+	from := t.TempDir()
+	first, _ := backup(t, r, nil, from)
+	second, _ := backup(t, r, nil, from)
+	third, _ := backup(t, r, nil, from)
+	store := &stubborn{Store: r.store, on: second.ID.String()}
+	r.store = store
+	all := func(context.Context) ([]ID, error) { return []ID{first.ID, second.ID, third.ID}, nil }
+	store.err = storage.ErrAppendOnly
+	done, err := r.ForgetChosen(t.Context(), all)
+	if !errors.Is(err, storage.ErrAppendOnly) || !slices.Equal(done.Gone, []ID{first.ID}) || len(done.Doubt) > 0 {
+		t.Errorf("refused: %+v, %v", done, err)
+	}
+	store.err = errors.New("connection reset")
+	done, err = r.ForgetChosen(t.Context(), func(context.Context) ([]ID, error) { return []ID{second.ID, third.ID}, nil })
+	if !errors.Is(err, store.err) || len(done.Gone) > 0 || !slices.Equal(done.Doubt, []ID{second.ID}) {
+		t.Errorf("no answer: %+v, %v", done, err)
+	}
+}
+
+// stubborn does not remove one file.
+type stubborn struct {
+	storage.Store
+	on  string
+	err error
+}
+
+func (s *stubborn) Remove(ctx context.Context, h storage.Handle) error {
+	if h.Name == s.on {
+		return s.err
+	}
+	return s.Store.Remove(ctx, h)
 }
 
 // What forgetting would free is known before anything is forgotten.
@@ -95,7 +135,7 @@ func TestPruneWithout(t *testing.T) {
 	if err != nil || now.Freed >= plan.Freed {
 		t.Errorf("now %d bytes, without two snapshots %d: %v", now.Freed, plan.Freed, err)
 	}
-	if err := r.ForgetChosen(t.Context(), func(context.Context) ([]ID, error) { return without, nil }); err != nil {
+	if _, err := r.ForgetChosen(t.Context(), func(context.Context) ([]ID, error) { return without, nil }); err != nil {
 		t.Fatal(err)
 	}
 	done, err := r.Prune(t.Context(), PruneOptions{})

@@ -121,6 +121,9 @@ func (v *Vault) carryPins(ctx context.Context, to *Vault) error {
 		if p.Pin, err = to.Pin(ctx, p, pin.Note); err != nil {
 			return fmt.Errorf("carry pins over: %w", err)
 		}
+		if p.Pin.Unnoted != nil {
+			return fmt.Errorf("the point is pinned there, but this machine cannot remember it: %w", p.Pin.Unnoted)
+		}
 	}
 	return nil
 }

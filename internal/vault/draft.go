@@ -26,6 +26,7 @@ type Draft struct {
 	named   *host.Host // whose accounts name the owners
 	session *repository.Session
 	parent  *Point
+	survey  *Survey
 
 	mu         sync.Mutex
 	uids, gids map[uint32]struct{}
@@ -44,19 +45,19 @@ type DraftOptions struct {
 // Begin starts a recovery point. Files that are unchanged since the newest
 // point of the system are taken over without reading them. Seal or Abort must follow.
 func (v *Vault) Begin(ctx context.Context, opts DraftOptions) (*Draft, error) {
-	points, err := v.Points(ctx, Filter{System: opts.System})
+	survey := v.Survey(ctx, Filter{System: opts.System})
 	if ctx.Err() != nil {
-		return nil, err
+		return nil, ctx.Err()
 	} // damaged points only cost that files are read again
 	if opts.Accounts == nil {
 		opts.Accounts = opts.Host
 	}
-	d := &Draft{vault: v, host: opts.Host, named: opts.Accounts, uids: map[uint32]struct{}{}, gids: map[uint32]struct{}{}}
+	d := &Draft{vault: v, survey: survey, host: opts.Host, named: opts.Accounts, uids: map[uint32]struct{}{}, gids: map[uint32]struct{}{}}
 	facts, err := opts.Host.Facts(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("begin recovery point: %w", err)
 	}
-	points, _, _ = ownPoints(points, facts) // another machine's files are no measure
+	points, _, _ := ownPoints(survey.Points, facts) // another machine's files are no measure
 	var parent *repository.Snapshot
 	for _, p := range points {
 		if p.Damage == nil {
@@ -79,6 +80,9 @@ func madeMode(at string) os.FileMode {
 	}
 	return 0o755
 }
+
+// Survey is what was found in the repository when the draft was begun.
+func (d *Draft) Survey() *Survey { return d.survey }
 
 // Parent is the point that unchanged files are taken over from, or nil.
 func (d *Draft) Parent() *Point { return d.parent }

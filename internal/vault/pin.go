@@ -12,8 +12,11 @@ import (
 	"lifeboat/internal/repository"
 )
 
-// ErrPinned says that a point is pinned and therefore stays.
-var ErrPinned = errors.New("the recovery point is pinned")
+// Why a point stays.
+var (
+	ErrPinned   = errors.New("the recovery point is pinned")
+	ErrUnpinned = errors.New("the recovery point was pinned, and its pin vanished")
+)
 
 // A pin is a snapshot of its own of the same tree as the point's, under other
 // tags and another path. So it costs a few hundred bytes, stock restic shows it
@@ -39,6 +42,9 @@ type Pin struct {
 	System string
 	Time   time.Time // when it was pinned
 	Note   string
+	// Unnoted says why a pin that was just made is not in this machine's head
+	// record. The point is pinned all the same.
+	Unnoted error
 }
 
 func isPin(s *repository.Snapshot) bool { return slices.Contains(s.Tags, tagPin) }
@@ -88,23 +94,34 @@ func (v *Vault) Pin(ctx context.Context, p *Point, note string) (*Pin, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pin recovery point %s: %w", p.Short(), err)
 	}
+	if v.head != nil {
+		pin.Unnoted = v.head.Pinned(v.headOf(), headPin(pin))
+	}
 	return pin, nil
 }
 
 // Unpin removes all pins of what reference names, the beginning of the id of a
-// point or of a pin, and returns them. It needs the repository to itself.
-// ErrNoPoint if nothing that is pinned has such an id.
+// point or of a pin, and returns them. One that vanished counts as removed on
+// purpose then, and one that cannot be read goes. It needs the repository to itself. ErrNoPoint if nothing that is
+// pinned has such an id.
 func (v *Vault) Unpin(ctx context.Context, reference string) ([]*Pin, error) {
 	if reference == "" {
 		return nil, errors.New("unpin: which recovery point?")
 	}
 	var removed []*Pin
-	err := v.repo.ForgetChosen(ctx, func(ctx context.Context) ([]repository.ID, error) {
-		snapshots, err := v.repo.Snapshots(ctx)
-		if err != nil && repository.Unread(err) == nil {
-			return nil, err
+	var lost []string
+	err := v.remove(ctx, func(ctx context.Context) ([]repository.ID, error) {
+		snapshots, unread := v.repo.Snapshots(ctx)
+		if unread != nil && repository.Unread(unread) == nil {
+			return nil, unread
 		}
 		trees := map[repository.ID]bool{}
+		missing := v.lostPins(snapshots)
+		for _, p := range missing {
+			if tree, err := repository.ParseID(p.Tree); err == nil && strings.HasPrefix(p.ID, strings.ToLower(reference)) {
+				trees[tree] = true
+			}
+		}
 		for _, s := range snapshots {
 			if _, isPoint := tag(s, tagSystem); (isPoint || isPin(s)) && strings.HasPrefix(s.ID.String(), strings.ToLower(reference)) {
 				trees[*s.Tree] = true
@@ -119,11 +136,26 @@ func (v *Vault) Unpin(ctx context.Context, reference string) ([]*Pin, error) {
 				ids, removed = append(ids, s.ID), append(removed, pinOf(s))
 			}
 		}
-		if len(ids) == 0 {
+		for _, p := range missing {
+			tree, err := repository.ParseID(p.Tree)
+			if err != nil || !trees[tree] {
+				continue
+			}
+			removed = append(removed, &Pin{Tree: tree, System: p.System, Time: p.Time, Note: p.Note})
+			if i := slices.IndexFunc(repository.Unread(unread), func(d *repository.DamageError) bool { return d.ID.String() == p.ID }); i >= 0 {
+				ids = append(ids, repository.Unread(unread)[i].ID)
+			} else {
+				lost = append(lost, p.ID)
+			}
+		}
+		if len(removed) == 0 {
 			return nil, fmt.Errorf("%w that is pinned: %s (lifeboat list shows what is)", ErrNoPoint, reference)
 		}
 		return ids, nil
 	})
+	if err == nil && len(lost) > 0 {
+		err = v.head.Forgotten(v.headOf(), lost, nil)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("unpin: %w", err)
 	}

@@ -42,7 +42,7 @@ func TestPin(t *testing.T) {
 	if len(points) != 2 || points[0].Pin == nil || points[0].Pin.Note != note || points[0].Pin.System != "app" || points[0].Pin.Time.IsZero() || points[1].Pin != nil {
 		t.Fatalf("%+v", points)
 	}
-	all := func(points []*vault.Point) ([]*vault.Point, error) { return points, nil }
+	all := func(s *vault.Survey) ([]*vault.Point, error) { return s.Points, nil }
 	if err := s.Vault.Forget(t.Context(), all); !errors.Is(err, vault.ErrPinned) || !strings.Contains(err.Error(), "lifeboat unpin "+first.Short()) {
 		t.Errorf("forget a pinned point: %v", err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"lifeboat/internal/component"
 	"lifeboat/internal/repository"
+	"lifeboat/internal/vault/head"
 )
 
 // Point is one sealed capture of one system. It implements component.Source.
@@ -20,6 +21,9 @@ type Point struct {
 	// record. It is sealed all the same.
 	Unnoted error
 	Pin     *Pin // nil when it is not pinned
+	// LostPin is a pin of it that this machine remembers and that is gone, although
+	// this machine did not unpin it. Until that is settled the point is kept.
+	LostPin *head.Pin
 }
 
 var _ component.Source = (*Point)(nil)

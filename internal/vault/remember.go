@@ -2,6 +2,9 @@ package vault
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"slices"
 
 	"lifeboat/internal/repository"
 	"lifeboat/internal/vault/head"
@@ -45,20 +48,30 @@ func (v *Vault) Copied(ctx context.Context, ids ...repository.ID) error {
 	return v.head.Sealed(v.headOf(), known...)
 }
 
-// forgetting notes points that are about to be removed from this repository, and
-// forgotten that they were. Whoever removes snapshots of points calls both.
-func (v *Vault) forgetting(ids ...repository.ID) error {
-	if v.head == nil || len(ids) == 0 {
-		return nil
+// remove removes the snapshots that choose returns, and notes what became of them:
+// before, that they are about to go, for this process may die in between; then
+// what went, and what was refused and so stays. Where the store's answer did not
+// come the first note stands until the next look settles it.
+func (v *Vault) remove(ctx context.Context, choose func(context.Context) ([]repository.ID, error)) error {
+	var ids []repository.ID
+	done, err := v.repo.ForgetChosen(ctx, func(ctx context.Context) ([]repository.ID, error) {
+		chosen, err := choose(ctx)
+		if err != nil || v.head == nil || len(chosen) == 0 {
+			return chosen, err
+		}
+		if err := v.head.Forgetting(v.headOf(), names(chosen)...); err != nil {
+			return nil, err
+		}
+		ids = chosen
+		return chosen, nil
+	})
+	if len(ids) == 0 {
+		return err
 	}
-	return v.head.Forgetting(v.headOf(), names(ids)...)
-}
-
-func (v *Vault) forgotten(ids ...repository.ID) error {
-	if v.head == nil || len(ids) == 0 {
-		return nil
-	}
-	return v.head.Forgotten(v.headOf(), names(ids)...)
+	kept := slices.DeleteFunc(slices.Clone(ids), func(id repository.ID) bool {
+		return slices.Contains(done.Gone, id) || slices.Contains(done.Doubt, id)
+	})
+	return errors.Join(err, v.head.Forgotten(v.headOf(), names(done.Gone), names(kept)))
 }
 
 func names(ids []repository.ID) []string {
@@ -79,14 +92,16 @@ func headPoint(s *repository.Snapshot) head.Point {
 	return p
 }
 
-// view is what the repository holds, for the head record: all points of all
-// systems, whole or not.
-func (v *Vault) view(ctx context.Context) (head.View, error) {
-	snapshots, err := v.repo.Snapshots(ctx)
+// viewOf is what the repository holds, for the head record: all points and pins of
+// all systems, whole or not. err is what listing the snapshots said.
+func viewOf(snapshots []*repository.Snapshot, err error) (head.View, error) {
 	view := head.View{Unreadable: map[string]error{}}
 	for _, s := range snapshots {
 		if _, ok := tag(s, tagSystem); ok {
 			view.Points = append(view.Points, headPoint(s))
+		}
+		if isPin(s) {
+			view.Pins = append(view.Pins, headPin(pinOf(s)))
 		}
 	}
 	// Damage of single snapshots is told apart; anything else prevented the look.
@@ -100,17 +115,74 @@ func (v *Vault) view(ctx context.Context) (head.View, error) {
 	return view, err
 }
 
-// look compares the repository with this machine's head record. Nil where none
-// is kept.
-func (v *Vault) look(ctx context.Context) (*head.Findings, error) {
+// look compares the snapshots that the repository holds with this machine's head
+// record. Nil where none is kept.
+func (v *Vault) look(snapshots []*repository.Snapshot, err error) (*head.Findings, error) {
 	if v.head == nil {
 		return nil, nil
 	}
-	view, err := v.view(ctx)
+	view, err := viewOf(snapshots, err)
 	if err != nil {
 		return nil, err
 	}
 	return v.head.Look(v.headOf(), view)
+}
+
+// Survey is what there is, and what changed behind this machine's back.
+type Survey struct {
+	Points []*Point
+	Unread error // as of Points
+	// Head is what a look at the head record says; nil where none is kept.
+	// HeadError says why it could not be compared.
+	Head      *head.Findings
+	HeadError error
+
+	lost []head.Pin
+}
+
+// Survey lists the points as Points does, and compares the repository with this
+// machine's head record, which then knows what is new.
+func (v *Vault) Survey(ctx context.Context, filter Filter) *Survey {
+	snapshots, err := v.repo.Snapshots(ctx)
+	s := &Survey{}
+	s.Head, s.HeadError = v.look(snapshots, err)
+	s.Points, s.Unread = v.pointsOf(ctx, snapshots, err, filter)
+	s.lost = v.lostPins(snapshots)
+	return s
+}
+
+// All are the points, and behind them those that are Unread. An error says that not
+// even the others are known.
+func (s *Survey) All() ([]*Point, error) {
+	unread := Unread(s.Unread)
+	if s.Unread != nil && unread == nil {
+		return nil, s.Unread
+	}
+	for _, p := range unread {
+		if i := slices.IndexFunc(s.lost, func(pin head.Pin) bool { return pin.ID == p.ID() }); i >= 0 {
+			p.LostPin = &s.lost[i] // it is a pin, and cannot be read
+		}
+	}
+	return append(slices.Clone(s.Points), unread...), nil
+}
+
+// Warnings are what of a survey a person must hear of, whatever was asked for.
+func (s *Survey) Warnings() []string {
+	if s.HeadError != nil {
+		return []string{fmt.Sprintf("whether points vanished cannot be told: %v", s.HeadError)}
+	}
+	if s.Head == nil {
+		return nil
+	}
+	return s.Head.Alarms()
+}
+
+// Remarks are what is worth a line and no problem.
+func (s *Survey) Remarks() []string {
+	if s.Head == nil {
+		return nil
+	}
+	return s.Head.Remarks()
 }
 
 // Accept makes what the repository holds now the state that Verify expects.
@@ -118,9 +190,31 @@ func (v *Vault) Accept(ctx context.Context) error {
 	if v.head == nil {
 		return nil
 	}
-	view, err := v.view(ctx)
+	view, err := viewOf(v.repo.Snapshots(ctx))
 	if err != nil {
 		return err
 	}
 	return v.head.Accept(v.headOf(), view)
+}
+
+// lostPins are the pins that this machine remembers and that are gone or cannot be
+// read, unless their point is pinned again. None where the record cannot be read: who
+// removes anything notes that in the record first, and fails then.
+func (v *Vault) lostPins(snapshots []*repository.Snapshot) []head.Pin {
+	if v.head == nil {
+		return nil
+	}
+	known, err := v.head.Pins(v.headOf())
+	if err != nil {
+		return nil
+	}
+	there := map[string]bool{}
+	for tree := range newestPins(snapshots) {
+		there[tree.String()] = true
+	}
+	return slices.DeleteFunc(known, func(p head.Pin) bool { return there[p.Tree] })
+}
+
+func headPin(p *Pin) head.Pin {
+	return head.Pin{ID: p.ID.String(), Tree: p.Tree.String(), System: p.System, Time: p.Time, Note: p.Note}
 }

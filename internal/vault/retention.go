@@ -73,6 +73,8 @@ func (p *Point) exempt(now time.Time) string {
 	switch {
 	case p.Pin != nil:
 		return "pinned"
+	case p.LostPin != nil:
+		return "its pin vanished"
 	case p.Damage != nil:
 		return "damaged"
 	case p.Trigger() != Scheduled:
@@ -201,33 +203,35 @@ func protect(newestFirst []*Verdict, now time.Time, reason string, ok func(*Poin
 	}
 }
 
-// Forget removes the points that choose returns of those that there are, behind
-// which stand those that are Unread. Nobody else writes meanwhile, so that what
-// choose decides on stays true; it needs the repository to itself. A pinned point
-// is ErrPinned, and nothing is removed then. The data stays until a prune.
-func (v *Vault) Forget(ctx context.Context, choose func([]*Point) ([]*Point, error)) error {
-	var ids []repository.ID
-	err := v.repo.ForgetChosen(ctx, func(ctx context.Context) ([]repository.ID, error) {
-		points, err := v.Points(ctx, Filter{})
-		unread := Unread(err)
-		if err != nil && unread == nil {
+// Forget removes the points that choose returns of all that the survey found, those
+// that are Unread too. Nobody else writes meanwhile, so that what choose decides on
+// stays true; it needs the repository to itself. A pinned point is ErrPinned, one whose
+// pin vanished ErrUnpinned, and nothing is removed then. The data stays until a prune.
+func (v *Vault) Forget(ctx context.Context, choose func(*Survey) ([]*Point, error)) error {
+	err := v.remove(ctx, func(ctx context.Context) ([]repository.ID, error) {
+		survey := v.Survey(ctx, Filter{})
+		if _, err := survey.All(); err != nil {
 			return nil, err
 		}
-		chosen, err := choose(append(points, unread...))
+		if survey.HeadError != nil {
+			return nil, survey.HeadError
+		}
+		chosen, err := choose(survey)
 		if err != nil {
 			return nil, err
 		}
+		var ids []repository.ID
 		for _, p := range chosen {
-			if p.Pin != nil {
+			switch {
+			case p.Pin != nil:
 				return nil, fmt.Errorf("%s: %w (lifeboat unpin %s first)", p.Short(), ErrPinned, p.Short())
+			case p.LostPin != nil:
+				return nil, fmt.Errorf("%s: %w (lifeboat unpin %s first if that is right, else pin it again)", p.Short(), ErrUnpinned, p.Short())
 			}
 			ids = append(ids, p.Snapshot.ID)
 		}
-		return ids, v.forgetting(ids...)
+		return ids, nil
 	})
-	if err == nil {
-		err = v.forgotten(ids...)
-	}
 	if err != nil {
 		return fmt.Errorf("forget recovery points: %w", err)
 	}

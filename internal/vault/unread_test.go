@@ -50,7 +50,10 @@ func TestUnread(t *testing.T) {
 	if _, err := s.Vault.Repository().Prune(t.Context(), repository.PruneOptions{}); !errors.Is(err, repository.ErrDamaged) || !strings.Contains(err.Error(), "snapshots/"+name) || !strings.Contains(err.Error(), "lifeboat forget --point "+name[:8]) {
 		t.Errorf("%v", err)
 	}
-	last := func(points []*vault.Point) ([]*vault.Point, error) { return points[len(points)-1:], nil }
+	last := func(found *vault.Survey) ([]*vault.Point, error) {
+		points, err := found.All()
+		return points[len(points)-1:], err
+	}
 	if err := s.Vault.Forget(t.Context(), last); err != nil {
 		t.Fatal(err)
 	}

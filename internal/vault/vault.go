@@ -65,11 +65,19 @@ const (
 // points of the others are returned together with an error.
 func (v *Vault) Points(ctx context.Context, filter Filter) ([]*Point, error) {
 	snapshots, err := v.repo.Snapshots(ctx)
+	return v.pointsOf(ctx, snapshots, err, filter)
+}
+
+func (v *Vault) pointsOf(ctx context.Context, snapshots []*repository.Snapshot, err error, filter Filter) ([]*Point, error) {
 	if err != nil {
 		err = fmt.Errorf("list recovery points: %w", err)
 	}
 	var points []*Point
 	pins := newestPins(snapshots)
+	lost := map[string]*head.Pin{}
+	for _, p := range v.lostPins(snapshots) {
+		lost[p.Tree] = &p
+	}
 	for _, s := range snapshots {
 		system, ok := tag(s, tagSystem)
 		if !ok || (filter.System != "" && filter.System != system) {
@@ -85,7 +93,7 @@ func (v *Vault) Points(ctx context.Context, filter Filter) ([]*Point, error) {
 			}
 			p = &Point{vault: v, Snapshot: s, Damage: damage}
 		}
-		p.Pin = pins[p.Tree()]
+		p.Pin, p.LostPin = pins[p.Tree()], lost[p.Tree().String()]
 		points = append(points, p)
 	}
 	slices.SortFunc(points, func(a, b *Point) int { return a.Time().Compare(b.Time()) })

@@ -55,6 +55,12 @@ func (v *Verification) Untouched() bool {
 	return v.Head == nil || v.Head.Accepted || len(v.Head.Problems) == 0
 }
 
+// Missed tells whether something is gone or altered behind this machine's back: more
+// than a pin, or the record of it.
+func (v *Verification) Missed() bool {
+	return !v.Untouched() && slices.ContainsFunc(v.Head.Problems, func(p head.Problem) bool { return !p.Kind.Warning() })
+}
+
 // OK tells whether nothing is damaged.
 func (v *Verification) OK() bool {
 	return len(v.Problems) == 0 && !slices.ContainsFunc(v.Points, func(p PointVerdict) bool { return len(p.Problems) > 0 })
@@ -69,8 +75,9 @@ func (v *Vault) Verify(ctx context.Context, opts VerifyOptions) (*Verification, 
 		return nil, fmt.Errorf("check repository: %w", err)
 	}
 	result.Bytes, result.BytesRead, result.Unlisted = report.Bytes, report.BytesRead, report.Unlisted
-	if result.Head, err = v.look(ctx); err != nil {
-		result.HeadError = err.Error()
+	survey := v.Survey(ctx, opts.Filter)
+	if result.Head = survey.Head; survey.HeadError != nil {
+		result.HeadError = survey.HeadError.Error()
 	}
 	byPoint, findings := map[string][]string{}, map[string][]*repository.Finding{}
 	for _, f := range report.Findings {
@@ -90,7 +97,7 @@ func (v *Vault) Verify(ctx context.Context, opts VerifyOptions) (*Verification, 
 			findings[id.String()] = append(findings[id.String()], f)
 		}
 	}
-	points, err := v.Points(ctx, opts.Filter)
+	points, err := survey.Points, survey.Unread
 	if len(points) == 0 && err != nil && len(result.Problems)+len(byPoint) == 0 {
 		return nil, err
 	}

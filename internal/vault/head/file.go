@@ -3,10 +3,7 @@ package head
 import (
 	"bytes"
 	"crypto/ed25519"
-	"crypto/rand"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -37,8 +34,6 @@ type envelope struct {
 const purpose = "lifeboat head record\n"
 
 const (
-	keyName   = "host.key"
-	keyBlock  = "PRIVATE KEY" // PKCS #8, RFC 5958
 	recordEnd = ".json"
 	idLength  = 64
 )
@@ -61,24 +56,26 @@ func (k *Keeper) path(id string) (string, error) {
 }
 
 // load reads the record of a repository and checks that this machine signed it.
-// fs.ErrNotExist if there is none, ErrTampered if it is not genuine.
+// fs.ErrNotExist if there never was one, ErrLost if it is gone, ErrTampered if it
+// is not genuine.
 func (k *Keeper) load(id string) (*record, error) {
 	path, err := k.path(id)
 	if err != nil {
 		return nil, err
 	}
+	own, keyErr := k.identity()
 	data, err := readBounded(path, maxRecord)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && keyErr == nil && slices.Contains(own.records, id):
+		return nil, fmt.Errorf("%w (%s)", ErrLost, path)
+	case err != nil:
 		return nil, err
-	}
-	key, err := k.key()
-	if errors.Is(err, fs.ErrNotExist) {
+	case errors.Is(keyErr, fs.ErrNotExist):
 		return nil, fmt.Errorf("%w: %s has no key that it could be signed with (%s is gone)", ErrTampered, path, keyName)
+	case keyErr != nil:
+		return nil, keyErr
 	}
-	if err != nil {
-		return nil, err
-	}
-	return decode(data, key.Public().(ed25519.PublicKey), id)
+	return decode(data, own.key.Public().(ed25519.PublicKey), id)
 }
 
 // decode reads foreign bytes: whoever can write the file may have done so.
@@ -109,9 +106,9 @@ func (k *Keeper) save(r *record) error {
 	if err != nil {
 		return err
 	}
-	key, err := k.key()
+	own, err := k.identity()
 	if errors.Is(err, fs.ErrNotExist) {
-		key, err = k.makeKey()
+		own, err = k.makeIdentity()
 	}
 	if err != nil {
 		return err
@@ -122,54 +119,18 @@ func (k *Keeper) save(r *record) error {
 	if err != nil {
 		return err
 	}
-	data, err := json.Marshal(envelope{Record: body, Signature: ed25519.Sign(key, append([]byte(purpose), body...))})
+	data, err := json.Marshal(envelope{Record: body, Signature: ed25519.Sign(own.key, append([]byte(purpose), body...))})
 	if err != nil {
 		return err
 	}
-	return renameio.WriteFile(path, append(data, '\n'), 0o600)
-}
-
-// key reads this machine's key. fs.ErrNotExist if there is none yet.
-func (k *Keeper) key() (ed25519.PrivateKey, error) {
-	path := filepath.Join(k.dir, keyName)
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
+	if err := renameio.WriteFile(path, append(data, '\n'), 0o600); err != nil {
+		return err
 	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("%s may be read by others, who could sign head records with it: remove it, and begin again with lifeboat verify --accept", path)
+	if slices.Contains(own.records, r.Repository) {
+		return nil
 	}
-	data, err := readBounded(path, 4<<10)
-	if err != nil {
-		return nil, err
-	}
-	block, _ := pem.Decode(data)
-	if block == nil || block.Type != keyBlock {
-		return nil, fmt.Errorf("%s is no private key: remove it, and begin again with lifeboat verify --accept", path)
-	}
-	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	key, ok := parsed.(ed25519.PrivateKey)
-	if !ok {
-		return nil, fmt.Errorf("%s is no Ed25519 key", path)
-	}
-	return key, nil
-}
-
-// makeKey makes this machine's key. The lock is held.
-func (k *Keeper) makeKey() (ed25519.PrivateKey, error) {
-	_, key, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, err
-	}
-	text := pem.EncodeToMemory(&pem.Block{Type: keyBlock, Bytes: der})
-	return key, renameio.WriteFile(filepath.Join(k.dir, keyName), text, 0o600)
+	own.records = append(own.records, r.Repository)
+	return k.write(own)
 }
 
 func readBounded(path string, limit int64) ([]byte, error) {

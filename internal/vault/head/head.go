@@ -5,8 +5,8 @@
 // the points' content, and decides nothing about the repository.
 //
 // Whoever changes the repository on purpose tells it: package vault calls Sealed
-// for a point that was made or copied, and Forgetting before and Forgotten after
-// points are removed.
+// for a point that was made or copied, Pinned for a pin, and Forgetting before and
+// Forgotten after either is removed.
 package head
 
 import (
@@ -21,8 +21,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrTampered says that a record is not as this machine wrote it.
-var ErrTampered = errors.New("the head record is not as this machine wrote it")
+// Errors of this package, to be tested with errors.Is.
+var (
+	ErrTampered = errors.New("the head record is not as this machine wrote it")
+	ErrLost     = errors.New("the head record that this machine kept of the repository is gone")
+)
 
 // Repository says of which repository a record is.
 type Repository struct {
@@ -39,8 +42,19 @@ type Point struct {
 	Tree     string    `json:"tree"`
 	Original string    `json:"-"` // the snapshot that this one was made of, if it says so
 
-	// Going says that this machine was about to remove it. It may be gone or not.
+	// Going says that this machine was about to remove it, and does not know what
+	// came of it. The next look does.
 	Going bool `json:"going,omitempty"`
+}
+
+// Pin is what is remembered of the pin of a recovery point.
+type Pin struct {
+	ID     string    `json:"id"`   // of its own snapshot
+	Tree   string    `json:"tree"` // of the point: the same in all its copies
+	System string    `json:"system"`
+	Time   time.Time `json:"time"` // when it was pinned
+	Note   string    `json:"note,omitempty"`
+	Going  bool      `json:"going,omitempty"` // as of a point
 }
 
 // Keeper keeps the records below a state directory. Its methods may be called
@@ -61,7 +75,11 @@ type record struct {
 	Looked     time.Time   `json:"looked"`    // last look without findings
 	Changed    time.Time   `json:"changed"`
 	Points     []Point     `json:"points"`
+	Pins       []Pin       `json:"pins,omitempty"`
 	Forgotten  []forgotten `json:"forgotten,omitempty"`
+	// RolledBack are the systems whose newest points were gone at a look, and the
+	// time of the newest that was left then. New points made since hide neither.
+	RolledBack map[string]time.Time `json:"rolled_back,omitempty"`
 }
 
 // forgotten is a point that was removed on purpose.
@@ -81,6 +99,12 @@ func (r *record) add(p Point) {
 	r.Forgotten = slices.DeleteFunc(r.Forgotten, func(f forgotten) bool { return f.ID == p.ID })
 }
 
+func (r *record) addPin(p Pin) {
+	if !slices.ContainsFunc(r.Pins, func(known Pin) bool { return known.ID == p.ID }) {
+		r.Pins = append(r.Pins, p)
+	}
+}
+
 func (r *record) at(location string) {
 	if !slices.Contains(r.Locations, location) {
 		r.Locations = append(r.Locations, location)
@@ -97,28 +121,60 @@ func (k *Keeper) Sealed(repo Repository, points ...Point) error {
 	})
 }
 
-// Forgetting remembers that points are about to be removed on purpose, so that a
-// removal that is cut short is not taken for somebody else's.
+// Pinned remembers a pin that was made on purpose.
+func (k *Keeper) Pinned(repo Repository, p Pin) error {
+	return k.change(repo, func(r *record) { r.addPin(p) })
+}
+
+// Pins lists the pins that are remembered and that this machine is not about to
+// remove. None without a record.
+func (k *Keeper) Pins(repo Repository) ([]Pin, error) {
+	r, err := k.load(repo.ID)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrLost) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the head record of repository %s: %w", short(repo.ID), err)
+	}
+	return slices.DeleteFunc(r.Pins, func(p Pin) bool { return p.Going }), nil
+}
+
+// Forgetting remembers that points or pins are about to be removed on purpose, so
+// that a removal that is cut short is not taken for somebody else's.
 func (k *Keeper) Forgetting(repo Repository, ids ...string) error {
+	return k.change(repo, func(r *record) { r.mark(true, ids) })
+}
+
+// Forgotten remembers what came of that: what was removed, and what was refused and
+// so is there as before. What is in neither list stays in doubt.
+func (k *Keeper) Forgotten(repo Repository, gone, kept []string) error {
 	return k.change(repo, func(r *record) {
-		for i, p := range r.Points {
-			if slices.Contains(ids, p.ID) {
-				r.Points[i].Going = true
-			}
-		}
+		r.forget(gone...)
+		r.mark(false, kept)
 	})
 }
 
-// Forgotten remembers that points were removed on purpose.
-func (k *Keeper) Forgotten(repo Repository, ids ...string) error {
-	return k.change(repo, func(r *record) { r.forget(ids...) })
+func (r *record) mark(going bool, ids []string) {
+	for i, p := range r.Points {
+		if slices.Contains(ids, p.ID) {
+			r.Points[i].Going = going
+		}
+	}
+	for i, p := range r.Pins {
+		if slices.Contains(ids, p.ID) {
+			r.Pins[i].Going = going
+		}
+	}
 }
 
 func (r *record) forget(ids ...string) {
 	r.Points = slices.DeleteFunc(r.Points, func(p Point) bool { return slices.Contains(ids, p.ID) })
 	for _, id := range ids {
-		r.Forgotten = append(r.Forgotten, forgotten{ID: id, Time: time.Now()})
+		if !slices.ContainsFunc(r.Pins, func(p Pin) bool { return p.ID == id }) {
+			r.Forgotten = append(r.Forgotten, forgotten{ID: id, Time: time.Now()})
+		}
 	}
+	r.Pins = slices.DeleteFunc(r.Pins, func(p Pin) bool { return slices.Contains(ids, p.ID) })
 	r.Forgotten = r.Forgotten[max(0, len(r.Forgotten)-maxForgotten):]
 }
 

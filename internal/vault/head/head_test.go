@@ -100,7 +100,7 @@ func TestChanges(t *testing.T) {
 		{name: "a new one", view: view(1, 2, 3, 4)},
 		{name: "the middle is gone", view: view(1, 3), want: []Kind{Vanished}, then: []Kind{Vanished}},
 		{name: "the oldest is gone", view: view(2, 3, 4), want: []Kind{Vanished}, then: []Kind{Vanished}},
-		{name: "all are gone", view: view(), want: []Kind{Vanished, Vanished, Vanished}, then: []Kind{Vanished, Vanished, Vanished}},
+		{name: "all are gone", view: view(), want: []Kind{Vanished, Vanished, Vanished, RolledBack}, then: []Kind{Vanished, Vanished, Vanished, RolledBack}},
 		{name: "the newest are gone", view: view(1), want: []Kind{Vanished, Vanished, RolledBack}, then: []Kind{Vanished, Vanished, RolledBack}},
 		{name: "labels were changed", view: View{Points: append(view(1, 3).Points, rewritten(2, false))}, want: []Kind{Altered}, then: []Kind{Altered}},
 		{name: "content was changed", view: View{Points: append(view(1, 3).Points, rewritten(2, true))}, want: []Kind{Altered}, then: []Kind{Altered}},
@@ -140,7 +140,7 @@ func TestChanges(t *testing.T) {
 // Points that this machine removes are no news, and are when they come back.
 func TestForgotten(t *testing.T) {
 	k := keeper(t, 1, 2, 3)
-	if err := errors.Join(k.Forgetting(repoA, point(2).ID), k.Forgotten(repoA, point(2).ID)); err != nil {
+	if err := errors.Join(k.Forgetting(repoA, point(2).ID), k.Forgotten(repoA, []string{point(2).ID}, nil)); err != nil {
 		t.Fatal(err)
 	}
 	if f := look(t, k, repoA, view(1, 3)); len(f.Problems) > 0 {
@@ -165,14 +165,30 @@ func TestForgettingCutShort(t *testing.T) {
 	if err := k.Forgetting(repoA, point(1).ID, point(2).ID); err != nil {
 		t.Fatal(err)
 	}
-	if f := look(t, k, repoA, view(2, 3)); len(f.Problems) > 0 {
+	if f := look(t, k, repoA, view(2, 3)); len(f.Problems) > 0 || len(f.Settled) != 1 || f.Settled[0].ID != point(1).ID || len(f.Remarks()) != 1 {
 		t.Errorf("one of two was removed: %+v", f)
+	}
+	if f := look(t, k, repoA, view(2, 3)); len(f.Settled) > 0 {
+		t.Errorf("told twice: %+v", f)
 	}
 	if got := kinds(look(t, k, repoA, view(3))); !slices.Equal(got, []Kind{Vanished}) {
 		t.Errorf("the other one vanished later: %v", got)
 	}
 	if got := kinds(look(t, k, repoA, view(1, 2, 3))); !slices.Equal(got, []Kind{Returned}) {
 		t.Errorf("the first one is back: %v", got)
+	}
+}
+
+// What the store refused to remove is missed when somebody else removes it, without
+// a look in between.
+func TestForgettingRefused(t *testing.T) {
+	k := keeper(t, 1, 2, 3)
+	ids := []string{point(1).ID, point(2).ID}
+	if err := errors.Join(k.Forgetting(repoA, ids...), k.Forgotten(repoA, ids[:1], ids[1:])); err != nil {
+		t.Fatal(err)
+	}
+	if f := look(t, k, repoA, view(3)); !slices.Equal(kinds(f), []Kind{Vanished}) || f.Problems[0].Point.ID != point(2).ID || len(f.Settled) > 0 {
+		t.Errorf("%+v", f)
 	}
 }
 
@@ -277,13 +293,13 @@ func TestKeyForAll(t *testing.T) {
 
 func TestNewerFormat(t *testing.T) {
 	k := keeper(t, 1)
-	key, err := k.key()
+	own, err := k.identity()
 	if err != nil {
 		t.Fatal(err)
 	}
 	body := fmt.Appendf(nil, `{"format":%d,"repository":%q}`, recordFormat+1, repoA.ID)
-	data, _ := json.Marshal(envelope{Record: body, Signature: ed25519.Sign(key, append([]byte(purpose), body...))})
-	if _, err := decode(data, key.Public().(ed25519.PublicKey), repoA.ID); err == nil || errors.Is(err, ErrTampered) {
+	data, _ := json.Marshal(envelope{Record: body, Signature: ed25519.Sign(own.key, append([]byte(purpose), body...))})
+	if _, err := decode(data, own.key.Public().(ed25519.PublicKey), repoA.ID); err == nil || errors.Is(err, ErrTampered) {
 		t.Errorf("%v", err)
 	}
 }
