@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"lifeboat/internal/repository"
-	"lifeboat/internal/runbook"
 )
 
 // keyView is a key as --json shows it.
@@ -65,7 +64,11 @@ func (a *app) keyListCommand() *cobra.Command {
 				if len(keys) == 0 {
 					return err
 				}
-				a.warnKeys(err)
+				if err != nil { // of single key files; the others work
+					if err := a.warn(err); err != nil {
+						return err
+					}
+				}
 				var rows [][]string
 				for _, k := range keys {
 					view := keyView{"key", k.ID.String(), k.Username, k.Hostname, k.Created, k.Current}
@@ -92,17 +95,36 @@ func (a *app) keyListCommand() *cobra.Command {
 	return c
 }
 
-// warnKeys tells of key files that cannot be read. The others work.
-func (a *app) warnKeys(err error) {
-	if err != nil {
-		fmt.Fprintf(a.err, "%s %v\n", painterFor(a.err).yellow("warning:"), err)
-		a.code = runbook.ExitWarnings
+// keyChange is a verb that gives the repository a key with a new password: change
+// makes the key, and tell says for a person what that means.
+func (a *app) keyChange(c *cobra.Command, event string, change func(*repository.Repository, context.Context, []byte) (repository.ID, error), tell func(repository.ID)) *cobra.Command {
+	var next passwordFlags
+	c.Args = args(cobra.NoArgs)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		return a.withRepository(c.Context(), func(repo *repository.Repository) error {
+			password, err := a.newPassword(c.Context(), &next)
+			if err != nil {
+				return err
+			}
+			defer clear(password)
+			id, err := change(repo, c.Context(), password)
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.emit(map[string]string{"type": event, "id": id.String()})
+			}
+			tell(id)
+			return nil
+		})
 	}
+	next.register(c, "new-", "the new password")
+	a.repositoryFlags(c)
+	return c
 }
 
 func (a *app) keyAddCommand() *cobra.Command {
-	var next passwordFlags
-	c := &cobra.Command{
+	return a.keyChange(&cobra.Command{
 		Use:   "add",
 		Short: "Let a further password open the repository",
 		Long: `Adds a key and sees that it opens the repository. The new password is read from
@@ -111,29 +133,9 @@ from the place that LIFEBOAT_NEW_PASSWORD_FILE, _COMMAND or _CREDENTIAL (a
 systemd credential) names; at a terminal it is asked for twice.`,
 		Example: `  lifeboat key add
   lifeboat key add --new-password-file /root/second.key`,
-		Args: args(cobra.NoArgs),
-		RunE: func(c *cobra.Command, _ []string) error {
-			return a.withRepository(c.Context(), func(repo *repository.Repository) error {
-				password, err := a.newPassword(c.Context(), &next)
-				if err != nil {
-					return err
-				}
-				defer clear(password)
-				id, err := repo.AddKey(c.Context(), password)
-				if err != nil {
-					return err
-				}
-				if a.json {
-					return a.emit(map[string]string{"type": "key-added", "id": id.String()})
-				}
-				a.printf("Key %s opens the repository now too.\n", id.Short())
-				return nil
-			})
-		},
-	}
-	next.register(c, "new-", "the new password")
-	a.repositoryFlags(c)
-	return c
+	}, "key-added", (*repository.Repository).AddKey, func(id repository.ID) {
+		a.printf("Key %s opens the repository now too.\n", id.Short())
+	})
 }
 
 func (a *app) keyRemoveCommand() *cobra.Command {
@@ -174,8 +176,7 @@ repository.`,
 }
 
 func (a *app) keyPasswordCommand() *cobra.Command {
-	var next passwordFlags
-	c := &cobra.Command{
+	return a.keyChange(&cobra.Command{
 		Use:     "password",
 		Aliases: []string{"passwd"},
 		Short:   "Change the password",
@@ -186,28 +187,8 @@ at any moment, one of the two works, and the same call completes the change.
 The new password comes from where 'lifeboat key add' takes it.`,
 		Example: `  lifeboat key password
   lifeboat key password --new-password-file /root/next.key`,
-		Args: args(cobra.NoArgs),
-		RunE: func(c *cobra.Command, _ []string) error {
-			return a.withRepository(c.Context(), func(repo *repository.Repository) error {
-				password, err := a.newPassword(c.Context(), &next)
-				if err != nil {
-					return err
-				}
-				defer clear(password)
-				id, err := repo.ChangePassword(c.Context(), password)
-				if err != nil {
-					return err
-				}
-				if a.json {
-					return a.emit(map[string]string{"type": "password-changed", "id": id.String()})
-				}
-				a.printf("The password was changed: key %s replaces the old one.\n", id.Short())
-				a.printf("%s put the new password where every machine reads it (password: in its lifeboat.yaml),\nand keep a copy in a safe place: their next backup fails until then.\n", painterFor(a.out).yellow("Now:"))
-				return nil
-			})
-		},
-	}
-	next.register(c, "new-", "the new password")
-	a.repositoryFlags(c)
-	return c
+	}, "password-changed", (*repository.Repository).ChangePassword, func(id repository.ID) {
+		a.printf("The password was changed: key %s replaces the old one.\n", id.Short())
+		a.printf("%s put the new password where every machine reads it (password: in its lifeboat.yaml),\nand keep a copy in a safe place: their next backup fails until then.\n", painterFor(a.out).yellow("Now:"))
+	})
 }
