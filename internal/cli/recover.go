@@ -221,19 +221,16 @@ func (a *app) newRecovery(conf *config.Config, system string, point *vault.Point
 	}
 	var given map[string]string
 	if f.newName != "" {
-		if _, ok := p.Settings[newNameSetting]; !ok {
+		if _, ok := p.Settings[recovery.NewName]; !ok {
 			return nil, usagef("--new-server-id: %s cannot be recovered under another name", p.Title)
 		}
-		given = map[string]string{newNameSetting: f.newName}
+		given = map[string]string{recovery.NewName: f.newName}
 	}
 	return recovery.New(recovery.Options{
 		System: system, Profile: p, Catalog: catalog(), Host: host.Local(), Point: point,
 		Settings: settings, Given: given, Force: f.force, Only: f.only, KeepOld: f.keepOld,
 	})
 }
-
-// newNameSetting is the setting of profiles whose system can get another name.
-const newNameSetting = "new_server_id"
 
 func (a *app) compareProfiles(p *profile.Profile, point *vault.Point, force []string) error {
 	if p.Digest() == point.Manifest.ProfileDigest {

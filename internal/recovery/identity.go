@@ -3,6 +3,7 @@ package recovery
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 	"strings"
@@ -106,7 +107,7 @@ func (r *Recovery) CheckIdentity(ctx context.Context, strict bool) (checks []run
 		return nil, nil, err
 	}
 	identity := r.Profile.Identity
-	then := r.identity()
+	then := r.underNewName(r.identity())
 	names := slices.Concat(identity.MustMatch, identity.Warn, sortedKeys(identity.Compare))
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {
@@ -159,6 +160,25 @@ func (r *Recovery) CheckIdentity(ctx context.Context, strict bool) (checks []run
 		checks = append(checks, check)
 	}
 	return checks, refused, nil
+}
+
+// NewName is the setting that holds the name which a system gets at its recovery.
+const NewName = "new_server_id"
+
+// underNewName expects of the machine the name that the system is to have.
+func (r *Recovery) underNewName(then map[string]string) map[string]string {
+	name := r.Given[NewName]
+	if name == "" {
+		return then
+	}
+	now := maps.Clone(then)
+	_, domain, _ := strings.Cut(name, ".")
+	for fact, value := range map[string]string{"hostname": name, "fqdn": name, "server_id": name, "domain": domain} {
+		if now[fact] != "" {
+			now[fact] = value
+		}
+	}
+	return now
 }
 
 func failedNames(checks []runbook.Check) []string {

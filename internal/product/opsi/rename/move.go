@@ -8,10 +8,12 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
 	"lifeboat/internal/host"
+	"lifeboat/internal/product"
 )
 
 // apply renames a file.
@@ -79,4 +81,40 @@ func madeOut(data []byte, id string) bool {
 		}
 	}
 	return false
+}
+
+// include is a statement of ISC's dhcpd.conf: include "/etc/dhcp/hosts.conf";
+var include = regexp.MustCompile(`(?m)^\s*include\s+"(/[^"]+)"\s*;`)
+
+func included(env product.RenameEnv, file string) []string {
+	real, err := env.Host.Path(file)
+	if err != nil {
+		return nil
+	}
+	data, err := os.ReadFile(real)
+	if err != nil || len(data) > maxText {
+		return nil
+	}
+	var names []string
+	for _, m := range include.FindAllSubmatch(data, -1) {
+		names = append(names, path.Clean(string(m[1])))
+	}
+	return names
+}
+
+// writeAside keeps the statements that bring removed rows back. What an earlier
+// run has written stays: by then the rows may be gone.
+func writeAside(file string, statements []string) error {
+	if len(statements) == 0 {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(strings.Join(statements, "\n") + "\n")
+	return errors.Join(err, f.Sync(), f.Close())
 }

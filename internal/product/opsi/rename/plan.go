@@ -104,8 +104,8 @@ func (b *databasePlanner) server(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if len(rows) == 1 && rows[0][0] == b.names.New {
-		return false, nil // done before
+	if len(rows) == 0 || len(rows) == 1 && rows[0][0] == b.names.New {
+		return false, nil // hosts are in the file backend, or it was done before
 	}
 	var ids []string
 	for _, r := range rows {
