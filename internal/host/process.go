@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -63,4 +64,30 @@ func (h *Host) Holder(file, program string) (int, error) {
 		return 0, nil
 	}
 	return pid, nil
+}
+
+// Running tells whether a process is under way that has program among the words
+// of its command line, under whatever directory. A machine below a root has no
+// processes.
+func (h *Host) Running(program string) (bool, error) {
+	if !h.IsLocal() {
+		return false, nil
+	}
+	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		return false, err
+	}
+	own := fmt.Sprintf("/proc/%d/cmdline", os.Getpid())
+	for _, file := range lines {
+		line, err := os.ReadFile(file) // of a process that is gone it fails
+		if err != nil || file == own {
+			continue
+		}
+		for word := range bytes.SplitSeq(line, []byte{0}) {
+			if filepath.Base(string(word)) == program {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
 }

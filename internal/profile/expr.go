@@ -50,6 +50,13 @@ func functions(scope Scope) map[string]any {
 			defer cancel()
 			return scope.Host.ServiceActive(ctx, name)
 		},
+		// runs tells whether a process has that program among its arguments.
+		"runs": func(program string) (bool, error) {
+			if scope.Host == nil {
+				return false, nil
+			}
+			return scope.Host.Running(program)
+		},
 		// at_least compares versions number by number: at_least("1.10", "1.9").
 		"at_least": func(version, least string) bool { return compareVersions(version, least) >= 0 },
 	}

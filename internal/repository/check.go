@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"path"
 	"slices"
@@ -180,14 +181,14 @@ func (o CheckOptions) Validate() error {
 }
 
 // packs returns how packs are chosen to be read, nil for none.
-func (o CheckOptions) packs() (func(ID) bool, error) {
+func (o CheckOptions) packs() (func(all []ID) []ID, error) {
 	if o.Subset != "" && o.ReadData {
 		return nil, errors.New("all data and a subset of it exclude each other")
 	}
 	wrong := fmt.Errorf("subset %q: it must be like 1/5 or 10%%", o.Subset)
 	if o.Subset == "" {
 		if o.ReadData {
-			return func(ID) bool { return true }, nil
+			return func(all []ID) []ID { return all }, nil
 		}
 		return nil, nil
 	}
@@ -196,7 +197,7 @@ func (o CheckOptions) packs() (func(ID) bool, error) {
 		if err != nil || !(p > 0 && p <= 100) {
 			return nil, wrong
 		}
-		return func(ID) bool { return rand.Float64()*100 < p }, nil
+		return portion(p), nil
 	}
 	a, b, _ := strings.Cut(o.Subset, "/")
 	n, err1 := strconv.ParseUint(a, 10, 8)
@@ -204,7 +205,20 @@ func (o CheckOptions) packs() (func(ID) bool, error) {
 	if err1 != nil || err2 != nil || n < 1 || n > t || t > 256 {
 		return nil, wrong
 	}
-	return func(id ID) bool { return uint64(id[0])%t == n-1 }, nil
+	return only(func(id ID) bool { return uint64(id[0])%t == n-1 }), nil
+}
+
+// only keeps those that a condition holds for.
+func only(holds func(ID) bool) func([]ID) []ID {
+	return func(all []ID) []ID { return slices.DeleteFunc(all, func(id ID) bool { return !holds(id) }) }
+}
+
+// portion draws packs by lot, and of a few at least one.
+func portion(percent float64) func([]ID) []ID {
+	return func(all []ID) []ID {
+		rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+		return all[:int(math.Ceil(float64(len(all))*percent/100))]
+	}
 }
 
 // checker is one check.

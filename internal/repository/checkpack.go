@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
 	"sync/atomic"
@@ -15,14 +16,11 @@ import (
 )
 
 // readPacks reads the chosen packs and checks all that is in them.
-func (c *checker) readPacks(ctx context.Context, choose func(ID) bool) error {
-	var chosen []ID
+func (c *checker) readPacks(ctx context.Context, choose func(all []ID) []ID) error {
+	chosen := choose(slices.Collect(maps.Keys(c.sizes)))
 	var total int64
-	for id, size := range c.sizes {
-		if choose(id) {
-			chosen = append(chosen, id)
-			total += size
-		}
+	for _, id := range chosen {
+		total += c.sizes[id]
 	}
 	slices.SortFunc(chosen, func(a, b ID) int { return slices.Compare(a[:], b[:]) })
 	var done atomic.Int64

@@ -121,6 +121,9 @@ func TestCheckSound(t *testing.T) {
 	if parts != report.Packs {
 		t.Errorf("five fifths are %d of %d packs", parts, report.Packs)
 	}
+	if got := check(t, r, CheckOptions{Subset: "0.1%"}).PacksRead; got != 1 {
+		t.Errorf("a small part of few packs are %d packs, not one", got)
+	}
 	if got := check(t, r, CheckOptions{Subset: "100%"}).PacksRead; got != report.Packs {
 		t.Errorf("100%% are %d packs", got)
 	}

@@ -30,7 +30,7 @@ type restore struct {
 // Restore completes when it is called again, or is reversed by Rollback.
 func (c *Component) Restore(ctx context.Context, source component.Source, opts component.RestoreOptions) error {
 	if err := c.restore(ctx, source, opts); err != nil {
-		return fmt.Errorf("restore database %s: %w", c.opts.Database, err)
+		return fmt.Errorf("restore database %s: %w", c.opts.Database, c.explainRoom(ctx, err))
 	}
 	return nil
 }
