@@ -17,7 +17,7 @@ func TestOpsiServers(t *testing.T) {
 	}{
 		{Options{Variant: opsi.File}, "active active inactive inactive", nil},
 		{Options{Variant: opsi.Hybrid, Password: "nasty"}, "active active active active", [][2]string{
-			{opsiSQL + `"select count(*) from information_schema.tables where table_schema='opsi'"`, "25"},
+			{opsiSQL + `"select count(*) from information_schema.tables where table_schema='opsi'"`, "26"},
 			{opsiSQL + `"select count(*) from information_schema.referential_constraints where constraint_schema='opsi' and update_rule<>'RESTRICT'"`, "0"},
 			{opsiSQL + `"select count(*) from CONFIG_STATE"`, "40"},
 			{"mysql --default-character-set=utf8mb4 -N opsi -e 'select notes from `GROUP` where notes is not null'", "with a view 🐧"},
@@ -25,7 +25,7 @@ func TestOpsiServers(t *testing.T) {
 		}},
 		{Options{Variant: opsi.MySQL}, "active active active inactive", [][2]string{
 			{opsiSQL + `"select count(*) from information_schema.tables where table_schema='opsi'"`, "27"},
-			{opsiSQL + `"select version from OPSI_SCHEMA where updateEnded is not null"`, "13"},
+			{opsiSQL + `"select max(version) from OPSI_SCHEMA where updateEnded is not null"`, "13"},
 			// A new id cascades, and takes the licence away from its host.
 			{opsiSQL + `"begin; update HOST set hostId='new.example.com' where type='OpsiConfigserver'; select count(boundToHost) from SOFTWARE_LICENSE; select count(*) from PRODUCT_ON_DEPOT where depotId='new.example.com'; rollback"`, "4\n10"},
 		}},
@@ -136,7 +136,7 @@ func TestOpsiServices(t *testing.T) {
 
 // TestFreshOpsi has opsi installed on a machine of its own, empty, with other ids.
 func TestFreshOpsi(t *testing.T) {
-	for variant, version := range map[string]string{opsi.Hybrid: "4.2.0.400-1", opsi.MySQL: "4.3.20.0-2"} {
+	for variant, version := range map[string]string{opsi.Hybrid: "4.2.0.400-1", opsi.MySQL: "4.3.25.0-2"} {
 		t.Run(variant, func(t *testing.T) {
 			s := built(t, BuildBare, Options{Product: Opsi, Variant: variant, Fresh: true, Version: version})
 			wants(t, s, [][2]string{
@@ -146,9 +146,15 @@ func TestFreshOpsi(t *testing.T) {
 				{"systemctl is-active opsiconfd opsipxeconfd | xargs", "active active"},
 				{opsiSQL + `"select hostId, type from HOST"`, "opsi.example.com\tOpsiConfigserver"},
 			})
-			// Its database lost, setup makes another with another password.
+			// Its database lost, setup makes another with another password; from 4.3 on
+			// a start does. What it enables must not be masked.
 			before := sh(t, s, "cat /etc/opsi/backends/mysql.conf")
-			sh(t, s, "systemctl stop opsiconfd; mysql -e 'drop database opsi'; opsiconfd setup")
+			sh(t, s, "systemctl stop opsiconfd; mysql -e 'drop database opsi'; systemctl mask opsiconfd")
+			if variant == opsi.Hybrid {
+				fails(t, s, 1, "opsiconfd setup")
+				sh(t, s, "opsiconfd setup --skip-setup systemd")
+			}
+			sh(t, s, "systemctl unmask opsiconfd; systemctl start opsiconfd")
 			if sh(t, s, "cat /etc/opsi/backends/mysql.conf") == before {
 				t.Error("setup kept the password")
 			}
@@ -162,7 +168,7 @@ func TestLostDepot(t *testing.T) {
 	s := built(t, BuildOpsi, Options{Variant: opsi.Hybrid, Update: "2.4"})
 	const depot = "cd /var/lib/opsi/depot && find . -type f | sort | xargs -d '\n' md5sum | md5sum"
 	wants(t, s, [][2]string{
-		{"cd /var/lib/opsi/repository && ls *.opsi | wc -l && for f in *.opsi; do [ $(cat $f.md5) = $(md5sum <$f | cut -c1-32) ] && test -s $f.zsync || echo bad $f; done", "9"},
+		{"cd /var/lib/opsi/repository && ls *.opsi | wc -l && for f in *.opsi; do [ $(cat $f.md5) = $(md5sum <$f | cut -c1-32) ] && test -s $f.zsync || echo bad $f; done", "10"},
 		{"opsi-package-manager -l | grep -cE '^   [a-z0-9-]+ +[0-9.]+-1$'", "10"},
 		{"opsi-package-updater list --updatable-packages", "firefox (Version 2.4-1): 2.3-1"},
 		{"opsi-package-updater list --active-repos | cut -d: -f1 | xargs", "site-local uib-windows"},
@@ -171,7 +177,7 @@ func TestLostDepot(t *testing.T) {
 		{"rm -r /var/lib/opsi/repository/*; opsi-package-updater download --force 7zip firefox; ls /var/lib/opsi/repository | wc -l", "Downloaded firefox_2.4-1.opsi\nDownloaded 7zip_4.9-1.opsi\n6"},
 	})
 	before := sh(t, s, depot)
-	sh(t, s, "rm -r /var/lib/opsi/depot/* /var/lib/opsi/repository/*; opsi-package-updater download --force; opsi-package-manager -i /var/lib/opsi/repository/*.opsi")
+	sh(t, s, "rm -r /var/lib/opsi/depot/* /var/lib/opsi/repository/*; opsi-package-updater download --force; opsi-package-manager --quiet --properties keep --install /var/lib/opsi/repository/*.opsi")
 	wants(t, s, [][2]string{
 		{"ls /var/lib/opsi/depot | grep -c .; ls -d /var/lib/opsi/depot/site-tools 2>/dev/null | wc -l", "9\n0"}, // made here, nowhere else to be had
 		{"find /var/lib/opsi/depot -not -user opsiconfd -o -not -group opsifileadmins | wc -l", "0"},
@@ -187,6 +193,10 @@ func TestLostDepot(t *testing.T) {
 	wants(t, s, [][2]string{
 		{"stat -c '%U:%G %a' /var/lib/opsi/depot/7zip/files /var/lib/opsi/depot/7zip/7zip.files /etc/opsi/opsi.conf", "opsiconfd:opsifileadmins 2770\nopsiconfd:opsifileadmins 660\nroot:root 660"},
 		{"opsi-set-rights; stat -c '%U:%G %a' /etc/opsi/opsi.conf /etc/opsi/ssl/opsi-ca-key.pem", "opsiconfd:opsiadmin 660\nopsiconfd:opsiadmin 600"},
+	})
+	// A package from elsewhere is kept in the repository, too.
+	wants(t, s, [][2]string{
+		{"cd /var/lib/opsi/repository && mv 7zip_4.9-1.opsi /root/ && rm 7zip*; opsi-package-manager -q -i /root/7zip_4.9-1.opsi; cmp 7zip_4.9-1.opsi /root/7zip_4.9-1.opsi && ls 7zip* | wc -l", "Package 7zip_4.9-1.opsi installed on depot opsi.example.com\n3"},
 	})
 	// The manager asks opsiconfd.
 	sh(t, s, "systemctl stop opsiconfd")

@@ -121,7 +121,7 @@ func fillOpsi(o *Options) error {
 	case opsi.File, opsi.Hybrid:
 		set(&o.Version, "4.2.0.309-1")
 	case opsi.MySQL:
-		set(&o.Version, "4.3.16.2-1")
+		set(&o.Version, "4.3.24.1-1")
 	default:
 		return fmt.Errorf("no lab system is of variant %q: choose file, hybrid or mysql", o.Variant)
 	}

@@ -94,12 +94,8 @@ func readTar(r io.Reader) ([]file, error) {
 }
 
 // readPackage returns the product of a package and the files that clients get.
-func readPackage(name string) (product, []file, error) {
+func readPackage(name string, raw []byte) (product, []file, error) {
 	var p product
-	raw, err := os.ReadFile(name)
-	if err != nil {
-		return p, nil, err
-	}
 	outer, err := readTar(bytes.NewReader(raw))
 	if err != nil {
 		return p, nil, fmt.Errorf("%s: %w", name, err)
@@ -151,13 +147,17 @@ func parseControl(text string) product {
 	return p
 }
 
-// keep puts a product's package into the repository with its sum and what zsync
-// needs.
+// keep puts a product's package into the repository.
 func (p product) keep() error {
 	raw, err := p.archive()
 	if err != nil {
 		return err
 	}
+	return p.store(raw)
+}
+
+// store puts a package into the repository with its sum and what zsync needs.
+func (p product) store(raw []byte) error {
 	sum, long := md5.Sum(raw), sha1.Sum(raw) //nolint:gosec // what opsi and zsync use
 	base := filepath.Join(repositoryDir, p.fileName())
 	zsync := fmt.Sprintf("zsync: 0.6.2\nFilename: %s\nMTime: %s\nBlocksize: 2048\nLength: %d\nHash-Lengths: 1,2,4\nURL: %s\nSHA-1: %s\n\n",

@@ -33,13 +33,16 @@ type backends struct {
 
 // daemon is a double for the opsiconfd process: it serves clients over HTTPS with
 // what its configuration leads it to, and does not start without that.
-func daemon(_ *machine.Machine, c *machine.Call) int {
+func daemon(m *machine.Machine, c *machine.Call) int {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	if err := becomeOpsiconfd(); err != nil {
 		return c.Fail(1, "%v", err)
 	}
 	b, err := openBackends()
+	if err == nil && b.db != nil {
+		err = b.checkSchema(mustSpec(m).line())
+	}
 	if err != nil {
 		return c.Fail(1, "%v", err)
 	}
@@ -108,6 +111,19 @@ func openBackends() (*backends, error) {
 		}
 	}
 	return b, nil
+}
+
+// checkSchema finds a database of another line of opsi, which the double cannot bring
+// up or down.
+func (b *backends) checkSchema(line string) error {
+	var has int
+	if err := b.db.QueryRow("SELECT MAX(version) FROM OPSI_SCHEMA WHERE updateEnded IS NOT NULL").Scan(&has); err != nil {
+		return fmt.Errorf("mysql backend: schema version: %w", err)
+	}
+	if want := schemaVersion[line]; has != want {
+		return fmt.Errorf("mysql backend: it has schema %d, opsi %s wants %d", has, line, want)
+	}
+	return nil
 }
 
 var errUnknownHost = errors.New("unknown host")

@@ -14,8 +14,8 @@ import (
 //go:embed schema/*.sql
 var schemas embed.FS
 
-// schemaVersion is what OPSI_SCHEMA of opsi 4.3 says.
-const schemaVersion = 13
+// schemaVersion is what OPSI_SCHEMA says of each line's database.
+var schemaVersion = map[string]int{"4.2": 8, "4.3": 13}
 
 func (s Spec) line() string {
 	if s.Variant == MySQL {
@@ -44,9 +44,6 @@ func createDatabase(s Spec, password string) (*sql.DB, error) {
 	text, err := schemas.ReadFile("schema/" + s.line() + ".sql")
 	if err == nil {
 		_, err = db.Exec(string(text))
-	}
-	if err == nil && s.Variant == MySQL {
-		_, err = db.Exec("INSERT INTO OPSI_SCHEMA VALUES (?, '2024-05-01 10:00:00', '2024-05-01 10:00:07')", schemaVersion)
 	}
 	if err != nil {
 		db.Close()

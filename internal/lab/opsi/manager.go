@@ -17,8 +17,10 @@ import (
 func manager(m *machine.Machine, c *machine.Call) int {
 	var verb string
 	var names []string
-	for _, a := range c.Args {
-		switch {
+	for i := 0; i < len(c.Args); i++ {
+		switch a := c.Args[i]; {
+		case slices.Contains([]string{"-p", "--properties", "-d", "--depots", "--log-file", "-w", "--work-dir"}, a):
+			i++ // its value
 		case a == "-i" || a == "--install" || a == "-l" || a == "--list":
 			verb = strings.TrimLeft(a, "-")[:1]
 		case !strings.HasPrefix(a, "-"):
@@ -57,9 +59,18 @@ func serverID(m *machine.Machine) string {
 }
 
 func installPackage(m *machine.Machine, name string) error {
-	p, content, err := readPackage(name)
+	raw, err := os.ReadFile(name)
 	if err != nil {
 		return err
+	}
+	p, content, err := readPackage(name, raw)
+	if err != nil {
+		return err
+	}
+	if filepath.Dir(name) != repositoryDir { // the real one uploads it there first
+		if err := p.store(raw); err != nil {
+			return err
+		}
 	}
 	if err := p.unpack(content); err != nil {
 		return err

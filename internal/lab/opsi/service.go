@@ -1,11 +1,13 @@
 package opsi
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -39,9 +41,15 @@ func opsipxeconfdUnit() *machine.Unit {
 	}}
 }
 
-// startDaemon starts opsiconfd and waits until it answers or has
-// ended.
-func startDaemon(*machine.Machine) error {
+// startDaemon starts opsiconfd and waits until it answers or has ended. From 4.3 on
+// it first makes the database and its access where they are missing, as its setup
+// does: what starts too early in a recovery makes an empty server.
+func startDaemon(m *machine.Machine) error {
+	if s := mustSpec(m); s.Variant == MySQL {
+		if err := setUpDatabase(s, emptyServer(m), rand.Text()); err != nil {
+			return err
+		}
+	}
 	if err := makeDirs(adminOwner, 0o770, runDir, logDir, logDir+"/opsiconfd"); err != nil {
 		return err
 	}
@@ -104,26 +112,30 @@ func lastLine(path string) string {
 	return lines[len(lines)-1]
 }
 
-// opsiconfd is a double for opsiconfd's command line.
+// opsiconfd is a double for opsiconfd's command line: setup, start and stop. Like the
+// real one its setup enables the service, which fails when that is masked, unless
+// --skip-setup names systemd.
 func opsiconfd(m *machine.Machine, c *machine.Call) int {
-	verb := ""
-	for _, a := range c.Args {
-		if a == "--version" || a == "-v" {
-			version, _, _ := strings.Cut(mustSpec(m).Version, "-")
-			c.Printf("%s [python-opsi=%s]\n", version, version)
-			return 0
-		}
-		if !strings.HasPrefix(a, "-") && verb == "" {
-			verb = a
-		}
+	if slices.Contains(c.Args, "--version") {
+		version, _, _ := strings.Cut(mustSpec(m).Version, "-")
+		c.Printf("%s [python-opsi=%s]\n", version, version)
+		return 0
+	}
+	if len(c.Args) == 0 {
+		return c.Fail(2, "opsiconfd: this double knows setup, start and stop only")
 	}
 	var err error
-	switch verb {
-	case "setup":
-		err = setUp(m)
-	case "start":
+	switch verb := c.Args[0]; {
+	case verb == "setup" && slices.Contains(c.Args, "--configure-mysql"):
+		err = setUpDatabase(mustSpec(m), emptyServer(m), rand.Text())
+	case verb == "setup":
+		err = setUpParts(m)
+		if err == nil && !slices.Contains(c.Args, "systemd") {
+			err = enable(m, "opsiconfd")
+		}
+	case verb == "start":
 		err = start(m, "opsiconfd")
-	case "stop":
+	case verb == "stop":
 		var u *machine.Unit
 		if u, err = m.Unit("opsiconfd"); err == nil {
 			err = m.StopUnit(u)
@@ -132,7 +144,7 @@ func opsiconfd(m *machine.Machine, c *machine.Call) int {
 		return c.Fail(2, "opsiconfd: this double knows setup, start and stop only")
 	}
 	if err != nil {
-		return c.Fail(1, "opsiconfd %s: %v", verb, err)
+		return c.Fail(1, "opsiconfd %s: %v", c.Args[0], err)
 	}
 	return 0
 }

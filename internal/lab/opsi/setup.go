@@ -29,24 +29,37 @@ func addSource(m *machine.Machine) error {
 	return machine.Write("/etc/apt/sources.list.d/opsi.list", "deb https://download.opsi.org/"+line+"/debian bookworm main\n", 0o644)
 }
 
-// setUp is opsi's own setup: its configuration where there is none, a database with
-// a new password where it uses one and cannot reach it, certificates, itself as the
-// only server, and everything running. It may be repeated; what is there stays.
+// setUp is what the package of the whole server does: opsi's own setup, and all that
+// it needs runs, now and after a boot.
 func setUp(m *machine.Machine) error {
 	s := mustSpec(m)
 	for _, name := range s.services() {
-		u, err := m.Unit(name)
-		if err == nil {
-			err = m.Enable(u, true)
-		}
-		if err != nil {
+		if err := enable(m, name); err != nil {
 			return err
 		}
 	}
-	raw := make([]byte, 16)
-	_, _ = rand.Read(raw) // never fails, crypto/rand.Read
-	data := newModel(s, m.Spec.Hostname).fresh(hex.EncodeToString(raw))
-	password := rand.Text()
+	if s.usesMySQL() {
+		if err := start(m, "mariadb"); err != nil {
+			return err
+		}
+	}
+	if err := setUpParts(m); err != nil {
+		return err
+	}
+	for _, name := range s.services() {
+		if err := start(m, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setUpParts is opsi's own setup: its configuration where there is none, a database
+// with a new password where it uses one and cannot reach it, certificates, itself as
+// the only server. It may be repeated; what is there stays.
+func setUpParts(m *machine.Machine) error {
+	s := mustSpec(m)
+	data, password := emptyServer(m), rand.Text()
 	if !machine.Exists(confDir + "/opsi.conf") {
 		if err := writeConfig(m, s, password, data.servers[0].key); err != nil {
 			return err
@@ -61,22 +74,18 @@ func setUp(m *machine.Machine) error {
 		}
 	}
 	if s.usesMySQL() {
-		if err := start(m, "mariadb"); err != nil {
-			return err
-		}
 		if err := setUpDatabase(s, data, password); err != nil {
 			return err
 		}
 	}
-	if err := s.makeShares(); err != nil {
-		return err
-	}
-	for _, name := range s.services() {
-		if err := start(m, name); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.makeShares()
+}
+
+// emptyServer has a new key at each call.
+func emptyServer(m *machine.Machine) *model {
+	raw := make([]byte, 16)
+	_, _ = rand.Read(raw) // never fails, crypto/rand.Read
+	return newModel(mustSpec(m), m.Spec.Hostname).fresh(hex.EncodeToString(raw))
 }
 
 // setUpDatabase makes the database reachable as mysql.conf says; where it is not,
@@ -86,6 +95,11 @@ func setUpDatabase(s Spec, data *model, password string) error {
 	if err == nil {
 		return db.Close()
 	}
+	root, err := machine.OpenRoot("")
+	if err != nil {
+		return err
+	}
+	defer root.Close()
 	text, err := os.ReadFile(mysqlConf)
 	if err != nil {
 		return err
@@ -94,11 +108,6 @@ func setUpDatabase(s Spec, data *model, password string) error {
 	if err := put(mysqlConf, changed, 0o660, adminOwner); err != nil {
 		return err
 	}
-	root, err := machine.OpenRoot("")
-	if err != nil {
-		return err
-	}
-	defer root.Close()
 	var there int
 	if err := root.QueryRow("SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = ?", databaseName).Scan(&there); err != nil {
 		return err
@@ -133,8 +142,8 @@ func opsiSetup(m *machine.Machine, c *machine.Call) int {
 	case "--set-rights":
 		c.Args = c.Args[1:]
 		return setRightsCommand(m, c)
-	case "--configure-mysql", "--init-current-config", "--auto-configure-samba":
-		if err := setUp(m); err != nil {
+	case "--configure-mysql":
+		if err := setUpDatabase(mustSpec(m), emptyServer(m), rand.Text()); err != nil {
 			return c.Fail(1, "opsi-setup: %v", err)
 		}
 		return 0
@@ -228,6 +237,14 @@ func (s Spec) services() []string {
 		names = append(names, "isc-dhcp-server")
 	}
 	return append(names, "opsiconfd", "opsipxeconfd")
+}
+
+func enable(m *machine.Machine, name string) error {
+	u, err := m.Unit(name)
+	if err != nil {
+		return err
+	}
+	return m.Enable(u, true)
 }
 
 func start(m *machine.Machine, name string) error {

@@ -58,7 +58,7 @@ func (p product) unpack(content []file) error {
 	return nil
 }
 
-// siteProduct is made on this very server.
+// siteProduct is made on this very server: no other repository has it.
 const siteProduct = "site-tools"
 
 // shares fills depot, repository, workbench and boot files, with what
@@ -67,9 +67,6 @@ func shares(s Spec, data *model) error {
 	for _, p := range data.products {
 		if err := p.unpack(p.content()); err != nil {
 			return err
-		}
-		if p.id == siteProduct {
-			continue // made here: no other repository has it
 		}
 		if err := p.keep(); err != nil {
 			return err

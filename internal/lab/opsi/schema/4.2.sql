@@ -1,5 +1,5 @@
 -- The lab's own definition of a database with the tables, columns and references
--- of opsi 4.2: references say nothing of updates, surrogate keys, no OPSI_SCHEMA.
+-- of opsi 4.2: references say nothing of updates, rows are numbered.
 SET NAMES utf8mb4;
 CREATE TABLE HOST (
   hostId VARCHAR(255) NOT NULL PRIMARY KEY, type VARCHAR(30), description VARCHAR(100), notes VARCHAR(500),
@@ -127,3 +127,5 @@ CREATE TABLE HARDWARE_CONFIG_VIDEO_CONTROLLER (
   firstseen TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, lastseen TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, state TINYINT NOT NULL DEFAULT 1,
   videoMode VARCHAR(100), KEY hardware_by_host (hostId)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
+CREATE TABLE OPSI_SCHEMA (version INT NOT NULL PRIMARY KEY, updateStarted TIMESTAMP NULL DEFAULT CURRENT_TIMESTAMP, updateEnded TIMESTAMP NULL DEFAULT NULL) ENGINE=InnoDB DEFAULT CHARSET=utf8;
+INSERT INTO OPSI_SCHEMA VALUES (0, '2021-04-01 09:00:00', '2021-04-01 09:00:02'), (8, '2022-06-01 09:00:00', '2022-06-01 09:00:05');
