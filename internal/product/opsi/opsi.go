@@ -6,6 +6,7 @@ package opsi
 
 import (
 	"lifeboat/internal/product"
+	"lifeboat/internal/product/opsi/rename"
 	"lifeboat/internal/profile"
 )
 
@@ -19,7 +20,10 @@ func Product() *product.Product {
 			Tables:     tables,
 			References: references(),
 		},
-		Facts: facts,
+		Facts:       facts,
+		Rename:      rename.Plan,
+		RenameParts: rename.Parts(),
+		CheckName:   rename.Check,
 		Comparisons: map[string]product.Comparison{
 			"opsi-version": {
 				Summary: "The installed opsi is of the same version, or of one that takes the data over",
