@@ -32,6 +32,9 @@ func registry() *profile.Registry {
 		for name, source := range p.Sources {
 			r.Sources[name] = source
 		}
+		for name, predicate := range p.Predicates {
+			r.Predicates[name] = predicate
+		}
 		for name, comparison := range p.Comparisons {
 			r.Compares[name] = comparison.Summary
 		}

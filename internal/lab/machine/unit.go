@@ -178,11 +178,29 @@ func (m *Machine) StartUnit(u *Unit) error {
 		return nil
 	}
 	if u.Start != nil {
+		if err := keepDescriptors(); err != nil {
+			return err
+		}
 		if err := u.Start(m); err != nil {
 			return fmt.Errorf("start %s: %w", u.Full(), err)
 		}
 	}
 	return u.mark(true)
+}
+
+// keepDescriptors lets a daemon inherit nothing of the double that starts it: it
+// would be systemd's child, not that of who has called for it.
+func keepDescriptors() error {
+	open, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return err
+	}
+	for _, entry := range open {
+		if fd, err := strconv.Atoi(entry.Name()); err == nil && fd > 2 {
+			syscall.CloseOnExec(fd)
+		}
+	}
+	return nil
 }
 
 // StopUnit stops a unit.

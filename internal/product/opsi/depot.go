@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"lifeboat/internal/host"
+	"lifeboat/internal/profile"
 )
 
 const (
@@ -29,6 +30,40 @@ type entry struct {
 	kind byte
 	size int64
 	md5  string
+}
+
+// DepotOptions are the options of the predicate opsi_depot.
+type DepotOptions struct {
+	Changes string `yaml:"changes" short:"true" jsonschema:"required"` // as depot_changes has listed them, one a line
+	Dir     string `yaml:"dir" jsonschema:"required"`
+}
+
+// depotHolds compares what was changed when the list was made with what is changed
+// now. What was changed in another way since counts as done.
+func depotHolds(ctx context.Context, scope profile.Scope, options any) (bool, string, error) {
+	o, ok := options.(*DepotOptions)
+	if !ok {
+		return false, "", fmt.Errorf("predicate opsi_depot: options are %T", options)
+	}
+	if o.Changes == "" {
+		return true, "nothing was changed by hand", nil
+	}
+	now, err := depotChanges(ctx, scope.Host, o.Dir)
+	if err != nil {
+		return false, "", err
+	}
+	has := strings.Split(now, "\n")
+	var lost []string
+	all := strings.Split(o.Changes, "\n")
+	for _, c := range all {
+		if !slices.Contains(has, c) {
+			lost = append(lost, c)
+		}
+	}
+	if len(lost) > 0 {
+		return false, "not as it was: " + strings.Join(lost, ", "), nil
+	}
+	return true, fmt.Sprintf("%d changes are there", len(all)), nil
 }
 
 // depotChanges lists what in a depot is not as the packages brought it, one path a

@@ -38,6 +38,15 @@ func Product() *product.Product {
 				Compare: compareBackends,
 			},
 		},
+		Predicates: map[string]profile.Predicate{
+			"opsi_depot": {
+				Definition: profile.Definition{
+					Summary: "What was changed in the depot by hand is there again",
+					Options: func() any { return new(DepotOptions) },
+				},
+				Holds: depotHolds,
+			},
+		},
 		Sources: map[string]profile.Source{
 			"opsi": {
 				Definition: profile.Definition{

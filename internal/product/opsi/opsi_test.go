@@ -207,7 +207,7 @@ func TestSchemaVersion(t *testing.T) {
 		want  string
 		err   error
 	}{
-		{"0", nil, "0", nil},
+		{"0", nil, "", nil},
 		{"1", [][]string{{"0", "2020-01-01 00:00:00"}, {"8", "2022-01-01 00:00:00"}, {"7", "2021-01-01 00:00:00"}}, "8", nil},
 		{"1", [][]string{{"8", "2022-01-01 00:00:00"}, {"9", "NULL"}}, "", product.ErrUpgrading},
 		{"1", [][]string{{"9", "0000-00-00 00:00:00"}}, "", product.ErrUpgrading},
@@ -222,8 +222,8 @@ func TestSchemaVersion(t *testing.T) {
 			t.Errorf("%v: %q, %v", test.rows, got, err)
 		}
 	}
-	if n := len(tables("13")) - len(tables("0")); n != 2 {
-		t.Errorf("%d more tables", n)
+	if n := len(tables("13")) - len(tables("8")); n != 1 || tables("") != nil {
+		t.Errorf("%d tables of users", n)
 	}
 }
 
@@ -253,5 +253,11 @@ func TestDepotChanges(t *testing.T) {
 	want := "/data/depot/firefox/custom\n/data/depot/firefox/gone.txt (gone)\n/data/depot/firefox/same-size.ini\n/data/depot/firefox/setup.opsiscript"
 	if got := ask(t, h, "depot_changes", ""); got != want {
 		t.Errorf("%s", got)
+	}
+	for changes, holds := range map[string]bool{want: true, "": true, "/data/depot/firefox/custom": true, want + "\n/data/depot/firefox/new": false} {
+		got, why, err := depotHolds(context.Background(), profile.Scope{Host: h}, &DepotOptions{Changes: changes, Dir: "/data/depot"})
+		if err != nil || got != holds || why == "" || strings.Contains(why, "/new") == holds {
+			t.Errorf("%q: %v, %s, %v", changes, got, why, err)
+		}
 	}
 }

@@ -10,19 +10,16 @@ import (
 	"lifeboat/internal/product"
 )
 
-// before is the schema version of a database that has no table OPSI_SCHEMA, as
-// opsi 4.0 had it.
-const before = "0"
-
 // schemaVersion reads the version that opsi's own updates keep in the database. A
-// row without an end is an update that runs, or that was interrupted.
+// row without an end is an update that runs, or that was interrupted. Databases of
+// old servers have no table OPSI_SCHEMA, and no version then.
 func schemaVersion(ctx context.Context, query product.Query) (string, error) {
 	there, err := query(ctx, "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'OPSI_SCHEMA'")
 	if err != nil {
 		return "", fmt.Errorf("schema version of opsi: %w", err)
 	}
 	if len(there) == 1 && len(there[0]) == 1 && there[0][0] == "0" {
-		return before, nil
+		return "", nil
 	}
 	rows, err := query(ctx, "SELECT version, updateEnded FROM OPSI_SCHEMA")
 	if err != nil {
@@ -64,10 +61,7 @@ func tables(text string) []string {
 	if err != nil {
 		return nil
 	}
-	all := slices.Clone(always)
-	if v > 0 {
-		all = append(all, "OPSI_SCHEMA")
-	}
+	all := append(slices.Clone(always), "OPSI_SCHEMA")
 	if v >= 10 { // opsi 4.3.0.25
 		all = append(all, "USER")
 	}

@@ -74,7 +74,7 @@ func (r *reader) statement() error {
 	name := r.word()
 	switch name {
 	case "import", "from":
-		for r.at < len(r.text) && r.text[r.at] != '\n' {
+		for r.at < len(r.text) && !strings.ContainsRune("\n;#", rune(r.text[r.at])) {
 			r.at++
 		}
 		return nil

@@ -36,7 +36,7 @@ func TestParseConf(t *testing.T) {
 			},
 		},
 		{
-			"names", "import socket\nmodule = 'DHCPD'\nlocalip = socket.gethostbyname(socket.getfqdn())\nfile = '/etc/dhcp/dhcpd.conf'\n" +
+			"names", "import socket; import os # ;\nmodule = 'DHCPD'\nlocalip = socket.gethostbyname(socket.getfqdn())\nfile = '/etc/dhcp/dhcpd.conf'\n" +
 				"config = {'dhcpdConfigFile': file, 'defaultClientParameters': {'next-server': localip, 'filename': 'linux/pxelinux.0'}}\nconfig['enabled'] = True\n",
 			"DHCPD",
 			map[string]any{
@@ -52,6 +52,7 @@ func TestParseConf(t *testing.T) {
 		{"three quotes", "'''about\nthis'''\nmodule = \"\"\"File\"\"\"\nconfig = {}", "File", map[string]any{}},
 		{"no config", "\ufeffmodule = 'HostControl'\r\n", "HostControl", map[string]any{}},
 		{"continued", "module = \\\n  'File'\nconfig = {'a': 'x\\\ny', 'b': '\\x41\\101\\q'}", "File", map[string]any{"a": "xy", "b": `AA\q`}},
+		{"one line", "import os; module = 'File'; config = {'a': 1}", "File", map[string]any{"a": int64(1)}},
 		{"call", "module = 'x'\nprint('hello', end='')\nconfig = dict(a=1) or {}", "x", nil},
 	} {
 		module, config, err := parseConf([]byte(test.text))
