@@ -154,6 +154,9 @@ func prunedText(r *repository.PruneReport) string {
 		b.WriteString(", " + size(r.Left.Bytes) + " of it unused")
 	}
 	b.WriteString(".")
+	if n := r.Leftovers.Files; n > 0 {
+		b.WriteString("\n" + count(n, "unfinished file", "unfinished files") + " of interrupted uploads (" + size(r.Leftovers.Bytes) + ")" + would(" removed.", " would be removed."))
+	}
 	if r.Locked.Packs > 0 {
 		b.WriteString("\n" + size(r.Locked.Bytes) + " of that are in " + count(r.Locked.Packs, "pack", "packs") + " that object lock keeps: to store what is needed of them anew would free nothing now. A prune when the locks have ended does; with --repack-locked that is stored anew at once, and the old packs go when their locks end.")
 	}

@@ -35,6 +35,10 @@ func (a *app) showVerify(r *vault.Verification, all bool) error {
 		a.printf("%s (%s) to no recovery point and to no index. An interrupted backup leaves such; that is no damage. The next\nbackup on this machine uses what the interrupted one has left; lifeboat prune removes the rest.\n",
 			count(n, "pack belongs", "packs belong"), size(r.Unlisted))
 	}
+	if n := r.Leftovers.Files; n > 0 {
+		a.printf("%s (%s) left by interrupted uploads, or of one that is under way; that is no damage. lifeboat prune removes those older than a day.\n",
+			count(n, "unfinished file is", "unfinished files are"), size(r.Leftovers.Bytes))
+	}
 	for _, warning := range r.Warnings {
 		a.printf("%s %s\n", paint.yellow("warning"), strings.ReplaceAll(clean(warning), "\n", "; "))
 	}

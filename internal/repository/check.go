@@ -95,6 +95,7 @@ type Report struct {
 	Blobs     int
 	Bytes     int64 // of all packs
 	Unlisted  int64 // bytes of packs that no index lists
+	Leftovers Leftovers
 	PacksRead int
 	BytesRead int64
 }
@@ -278,7 +279,10 @@ func (c *checker) files(ctx context.Context) error {
 			c.orphans[pack] = c.add(&Finding{Kind: OrphanPack, File: handle(storage.Data, pack).Path(), Err: errors.New("no index lists it")})
 		}
 	}
-	return ctx.Err()
+	return c.r.leftovers(ctx, func(left storage.Leftover) error {
+		c.report.Leftovers.add(left)
+		return nil
+	})
 }
 
 // packSize is how long a pack of these blobs is.

@@ -60,12 +60,13 @@ type PruneReport struct {
 	DryRun    bool `json:"dry_run,omitempty"`
 	Snapshots int  `json:"snapshots"`
 
-	Total      Amount `json:"total"`      // everything there was, unindexed packs included
-	Used       Amount `json:"used"`       // blobs that snapshots need, each counted once
-	Unused     Amount `json:"unused"`     // blobs that none needs; packs that hold nothing else
-	Duplicates Amount `json:"duplicates"` // further copies of needed blobs
-	Unindexed  Amount `json:"unindexed"`  // packs that no index lists, left by killed backups
-	Missing    int    `json:"missing"`    // packs that an index lists, that are gone and not needed
+	Total      Amount    `json:"total"`      // everything there was, unindexed packs included
+	Used       Amount    `json:"used"`       // blobs that snapshots need, each counted once
+	Unused     Amount    `json:"unused"`     // blobs that none needs; packs that hold nothing else
+	Duplicates Amount    `json:"duplicates"` // further copies of needed blobs
+	Unindexed  Amount    `json:"unindexed"`  // packs that no index lists, left by killed backups
+	Leftovers  Leftovers `json:"leftovers"`  // of interrupted uploads, old enough to go
+	Missing    int       `json:"missing"`    // packs that an index lists, that are gone and not needed
 
 	Kept     Amount `json:"kept"`             // packs that stay as they are
 	Left     Amount `json:"left"`             // of those, what is unused and tolerated
@@ -153,7 +154,10 @@ func (p *prune) look(ctx context.Context) error {
 	if err := p.r.readIndex(ctx, p.index); err != nil {
 		return err
 	}
-	return p.plan(ctx)
+	if err := p.plan(ctx); err != nil {
+		return err
+	}
+	return p.sweep(ctx)
 }
 
 // locked prunes under an exclusive lock.
@@ -180,7 +184,7 @@ func (p *prune) locked(ctx context.Context) (err error) {
 		return err
 	}
 	if !p.needed() {
-		return nil
+		return p.sweep(ctx)
 	}
 	if err := p.mayDelete(ctx); err != nil {
 		return err
@@ -198,7 +202,10 @@ func (p *prune) locked(ctx context.Context) (err error) {
 	if err := p.deleteIndex(ctx); err != nil {
 		return err
 	}
-	return p.deletePacks(ctx)
+	if err := p.deletePacks(ctx); err != nil {
+		return err
+	}
+	return p.sweep(ctx)
 }
 
 // needed tells whether there is anything to do.

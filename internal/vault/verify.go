@@ -30,6 +30,8 @@ type Verification struct {
 	Bytes     int64          `json:"bytes"`              // of all packs
 	BytesRead int64          `json:"bytes_read"`
 	Unlisted  int64          `json:"bytes_unlisted,omitempty"` // of packs that belong to no index
+	// Leftovers are of interrupted uploads.
+	Leftovers repository.Leftovers `json:"leftovers,omitzero"`
 	// Head is what changed since this machine last looked; nil where no record is
 	// kept. HeadError says why it could not be compared.
 	Head      *head.Findings `json:"head,omitempty"`
@@ -74,7 +76,7 @@ func (v *Vault) Verify(ctx context.Context, opts VerifyOptions) (*Verification, 
 	if err != nil {
 		return nil, fmt.Errorf("check repository: %w", err)
 	}
-	result.Bytes, result.BytesRead, result.Unlisted = report.Bytes, report.BytesRead, report.Unlisted
+	result.Bytes, result.BytesRead, result.Unlisted, result.Leftovers = report.Bytes, report.BytesRead, report.Unlisted, report.Leftovers
 	survey := v.Survey(ctx, opts.Filter)
 	if result.Head = survey.Head; survey.HeadError != nil {
 		result.HeadError = survey.HeadError.Error()
