@@ -143,6 +143,10 @@ func (r *Recovery) compareRows(o *CheckOptions, name string, rows [][]string) ru
 		return check
 	}
 	check.Expected = fmt.Sprintf("%d rows as at backup", len(then))
+	if name := r.Given[NewName]; name != "" {
+		then = renamedRows(then, r.Manifest.Identity["server_id"], name)
+		check.Expected += ", the new name in place of the old"
+	}
 	missing, added := difference(then, rows)
 	check.OK = len(missing) == 0 && len(added) == 0
 	if !check.OK {
@@ -150,6 +154,20 @@ func (r *Recovery) compareRows(o *CheckOptions, name string, rows [][]string) ru
 		check.Found = fmt.Sprintf("%d rows, %d of the backup's missing, %d new%s", len(rows), len(missing), len(added), example(missing, added))
 	}
 	return check
+}
+
+// renamedRows puts the new name of a system wherever the old one is a whole cell.
+func renamedRows(rows [][]string, old, now string) [][]string {
+	out := make([][]string, len(rows))
+	for i, row := range rows {
+		out[i] = slices.Clone(row)
+		for j, cell := range row {
+			if cell == old {
+				out[i][j] = now
+			}
+		}
+	}
+	return out
 }
 
 func difference(then, now [][]string) (missing, added []string) {

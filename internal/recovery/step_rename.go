@@ -25,6 +25,8 @@ type RenameOptions struct {
 	To   string `yaml:"to" json:"to" jsonschema:"required"` // "" when the name stays
 	// Component is the database that knows the name; "" for none.
 	Component string `yaml:"component,omitempty" json:"component,omitempty"`
+	// Own says that the part is in files of the machine that no restore replaces.
+	Own bool `yaml:"own,omitempty" json:"own,omitempty"`
 	// Review asks a person before anything is changed.
 	Review bool `yaml:"review,omitempty" json:"review,omitempty"`
 }
@@ -60,31 +62,50 @@ func renameStep() StepType {
 				},
 				Run: func(ctx context.Context, task runbook.Task) error { return r.rename(ctx, task, p, opts) },
 			}
+			if opts.To != "" && (opts.Own || r.renamed == nil) { // else nothing is restored yet
+				step.Done = func(ctx context.Context) (bool, string, error) {
+					plan, err := r.planRename(ctx, p, opts)
+					return err == nil && plan.Empty(), opts.From + " is nowhere in the " + opts.Part, err
+				}
+			}
 			if opts.Review && opts.To != "" {
-				step.Confirm = fmt.Sprintf("%s names %s. Look whether %s is to stand there from now on; with your consent it is replaced.", opts.Part, opts.From, opts.To)
+				step.Confirm = fmt.Sprintf("The %s names %s.\nLook whether %s is to stand there from now on. Once you say so, it is replaced.", opts.Part, opts.From, opts.To)
 			}
 			return step, nil
 		},
 	}
 }
 
-func (r *Recovery) rename(ctx context.Context, task runbook.Task, p *product.Product, opts *RenameOptions) error {
-	env := product.RenameEnv{Host: r.Host, Settings: r.Scope(ctx).Settings, From: opts.From, To: opts.To, Part: opts.Part}
+// planRename plans on the machine, as it is now.
+func (r *Recovery) planRename(ctx context.Context, p *product.Product, opts *RenameOptions) (*product.Rename, error) {
+	settings := r.Scope(ctx).Settings
+	env := product.RenameEnv{Host: r.Host, Settings: settings, From: opts.From, To: opts.To, Part: opts.Part}
 	if opts.Component != "" {
-		c, err := r.component(ctx, task, opts.Component)
-		if err != nil {
-			return err
-		}
-		if _, err := r.record(opts.Component); err == nil {
+		_, err := r.record(opts.Component)
+		switch {
+		case errors.Is(err, vault.ErrNotCaptured):
+		case err != nil:
+			return nil, err
+		default:
+			spec, err := r.spec(opts.Component)
+			if err != nil {
+				return nil, err
+			}
+			c, err := component.Make(r.Catalog.Kinds, component.Env{Host: r.Host, Settings: settings}, spec)
+			if err != nil {
+				return nil, err
+			}
 			var ok bool
 			if env.Database, ok = c.(product.Database); !ok {
-				return fmt.Errorf("component %s is no database whose rows can be changed", opts.Component)
+				return nil, fmt.Errorf("component %s is no database whose rows can be changed", opts.Component)
 			}
-		} else if !errors.Is(err, vault.ErrNotCaptured) {
-			return err
 		}
 	}
-	plan, err := p.Rename(ctx, env)
+	return p.Rename(ctx, env)
+}
+
+func (r *Recovery) rename(ctx context.Context, task runbook.Task, p *product.Product, opts *RenameOptions) error {
+	plan, err := r.planRename(ctx, p, opts)
 	if err != nil {
 		return err
 	}
@@ -103,7 +124,7 @@ func (r *Recovery) rename(ctx context.Context, task runbook.Task, p *product.Pro
 	for _, line := range plan.Left {
 		task.Warnf("still the old name: %s", line)
 	}
-	rest, err := p.Rename(ctx, env)
+	rest, err := r.planRename(ctx, p, opts)
 	if err != nil {
 		return err
 	}
@@ -128,11 +149,11 @@ func (r *Recovery) lookAtRename(ctx context.Context) error {
 			if !ok || opts.To == "" {
 				continue
 			}
-			lines, err := r.previewRename(ctx, opts)
+			effects, err := r.previewRename(ctx, opts)
 			if err != nil {
 				return fmt.Errorf("look at what the new name changes in the %s: %w", opts.Part, err)
 			}
-			r.renamed[opts.Part] = lines
+			r.renamed[opts.Part] = effects
 		}
 	}
 	return nil
@@ -150,7 +171,13 @@ func (r *Recovery) previewDatabase(ctx context.Context, name, dir string) (produ
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err := component.Make(r.Catalog.Kinds, component.Env{Host: r.Host, Settings: r.settings, Run: "plan", State: dir}, spec)
+	settings := r.Scope(ctx).Settings
+	for name, setting := range r.Profile.Settings {
+		if _, known := settings[name]; !known && setting.Secret {
+			settings[name] = "" // only this machine's server would want it
+		}
+	}
+	c, err := component.Make(r.Catalog.Kinds, component.Env{Host: r.Host, Settings: settings, Run: "plan", State: dir}, spec)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -165,7 +192,7 @@ func (r *Recovery) previewDatabase(ctx context.Context, name, dir string) (produ
 	return staged{db}, func() { _ = db.Close(context.WithoutCancel(ctx)) }, nil
 }
 
-func (r *Recovery) previewRename(ctx context.Context, opts *RenameOptions) (lines []string, err error) {
+func (r *Recovery) previewRename(ctx context.Context, opts *RenameOptions) ([]string, error) {
 	p, err := r.Catalog.Products.Get(opts.Product)
 	if err != nil {
 		return nil, err
@@ -186,6 +213,10 @@ func (r *Recovery) previewRename(ctx context.Context, opts *RenameOptions) (line
 			env.Database = db
 		}
 	}
+	if opts.Own {
+		env.Host = r.Host
+		return lines(p.Rename(ctx, env))
+	}
 	root := filepath.Join(dir, "root")
 	for _, record := range r.Manifest.Components {
 		spec, err := r.spec(record.Name)
@@ -203,16 +234,20 @@ func (r *Recovery) previewRename(ctx context.Context, opts *RenameOptions) (line
 	if env.Host, err = host.At(root); err != nil {
 		return nil, err
 	}
-	plan, err := p.Rename(ctx, env)
+	return lines(p.Rename(ctx, env))
+}
+
+// lines is what a plan would do, for people.
+func lines(plan *product.Rename, err error) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	lines = slices.Clone(plan.Changes)
+	all := slices.Clone(plan.Changes)
 	for _, line := range plan.Removed {
-		lines = append(lines, "removes, and keeps aside: "+line)
+		all = append(all, "removes, and keeps aside: "+line)
 	}
 	for _, line := range plan.Left {
-		lines = append(lines, "leaves: "+line)
+		all = append(all, "leaves: "+line)
 	}
-	return lines, nil
+	return all, nil
 }
