@@ -28,6 +28,7 @@ type recoverFlags struct {
 	force, only                                      []string
 	from                                             string
 	newName                                          string // the system's from now on; "" for the old one
+	around                                           bool   // the system is stopped although only parts are restored
 	run                                              string // that --resume, --rollback or --discard-old names
 	question                                         string // asked before it begins; "" for the usual one
 }
@@ -95,6 +96,7 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 		}
 		// A resumed run is compiled from what it was asked for.
 		f.from, f.only, f.keepOld = old.Point, list(old.Options["only"]), old.Options["keep-old"] == "true"
+		f.around = old.Options["around"] == "true"
 		if given := f.newName; given != "" && given != old.Options["new-name"] {
 			return usagef("run %s was begun without --new-server-id %s; take it back and begin anew", old.ID, given)
 		}
@@ -178,8 +180,8 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 				"store-options": strings.Join(a.storeFlagsGiven(), "\n"),
 				"no-lock":       fmt.Sprint(a.noLock),
 				"force":         strings.Join(f.force, ","), "keep-old": fmt.Sprint(f.keepOld),
-				"new-name": f.newName,
-				"moment":   point.Time().UTC().Format(time.RFC3339Nano),
+				"new-name": f.newName, "around": fmt.Sprint(f.around),
+				"moment": point.Time().UTC().Format(time.RFC3339Nano),
 			},
 		})
 	}
@@ -228,7 +230,7 @@ func (a *app) newRecovery(conf *config.Config, system string, point *vault.Point
 	}
 	return recovery.New(recovery.Options{
 		System: system, Profile: p, Catalog: catalog(), Host: host.Local(), Point: point,
-		Settings: settings, Given: given, Force: f.force, Only: f.only, KeepOld: f.keepOld,
+		Settings: settings, Given: given, Force: f.force, Only: f.only, Around: f.around, KeepOld: f.keepOld,
 	})
 }
 

@@ -19,7 +19,7 @@ const (
 // first thing is restored: started on half-restored data a product would
 // migrate it.
 func (r *Recovery) hold() []runbook.Step {
-	if len(r.Only) > 0 {
+	if r.alone() {
 		return nil // a single component is put back into a system that its owner has stopped
 	}
 	stop := r.stopStep()
@@ -28,9 +28,12 @@ func (r *Recovery) hold() []runbook.Step {
 	return []runbook.Step{r.identityStep("restore/identity", true), withNeeds(stop, "restore/identity")}
 }
 
+// alone tells whether components are put back without the system being stopped.
+func (r *Recovery) alone() bool { return len(r.Only) > 0 && !r.Around }
+
 // release lets the system start again at boot.
 func (r *Recovery) release() []runbook.Step {
-	if len(r.Only) > 0 || len(r.Profile.Quiesce.Release) == 0 {
+	if r.alone() || len(r.Profile.Quiesce.Release) == 0 {
 		return nil
 	}
 	return []runbook.Step{{

@@ -42,10 +42,14 @@ type Options struct {
 	// Settings are those of the machine; those recorded in the point win.
 	Settings map[string]string
 	// Given are settings of this recovery alone, a new name say; they win.
-	Given   map[string]string
-	Force   []string // identity checks that are overridden by name
-	Only    []string // components; empty means the whole system
-	KeepOld bool     // keep what was set aside after success
+	Given map[string]string
+	Force []string // identity checks that are overridden by name
+	Only  []string // components; empty means the whole system
+	// Around says, with Only, that the system is stopped before, and afterwards
+	// fitted to what was restored and started, as in a recovery of the whole.
+	// What a person must look at is left out.
+	Around  bool
+	KeepOld bool // keep what was set aside after success
 }
 
 // Recovery compiles the runbook of one recovery. Its functions may be called
@@ -162,7 +166,7 @@ func (r *Recovery) Runbook() (runbook.Runbook, error) {
 	}
 	for _, s := range stages {
 		if len(r.Only) > 0 {
-			s.steps = r.onlyWanted(s.steps)
+			s.steps = r.onlyWanted(s.name, s.steps)
 		}
 		stage := runbook.Stage{Name: s.name, Title: s.title}
 		stage.Steps = append(stage.Steps, s.before...)
@@ -179,10 +183,16 @@ func (r *Recovery) Runbook() (runbook.Runbook, error) {
 }
 
 // onlyWanted leaves the steps that put the chosen components back: restoring a
-// part neither prepares the machine nor starts the system.
-func (r *Recovery) onlyWanted(steps []profile.Step) []profile.Step {
+// part neither prepares the machine nor, but for Around, starts the system.
+func (r *Recovery) onlyWanted(stage string, steps []profile.Step) []profile.Step {
 	var out []profile.Step
 	for _, s := range steps {
+		if r.Around && (stage == "repair" || stage == "start") {
+			if o, ok := s.Options.(*RenameOptions); !(ok && o.Review) && s.Type != "confirm" {
+				out = append(out, s)
+			}
+			continue
+		}
 		if o, ok := s.Options.(*RestoreOptions); ok && r.wanted(o.Component) {
 			// What a person names must come back: to fail is no warning then.
 			s.Needs, s.Done, s.Warn = []string{}, nil, false
@@ -204,7 +214,7 @@ func (r *Recovery) Scope(ctx context.Context) profile.Scope {
 	}
 	scope := profile.Scope{Host: r.Host, Settings: settings}
 	scope.Facts = r.Manifest.Identity
-	scope.Point = pointView(r.Manifest)
+	scope.Point = r.pointView()
 	return scope
 }
 
@@ -213,11 +223,12 @@ func (r *Recovery) Secrets(ctx context.Context) []string {
 	return r.Profile.Secrets(r.Scope(ctx).Settings)
 }
 
-// pointView is what expr conditions see as "point".
-func pointView(m *vault.Manifest) map[string]any {
-	captured := map[string]any{}
+// pointView is what expr conditions see as "point": what is not restored is not
+// in it.
+func (r *Recovery) pointView() map[string]any {
+	m, captured := r.Manifest, map[string]any{}
 	for _, c := range m.Components {
-		captured[c.Name] = c.Status == component.StatusCaptured
+		captured[c.Name] = c.Status == component.StatusCaptured && r.wanted(c.Name)
 	}
 	identity := map[string]any{}
 	for k, v := range m.Identity {

@@ -312,3 +312,34 @@ func TestUnknownIdentityIsRefused(t *testing.T) {
 		t.Fatalf("exit %d: %v", runbook.ExitCode(run, err), err)
 	}
 }
+
+// Parts of a system that runs: it is stopped before and started after, and the
+// way back does the same.
+func TestOnlyAround(t *testing.T) {
+	s := lost(t, "")
+	s.Rename(t, "stopped", "running")
+	s.Write(t, "running", "content of running")
+	_, book := s.Recovery(t, func(o *recovery.Options) { o.Only, o.Around, o.KeepOld = []string{"data"}, true, true })
+	var ids []string
+	for _, stage := range book.Stages {
+		for _, step := range stage.Steps {
+			ids = append(ids, step.ID)
+		}
+	}
+	if got, want := strings.Join(ids, " "), "preflight/identity restore/identity restore/hold restore/restore-data start/system-start"; got != want {
+		t.Errorf("steps %s, want %s", got, want)
+	}
+	run, err := s.Engine(nil).Start(t.Context(), book, runbook.Meta{})
+	if err != nil {
+		t.Fatalf("%v\n%+v", err, run)
+	}
+	if s.Read("data/a") != "content of data/a" || s.Read("etc/app.conf") != "fresh" || s.Read("running") != "content of running" {
+		t.Errorf("data/a %q, etc/app.conf %q, running %q", s.Read("data/a"), s.Read("etc/app.conf"), s.Read("running"))
+	}
+	if _, err := s.Engine(nil).Rollback(t.Context(), run.ID, book); err != nil {
+		t.Fatal(err)
+	}
+	if s.Read("running") != "content of running" {
+		t.Errorf("running %q", s.Read("running"))
+	}
+}
