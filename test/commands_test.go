@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -76,12 +77,16 @@ func administrator(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: administrator CODE SYSTEM CLIENT COMMAND [ARG...]")
 	}
 	want, system, client := args[0], args[1], ts.MkAbs(args[2])
+	protected := "smt"
+	if i := slices.Index(args, "recover"); i >= 0 && i+1 < len(args) {
+		protected = args[i+1]
+	}
 	inside := func(command ...string) []string { return append([]string{"on", system}, command...) }
 	next := args[3:]
 	for range 30 {
 		code := exitCode(ts, inside(next...))
 		text := ts.ReadFile("stderr")
-		next = []string{"lifeboat", "recover", "smt", "--resume"}
+		next = []string{"lifeboat", "recover", protected, "--resume"}
 		if strings.Contains(text, "the sandbox went down") {
 			continue // the machine restarts, and took the command with it
 		}
@@ -100,6 +105,8 @@ func administrator(ts *testscript.TestScript, neg bool, args []string) {
 			act = inside("yast2", "smt-wizard")
 		case strings.HasPrefix(asked[1], "Export"):
 			act = inside("sh", "-c", `echo "ca password" | yast2 ca_mgm`)
+		case strings.HasPrefix(asked[1], "Install opsi"):
+			act = inside("sh", "-c", "echo deb https://download.opsi.org/ bookworm main >/etc/apt/sources.list.d/opsi.list && apt-get -y install opsi-server")
 		case strings.HasPrefix(asked[1], "Restart"):
 			continue
 		case strings.Contains(asked[1], "client"):

@@ -14,8 +14,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestRecovery runs the stories of recoveries. They share one lost server a
-// schema, for building and saving one takes longer than what most of them tell.
+// TestRecovery runs the stories of recoveries. They share one lost server of each
+// sort, for building and saving one takes longer than what most of them tell.
 func TestRecovery(t *testing.T) {
 	needsLab(t)
 	testscript.Run(t, testscript.Params{
@@ -46,7 +46,7 @@ func TestRecovery(t *testing.T) {
 func needsLab(t *testing.T) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("needs root: builds SMT servers in sandboxes")
+		t.Skip("needs root: builds servers in sandboxes")
 	}
 	for _, tool := range []string{"mariadbd", "mkfs.ext4", "setfacl", "openssl", "restic"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -59,7 +59,8 @@ func recoveryTools() (string, error) { return filepath.Abs("testdata/recovery/bi
 
 // server is a server that was saved and is gone, but for its disk.
 type server struct {
-	schema string
+	*plan
+	sort   string // schema of an SMT, variant of an opsi
 	share  string // holds the repository, /backup of each system
 	key    string // file with the repository's password, /root/key of each system
 	client string // client.json of one of its clients
@@ -73,8 +74,10 @@ type server struct {
 var servers = map[string]func() (*server, error){}
 
 func init() {
-	for _, schema := range []string{"0.09", "0.14", "3.09"} {
-		servers[schema] = sync.OnceValues(func() (*server, error) { return build(schema) })
+	for sort, p := range map[string]*plan{
+		"0.09": &smtPlan, "0.14": &smtPlan, "3.09": &smtPlan, "file": &opsiPlan, "hybrid": &opsiPlan, "mysql": &opsiPlan,
+	} {
+		servers[sort] = sync.OnceValues(func() (*server, error) { return build(p, sort) })
 	}
 }
 
@@ -85,10 +88,10 @@ func (s *server) dir() string { return filepath.Dir(s.share) }
 const repository = "/backup/lifeboat"
 
 // build makes a server, saves it and shuts it down.
-func build(schema string) (*server, error) {
-	dir := filepath.Join(programs, "recovery", schema)
+func build(p *plan, sort string) (*server, error) {
+	dir := filepath.Join(programs, "recovery", sort)
 	s := &server{
-		schema: schema, share: filepath.Join(dir, "backup"), key: filepath.Join(dir, "key"),
+		plan: p, sort: sort, share: filepath.Join(dir, "backup"), key: filepath.Join(dir, "key"),
 		client: filepath.Join(dir, "server", "client.json"), before: filepath.Join(dir, "before"),
 	}
 	s.prepared = sync.OnceValues(s.prepare)
@@ -96,20 +99,23 @@ func build(schema string) (*server, error) {
 		return nil, err
 	}
 	l := labs{dir}
-	if _, err := l.run("lab", "build", "smt", filepath.Join(dir, "server"), "--schema", schema, "--password", "nasty", "--local", "--old-script",
-		"--lifeboat", filepath.Join(programs, "lifeboat"), "--share", s.share+":/backup"); err != nil {
+	args := []string{
+		"build", p.product, filepath.Join(dir, "server"), p.sortFlag, sort, "--password", "nasty",
+		"--lifeboat", filepath.Join(programs, "lifeboat"), "--share", s.share + ":/backup",
+	}
+	if _, err := l.run("lab", append(args, p.serverFlags...)...); err != nil {
 		return nil, err
 	}
 	_, err := l.in("server", `
 		lifeboat init --repository `+repository+`
-		sed -i 's/^\( *\)profile: smt$/&\n\1components: {package-tree: true}/' /etc/lifeboat/lifeboat.yaml
-		lifeboat backup smt || [ $? -eq 3 ]`)
+		sed -i 's/^\( *\)profile: `+p.product+`$/&\n\1components: {`+p.components+`}/' /etc/lifeboat/lifeboat.yaml
+		lifeboat backup `+p.product+` || [ $? -eq 3 ]`)
 	if err == nil {
 		s.point, err = l.in("server", `lifeboat --json list | sed -n 's/.*"id":"\([0-9a-f]*\)".*/\1/p'`)
 	}
 	if err == nil {
 		var portrait, key string
-		portrait, err = l.run("portrait", "server")
+		portrait, err = l.run(p.portrait, "server")
 		if err == nil {
 			key, err = l.in("server", "cat /etc/lifeboat/repository.key")
 		}
@@ -124,49 +130,26 @@ func build(schema string) (*server, error) {
 func (s *server) prepare() (string, error) {
 	dir := filepath.Join(s.dir(), "prepared")
 	l := labs{s.dir()}
-	if _, err := l.run("lab", s.buildBare(dir)...); err != nil {
+	if _, err := l.run("lab", s.buildBare(dir, s.preparedFlags...)...); err != nil {
 		return "", err
 	}
-	credentials, register := "/etc/zypp/credentials.d/SCCcredentials", "SUSEConnect"
-	if s.schema < "3" {
-		credentials, register = "/etc/zypp/credentials.d/NCCcredentials", "suse_register"
-	}
-	_, err := l.in("prepared", `
-		mkdir -p /etc/zypp/credentials.d
-		printf 'username=SCC_d91a7be2c1c5\npassword=9c0f5e1b2a\n' > `+credentials+`
-		chmod 600 `+credentials+`
-		`+register+`
-		zypper --non-interactive patch || [ $? -eq 102 ]`)
-	if err == nil {
-		_, err = l.run("lab", "reboot", dir)
-	}
-	if err == nil {
-		_, err = l.in("prepared", `
-			zypper --non-interactive install smt
-			yast2 smt-wizard
-			zypper --non-interactive patch
-			mysql smt -e "CREATE TABLE Fresh (ID INT PRIMARY KEY, TEXT VARCHAR(40)) ENGINE=InnoDB; INSERT INTO Fresh VALUES (1, 'of the fresh installation')
-				; CREATE VIEW FreshView AS SELECT TEXT FROM Fresh"
-			mkdir -p /srv/www/htdocs/repo/fresh
-			echo fresh > /srv/www/htdocs/repo/fresh/file
-			chown -R smt:www /srv/www/htdocs/repo
-			echo fresh > /srv/www/htdocs/repo/tools/clientSetup4SMT.sh
-			echo fresh > /var/lib/CAM/note`)
-	}
-	return dir, l.shutDown("prepared", err)
+	return dir, l.shutDown("prepared", s.byHand(l, s.sort))
 }
 
 // buildBare is the command of lab that builds a bare machine which reaches the
 // repository.
 func (s *server) buildBare(dir string, flags ...string) []string {
 	return append([]string{
-		"build", "bare", dir, "--schema", s.schema, "--lifeboat", filepath.Join(programs, "lifeboat"),
+		"build", "bare", dir, "--product", s.product, s.sortFlag, s.sort, "--lifeboat", filepath.Join(programs, "lifeboat"),
 		"--share", s.share + ":/backup", "--share", s.key + ":/root/key",
 	}, flags...)
 }
 
 // labs is a directory with lab systems.
 type labs struct{ dir string }
+
+// path is the directory of one.
+func (l labs) path(system string) string { return filepath.Join(l.dir, system) }
 
 // run runs a program of ours and returns what it printed.
 func (l labs) run(name string, args ...string) (string, error) {
@@ -197,7 +180,7 @@ func (l labs) command(name string, args ...string) *exec.Cmd {
 
 // in runs a shell text inside a system; the first command that fails ends it.
 func (l labs) in(system, text string) (string, error) {
-	return l.run("lab", "exec", filepath.Join(l.dir, system), "--", "bash", "-ec", text)
+	return l.run("lab", "exec", l.path(system), "--", "bash", "-ec", text)
 }
 
 // shutDown keeps a system for later, or nothing of it when building it failed.
@@ -206,7 +189,7 @@ func (l labs) shutDown(system string, failed error) error {
 	if failed != nil {
 		verb = "destroy"
 	}
-	_, err := l.run("lab", verb, filepath.Join(l.dir, system))
+	_, err := l.run("lab", verb, l.path(system))
 	return errors.Join(failed, err)
 }
 
@@ -220,11 +203,11 @@ func (l labs) clone(from, name string) error {
 	return err
 }
 
-// find returns the lost server of a story's schema.
-func find(ts *testscript.TestScript, schema string) *server {
-	get, ok := servers[schema]
+// find returns the lost server of a story's sort.
+func find(ts *testscript.TestScript, sort string) *server {
+	get, ok := servers[sort]
 	if !ok {
-		ts.Fatalf("there is no server of schema %q", schema)
+		ts.Fatalf("there is no server of schema or variant %q", sort)
 	}
 	s, err := get()
 	ts.Check(err)
@@ -233,12 +216,14 @@ func find(ts *testscript.TestScript, schema string) *server {
 
 // lost names a lost server to the story: $SHARE holds its repository, $KEY its
 // password, $POINT is its recovery point, $CLIENT one of its clients, and $BEFORE
-// what portrait printed of it. $SERVER is its disk.
+// what its portrait was. $SERVER is its disk. Its sort is the schema of an SMT or the
+// variant of an opsi.
 //
 //	lost 3.09
+//	lost hybrid
 func lost(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
-		ts.Fatalf("usage: lost SCHEMA")
+		ts.Fatalf("usage: lost SORT")
 	}
 	s := find(ts, args[0])
 	for name, value := range map[string]string{
@@ -249,12 +234,12 @@ func lost(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // bare builds a bare machine which reaches the repository of the lost server of
-// that schema as /backup/lifeboat, its password being in /root/key.
+// that sort as /backup/lifeboat, its password being in /root/key.
 //
 //	bare new 3.09 [FLAG...]
 func bare(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
-		ts.Fatalf("usage: bare NAME SCHEMA [FLAG...]")
+		ts.Fatalf("usage: bare NAME SORT [FLAG...]")
 	}
 	s := find(ts, args[1])
 	ts.Check(ts.Exec("lab", s.buildBare(filepath.Join(ts.Getenv("LABS"), args[0]), args[2:]...)...))
@@ -266,7 +251,7 @@ func bare(ts *testscript.TestScript, neg bool, args []string) {
 //	prepared new 3.09
 func prepared(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
-		ts.Fatalf("usage: prepared NAME SCHEMA")
+		ts.Fatalf("usage: prepared NAME SORT")
 	}
 	from, err := find(ts, args[1]).prepared()
 	ts.Check(err)

@@ -38,12 +38,20 @@ func setRightsCommand(m *machine.Machine, c *machine.Call) int {
 	if len(c.Args) > 0 {
 		only = filepath.Clean(c.Args[len(c.Args)-1])
 	}
-	for _, r := range mustSpec(m).rights() {
-		if err := r.apply(only); err != nil {
-			return c.Fail(1, "%s: %v", c.Name, err)
-		}
+	if err := mustSpec(m).setRights(only); err != nil {
+		return c.Fail(1, "%s: %v", c.Name, err)
 	}
 	return 0
+}
+
+// setRights sets all rights, or those of a part.
+func (s Spec) setRights(only string) error {
+	for _, r := range s.rights() {
+		if err := r.apply(only); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r rule) apply(only string) error {

@@ -213,6 +213,9 @@ func build(m *machine.Machine) (*Client, error) {
 	if err := shares(s, data); err != nil {
 		return nil, err
 	}
+	if err := s.setRights(""); err != nil { // as it was often done, so that doing it changes nothing
+		return nil, err
+	}
 	if err := quiet(m, "apt-get", "install", "opsi-server"); err != nil {
 		return nil, err
 	}
