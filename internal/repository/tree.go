@@ -25,6 +25,9 @@ const maxDepth = 4096
 func parseTree(text []byte) (*Tree, error) {
 	t, scanned := scanTree(text)
 	if !scanned {
+		if err := boundTree(text); err != nil {
+			return nil, err
+		}
 		t = new(Tree)
 		if err := json.Unmarshal(text, t); err != nil {
 			return nil, err

@@ -16,7 +16,11 @@ func scanTree(text []byte) (*Tree, bool) {
 	s := treeScanner{scanner: scanner{rest: bytes.TrimRight(text, " \t\r\n")}}
 	t := &Tree{Nodes: []*Node{}}
 	var free []Node
+	limit := nodeLimit(len(text))
 	ok := s.token(`{"nodes":[`) && s.list(func() bool {
+		if len(t.Nodes) == limit {
+			return false
+		}
 		if len(free) == 0 {
 			free = make([]Node, 16) // one piece of memory for several
 		}
