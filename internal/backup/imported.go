@@ -124,6 +124,7 @@ func (i *Import) stage(ctx context.Context, opts Options, p *product.Product, fr
 		opts.Substitute[d.Component] = stagedDump{s}
 		i.identify(ctx, p, d, s)
 	}
+	i.date(i.Found.Moment)
 	if i.moment.IsZero() {
 		if err := i.dateFiles(root); err != nil {
 			return err
@@ -133,9 +134,11 @@ func (i *Import) stage(ctx context.Context, opts Options, p *product.Product, fr
 	if err != nil {
 		return err
 	}
-	// The saved files come without accounts. Where they lie now their owners
-	// have the names that whoever copied them sees.
-	opts.Host, opts.Accounts, opts.Still, opts.Trigger = target, host.Local(), true, vault.Imported
+	accounts, err := i.accounts()
+	if err != nil {
+		return err
+	}
+	opts.Host, opts.Accounts, opts.Still, opts.Trigger = target, accounts, true, vault.Imported
 	opts.Facts = i.facts
 	settings := maps.Clone(i.Found.Settings)
 	if settings == nil {
@@ -223,47 +226,6 @@ func (i *Import) choose(opts Options) map[string]bool {
 	return choose
 }
 
-// layOut copies what was found to where it stood on the lost machine.
-func (i *Import) layOut(ctx context.Context, from, root string) error {
-	for _, f := range i.Found.Files {
-		source := filepath.Join(from, filepath.Clean("/"+f.From))
-		target := filepath.Join(root, filepath.Clean("/"+f.Path))
-		above := target
-		if f.Dir {
-			source += "/."
-		} else {
-			above = filepath.Dir(target)
-		}
-		if err := makeAbove(root, above); err != nil {
-			return err
-		}
-		if err := host.Local().Run(ctx, host.Command{Args: []string{"cp", "-a", "--", source, target}}); err != nil {
-			return fmt.Errorf("copy %s: %w", f.From, err)
-		}
-	}
-	return nil
-}
-
-// makeAbove makes the directories from root to dir that are missing. They are in
-// the point as they are here, and stock restic gives what the point says to those
-// that it finds: nobody may be locked out of /etc.
-func makeAbove(root, dir string) error {
-	if dir == root {
-		return os.MkdirAll(root, 0o700)
-	}
-	if err := makeAbove(root, filepath.Dir(dir)); err != nil {
-		return err
-	}
-	err := os.Mkdir(dir, 0o755)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
-	}
-	if err == nil {
-		err = os.Chmod(dir, 0o755) // whatever the umask
-	}
-	return err
-}
-
 func (i *Import) load(ctx context.Context, p *product.Product, from string, d product.ImportDump) (*mysql.Staged, error) {
 	f, err := os.Open(filepath.Join(from, filepath.Clean("/"+d.From)))
 	if err != nil {
@@ -271,7 +233,7 @@ func (i *Import) load(ctx context.Context, p *product.Product, from string, d pr
 	}
 	defer f.Close()
 	return mysql.Stage(ctx, f, mysql.StageOptions{
-		Database: d.Database, Product: p, State: i.dir,
+		Database: d.Database, Product: p, State: i.dir, Charset: d.Charset,
 	})
 }
 

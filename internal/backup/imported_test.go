@@ -20,7 +20,8 @@ import (
 	"lifeboat/internal/component/mysql"
 	"lifeboat/internal/component/network"
 	"lifeboat/internal/host"
-	"lifeboat/internal/product"
+	registry "lifeboat/internal/product"
+	"lifeboat/internal/product/opsi"
 	"lifeboat/internal/product/smt"
 	"lifeboat/internal/profile"
 	"lifeboat/internal/recovery"
@@ -49,36 +50,50 @@ func saved() map[string]string {
 	}
 }
 
-// newImport looks at a directory with these files, 100 days old, as the
-// shipped profile of SMT does.
-func newImport(t *testing.T, texts map[string]string) (*backup.Import, error) {
+// importFrom looks at what was saved of a product as its shipped profile does.
+func importFrom(t *testing.T, product, from string) (*backup.Import, error) {
 	t.Helper()
 	if _, err := host.Local().Look("mariadbd", "mysqld"); err != nil {
 		t.Skip("needs mariadb-server")
 	}
-	products := product.Make(smt.Product())
+	products := registry.Make(smt.Product(), opsi.Product())
 	kinds := map[string]component.Kind{
 		"files": files.Kind(), "configuration": configuration.Kind(), "network": network.Kind(),
 		"certificates": certificates.Kind(), "mysql": mysql.Kind(products),
 	}
-	registry, steps := profile.NewRegistry(), recovery.Steps()
+	known, steps := profile.NewRegistry(), recovery.Steps()
 	for name, kind := range kinds {
-		registry.Kinds[name] = kind.Definition
+		known.Kinds[name] = kind.Definition
 	}
 	for name, step := range steps {
-		registry.Steps[name] = step.Definition
+		known.Steps[name] = step.Definition
 	}
-	maps.Copy(registry.Predicates, mysql.Predicates())
-	registry.Predicates["certificate"] = certificates.Predicate()
-	p := products["smt"]
-	maps.Copy(registry.Sources, p.Sources)
+	maps.Copy(known.Predicates, mysql.Predicates())
+	known.Predicates["certificate"] = certificates.Predicate()
+	p := products[product]
+	maps.Copy(known.Predicates, p.Predicates)
+	maps.Copy(known.Sources, p.Sources)
 	for name, comparison := range p.Comparisons {
-		registry.Compares[name] = comparison.Summary
+		known.Compares[name] = comparison.Summary
 	}
-	pr, err := profile.Catalogue{Registry: registry, Shipped: profiles.FS}.Load("smt")
+	pr, err := profile.Catalogue{Registry: known, Shipped: profiles.FS}.Load(product)
 	if err != nil {
 		t.Fatal(err)
 	}
+	i, err := backup.NewImport(t.Context(), backup.Options{
+		System: product, Profile: pr, Host: host.Local(), Vault: backuptest.New(t, "").Vault, StateDir: t.TempDir(),
+		Catalog: &recovery.Catalog{Profile: known, Kinds: kinds, Products: products, Steps: steps},
+	}, p, backup.Saved{Path: from})
+	if i != nil {
+		t.Cleanup(func() { _ = i.Close(context.Background()) })
+	}
+	return i, err
+}
+
+// newImport looks at a directory with these files, 100 days old, as the
+// shipped profile of SMT does.
+func newImport(t *testing.T, texts map[string]string) (*backup.Import, error) {
+	t.Helper()
 	dir, old := t.TempDir(), time.Now().AddDate(0, 0, -100)
 	for name, text := range texts {
 		file := filepath.Join(dir, name)
@@ -92,14 +107,7 @@ func newImport(t *testing.T, texts map[string]string) (*backup.Import, error) {
 			t.Fatal(err)
 		}
 	}
-	i, err := backup.NewImport(t.Context(), backup.Options{
-		System: "smt", Profile: pr, Host: host.Local(), Vault: backuptest.New(t, "").Vault, StateDir: t.TempDir(),
-		Catalog: &recovery.Catalog{Profile: registry, Kinds: kinds, Products: products, Steps: steps},
-	}, p, backup.Saved{Path: dir})
-	if i != nil {
-		t.Cleanup(func() { _ = i.Close(context.Background()) })
-	}
-	return i, err
+	return importFrom(t, "smt", dir)
 }
 
 // importPoint imports what newImport looks at.
@@ -109,6 +117,12 @@ func importPoint(t *testing.T, texts map[string]string) *vault.Point {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return pointOf(t, i)
+}
+
+// pointOf makes the point.
+func pointOf(t *testing.T, i *backup.Import) *vault.Point {
+	t.Helper()
 	run, err := runbook.New(runbook.Options{Dir: t.TempDir()}).Start(t.Context(), i.Runbook(), runbook.Meta{ID: i.RunID()})
 	if err != nil {
 		t.Fatalf("%v\n%+v", err, run)

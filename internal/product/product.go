@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"lifeboat/internal/host"
 	"lifeboat/internal/profile"
@@ -163,6 +164,12 @@ type Import struct {
 	// Facts are what identifies the lost machine, as far as its configuration
 	// tells more than the files themselves.
 	Facts map[string]string
+	// Moment is when it was saved, as far as that is told beside the dumps.
+	Moment time.Time
+	// Users and Groups name the numbers that own the files; nil is that this
+	// machine does, where the files lie now. The names are foreign, and hold
+	// neither colon nor line end.
+	Users, Groups map[uint32]string
 }
 
 // ImportContent is one line about what is in a file: so many objects of a class, a
@@ -190,6 +197,7 @@ type ImportDump struct {
 	Component   string
 	From        string // relative to Import.Dir
 	Compression string // "", "gzip" or "bzip2", by content
+	Charset     string // of the database when the dump does not say; "" is latin1
 }
 
 // Missing is a part that the product's recovery wants and that was not found.

@@ -24,6 +24,7 @@ func Product() *product.Product {
 		Rename:      rename.Plan,
 		RenameParts: rename.Parts(),
 		CheckName:   rename.Check,
+		Unpack:      unpack,
 		Comparisons: map[string]product.Comparison{
 			"opsi-version": {
 				Summary: "The installed opsi is of the same version, or of one that takes the data over",

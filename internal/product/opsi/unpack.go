@@ -1,0 +1,304 @@
+package opsi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"lifeboat/internal/product"
+	"lifeboat/internal/product/opsi/archive"
+	"lifeboat/internal/product/opsi/backend"
+)
+
+// unpack takes an archive of opsi-backup into an empty directory and describes
+// what is in it.
+func unpack(ctx context.Context, file, dir string, _ product.Password) (*product.Import, error) {
+	a, err := archive.Open(ctx, file, archive.DefaultLimits)
+	if errors.Is(err, archive.ErrForeign) {
+		return nil, fmt.Errorf("%w: %w", product.ErrUnrecognised, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer a.Close()
+	if err := a.Unpack(ctx, dir); err != nil {
+		return nil, err
+	}
+	s := &saved{archive: a, result: &product.Import{
+		Origin: origin(a), Moment: a.Moment(), Warnings: a.Verify().Remarks(), Settings: map[string]string{}, Facts: factsOf(a.Info),
+	}}
+	if os.Geteuid() == 0 {
+		s.result.Users, s.result.Groups = a.Accounts.Users, a.Accounts.Groups
+	} else {
+		s.warn("the owners of the files are not kept: only root may set them")
+	}
+	if err := s.describe(dir); err != nil {
+		return nil, err
+	}
+	return s.result, nil
+}
+
+func origin(a *archive.Archive) string {
+	text := "archive of opsi-backup"
+	if a.Info.Hostname != "" {
+		text += " of " + a.Info.Hostname
+	}
+	if a.Info.OpsiVersion != "" {
+		text += ", opsi " + a.Info.OpsiVersion
+	}
+	if when := a.Moment(); !when.IsZero() {
+		text += ", " + when.Format(time.DateTime)
+	}
+	return text
+}
+
+// systems are the ids of os-release(5) for names that sysinfo has.
+var systems = []struct{ name, id string }{
+	{"debian", "debian"},
+	{"ubuntu", "ubuntu"},
+	{"univention", "univention-corporate-server"},
+	{"opensuse leap", "opensuse-leap"},
+	{"opensuse", "opensuse"},
+	{"sles", "sles"},
+	{"suse linux enterprise server", "sles"},
+	{"red hat", "rhel"},
+	{"rocky", "rocky"},
+	{"almalinux", "almalinux"},
+	{"oracle", "ol"},
+	{"centos", "centos"},
+}
+
+// factsOf is what sysinfo tells of the lost machine. The version in it is that of
+// the library python-opsi, whose last numbers are others than those of opsiconfd:
+// only its line is taken.
+func factsOf(info archive.Info) map[string]string {
+	f := map[string]string{"hostname": info.Hostname, "fqdn": info.FQDN, "os_version": info.Version()}
+	if v, err := parseVersion(info.OpsiVersion); err == nil {
+		f["version"] = v.line()
+	}
+	if info.Distribution != "" {
+		f["os"] = strings.TrimSpace(info.Distribution + " " + info.Version())
+		for _, s := range systems {
+			if strings.HasPrefix(strings.ToLower(info.Distribution), s.name) {
+				f["os_id"] = s.id
+				break
+			}
+		}
+	}
+	maps.DeleteFunc(f, func(_, value string) bool { return value == "" })
+	return f
+}
+
+// saved describes an unpacked archive.
+type saved struct {
+	archive *archive.Archive
+	server  *backend.Server
+	used    []backend.Conf
+	result  *product.Import
+}
+
+func (s *saved) warn(format string, args ...any) {
+	s.result.Warnings = append(s.result.Warnings, fmt.Sprintf(format, args...))
+}
+
+func (s *saved) describe(dir string) error {
+	s.server = &backend.Server{}
+	if s.archive.Configuration {
+		root, err := os.OpenRoot(filepath.Join(dir, configurationDir))
+		if err != nil {
+			return err
+		}
+		defer root.Close()
+		if s.server, err = backend.ReadFS(root.FS()); err != nil { // links out of it are not followed
+			return err
+		}
+		s.take("configuration", backend.Dir, configurationDir, true)
+	} else {
+		s.miss("configuration", "opsi's configuration, left out with --no-configuration", "No client trusts the server and the server knows no client; database access, licences and everything set by hand are gone.", true)
+	}
+	s.used, _ = s.server.Used(s.archive.Info.OpsiVersion)
+	s.set("opsi_version", s.archive.Info.OpsiVersion)
+	if s.server.ID == "" {
+		s.set("server_id", strings.ToLower(s.archive.Info.FQDN))
+		s.result.Facts["server_id"] = strings.ToLower(s.archive.Info.FQDN)
+	}
+	var kinds []string
+	for _, part := range []struct {
+		kind backend.Kind
+		take func() bool
+	}{{backend.File, s.files}, {backend.MySQL, s.database}, {backend.DHCP, s.dhcp}} {
+		used := slices.ContainsFunc(s.used, func(c backend.Conf) bool { return c.Kind() == part.kind })
+		if part.take() || used && part.kind != backend.DHCP {
+			kinds = append(kinds, string(part.kind))
+		}
+	}
+	// What the archive holds counts, as it would for opsi-backup, and what it
+	// should hold: without that the point is incomplete.
+	s.set("backends", strings.Join(kinds, " "))
+	s.result.Facts["backends"] = strings.Join(kinds, " ")
+	s.contents()
+	for _, m := range []struct{ what, loss string }{
+		{"the depot, the workbench and the packages, which opsi-backup leaves out", "Packages must be fetched again; own ones, and what was changed in the depot by hand, are gone."},
+		{"files of the network boot and what the DHCP server's configuration includes, which opsi-backup leaves out", "Menus that were changed by hand must be changed again."},
+		{"the network as Lifeboat records it", "Addresses and routes are known only from notes."},
+	} {
+		s.miss("", m.what, m.loss, false)
+	}
+	return nil
+}
+
+// configurationDir is where an archive has /etc/opsi.
+var configurationDir = path.Join("CONTENT", string(archive.Configuration))
+
+func (s *saved) set(name, value string) {
+	if value != "" {
+		s.result.Settings[name] = value
+	}
+}
+
+func (s *saved) take(component, to, from string, dir bool) {
+	s.result.Files = append(s.result.Files, product.ImportFile{Path: to, From: from, Component: component, Dir: dir})
+}
+
+func (s *saved) miss(component, what, loss string, critical bool) {
+	s.result.Missing = append(s.result.Missing, product.Missing{Component: component, What: what, Loss: loss, Critical: critical})
+}
+
+// choose is the backend of a part that is taken: the one that opsi used, else the
+// first. A server uses one of each; an archive may have more.
+func (s *saved) choose(part archive.Part, kind backend.Kind, component string) (name string, conf backend.Conf, found bool) {
+	var names []string
+	for _, b := range s.archive.Backends {
+		if b.Part == part {
+			names = append(names, b.Name)
+		}
+	}
+	used := slices.IndexFunc(s.used, func(c backend.Conf) bool { return c.Kind() == kind })
+	if len(names) == 0 {
+		if used >= 0 {
+			s.miss(component, fmt.Sprintf("what the backend %s holds", s.used[used].Name), "It was left out when the archive was made.", kind != backend.DHCP)
+		}
+		return "", backend.Conf{}, false
+	}
+	name = names[0]
+	if used >= 0 && slices.Contains(names, s.used[used].Name) {
+		name = s.used[used].Name
+	} else if len(s.server.Confs) > 0 {
+		s.warn("opsi did not use the backend %s when the archive was made; it is taken all the same", name)
+	}
+	for _, other := range names {
+		if other != name {
+			s.warn("the archive holds another backend of that kind, %s; %s is taken", other, name)
+			s.result.Unknown = append(s.result.Unknown, path.Join("CONTENT", string(part), other))
+		}
+	}
+	conf, _ = s.server.Conf(name)
+	return name, conf, true
+}
+
+func (s *saved) files() bool {
+	name, conf, found := s.choose(archive.Files, backend.File, "file-backend")
+	if !found {
+		return false
+	}
+	at, err := conf.FileBackend()
+	if err != nil {
+		s.warn("%v; the usual places are taken", err)
+		at, _ = backend.Conf{}.FileBackend()
+	}
+	s.take("file-backend", at.BaseDir, path.Join("CONTENT", string(archive.Files), name), true)
+	s.set("file_base", at.BaseDir)
+	s.set("host_keys", at.HostKeyFile)
+	s.hostKeys(name, at.HostKeyFile)
+	return true
+}
+
+// hostKeys takes the copy of the keys that stands beside the file backend, unless
+// the configuration brings the file itself.
+func (s *saved) hostKeys(name, to string) {
+	component := "file-backend"
+	if within(to, backend.Dir) {
+		component = "configuration"
+	} else {
+		s.set("host_keys_outside", to)
+	}
+	for _, m := range s.archive.Members {
+		own := m.Part == archive.Configuration && path.Join(backend.Dir, m.Path) == to && m.Type != archive.Symlink
+		if own {
+			return
+		}
+	}
+	for _, m := range s.archive.Members {
+		if m.Part == archive.HostKeys && m.Backend == name {
+			s.take(component, to, m.Name, false)
+			return
+		}
+	}
+	if base := s.result.Settings["file_base"]; !within(to, base) {
+		s.miss(component, "the host keys of the file backend (archives of opsi-backup before 2018 lack them)", "Each client must get a new key.", true)
+	}
+}
+
+func (s *saved) database() bool {
+	name, conf, found := s.choose(archive.Database, backend.MySQL, "database")
+	if !found {
+		return false
+	}
+	at, err := conf.Database()
+	if err != nil {
+		s.warn("%v; the usual values are taken", err)
+		at, _ = backend.Conf{}.Database()
+	}
+	s.result.Dumps = []product.ImportDump{{
+		Database: at.Name, Component: "database", From: path.Join("CONTENT", string(archive.Database), name, "database.sql"),
+		Charset: "utf8mb4", // the tables say theirs; that of the database is not in a dump
+	}}
+	s.set("db_name", at.Name)
+	return true
+}
+
+func (s *saved) dhcp() bool {
+	name, conf, found := s.choose(archive.DHCP, backend.DHCP, "dhcp")
+	if !found {
+		return false
+	}
+	to, err := conf.DHCPConfigFile()
+	if err != nil || to == "" {
+		to = "/etc/dhcp/dhcpd.conf"
+	}
+	for _, m := range s.archive.Members {
+		if m.Part == archive.DHCP && m.Backend == name {
+			s.take("dhcp", to, m.Name, false)
+			s.set("dhcpd_conf", to)
+			s.set("dhcpd_files", to)
+			return true
+		}
+	}
+	return false
+}
+
+// contents lists what is in the archive, for people.
+func (s *saved) contents() {
+	var files, bytes int64
+	for _, m := range s.archive.Members {
+		if m.Part == archive.Configuration && m.Type == archive.Regular {
+			files, bytes = files+1, bytes+m.Size
+		}
+	}
+	add := func(name string, n, bytes int64) {
+		s.result.Contents = append(s.result.Contents, product.ImportContent{Kind: "members", Name: name, Bytes: bytes, Note: fmt.Sprintf("%d", n)})
+	}
+	if s.archive.Configuration {
+		add("configuration", files, bytes)
+	}
+	for _, b := range s.archive.Backends {
+		add(strings.TrimPrefix(string(b.Part), "BACKENDS/")+" "+b.Name, int64(b.Members), b.Bytes)
+	}
+}
