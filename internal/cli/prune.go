@@ -19,12 +19,13 @@ type pruneFlags struct {
 	maxRepack string
 	keepPacks bool
 	locked    bool
+	unsafe    bool
 	dry       bool
 }
 
 // options checks the flags.
 func (f pruneFlags) options() (repository.PruneOptions, error) {
-	o := repository.PruneOptions{DryRun: f.dry, KeepPacks: f.keepPacks, RepackLocked: f.locked}
+	o := repository.PruneOptions{DryRun: f.dry, KeepPacks: f.keepPacks, RepackLocked: f.locked, Unsafe: f.unsafe}
 	text, percent := strings.CutSuffix(f.maxUnused, "%")
 	n, err := strconv.ParseFloat(text, 64)
 	if err != nil || n < 0 || n >= 100 || (!percent && n != 0) {
@@ -49,10 +50,19 @@ func (a *app) pruneCommand() *cobra.Command {
 the data of forgotten points and what interrupted backups have left. Nobody else
 can use the repository meanwhile. It may be interrupted at any time; the next
 one finishes. Without --repository every repository of the configuration is
-pruned.`,
+pruned.
+
+In a full store, forget first: that needs no room. What no index lists is deleted
+before anything is written then. Where there is no room even for a lock or an
+index file, --unsafe-recover-no-free-space is the last resort. It removes first and
+writes afterwards, the beginning of it without a lock: see that nobody else, no
+restic either, uses the repository, on any machine. Killed in between, or with the
+room taken by others, it leaves packs that no index lists, of which no data is
+lost: lifeboat repository repair lists them again, when there is room.`,
 		Example: `  lifeboat prune --dry-run
   lifeboat prune --repository second --max-unused 0
-  lifeboat prune --keep-packs          # when the store is full`,
+  lifeboat prune --keep-packs          # when the store is full
+  lifeboat prune --unsafe-recover-no-free-space   # when it is full to the last byte`,
 		Args: args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			opts, err := f.options()
@@ -84,6 +94,7 @@ func (f *pruneFlags) register(c *cobra.Command) {
 	c.Flags().StringVar(&f.maxRepack, "max-repack", "", "store at most packs of `SIZE` anew, like 20G")
 	c.Flags().BoolVar(&f.locked, "repack-locked", false, "store anew also what is needed of packs that object lock keeps for now")
 	c.Flags().BoolVar(&f.keepPacks, "keep-packs", false, "store nothing anew, delete only what is unused as a whole: a full store has room for that")
+	c.Flags().BoolVar(&f.unsafe, "unsafe-recover-no-free-space", false, "UNSAFE, for a store without room for a lock or an index: remove first, write afterwards")
 }
 
 // pruneView is a prune as --json shows it.

@@ -48,7 +48,17 @@ func (a *acquisition) acquire(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.save(ctx); err != nil {
+	err = a.save(ctx)
+	if errors.Is(err, storage.ErrNoSpace) && doubtful > 0 {
+		// Locks that are gone may be all the room there is. Ours cannot tell the
+		// store's clock yet.
+		a.clock = time.Now()
+		if n, lerr := a.look(ctx, true); lerr == nil && n > 0 {
+			err = a.save(ctx)
+		}
+		a.clock = time.Time{}
+	}
+	if err != nil {
 		return fmt.Errorf("lock the repository: %w", err)
 	}
 	if doubtful > 0 {

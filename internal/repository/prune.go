@@ -32,6 +32,11 @@ type PruneOptions struct {
 	// RepackLocked repacks also what the store keeps from being removed for now:
 	// what is needed of it is stored twice until a prune after that.
 	RepackLocked bool
+	// Unsafe is for a store that is so full that not even a lock can be written,
+	// or the index: something goes first and without a lock, and index files are
+	// removed before they are written anew. What is killed in between leaves packs
+	// that no index lists until RepairIndex. It implies KeepPacks.
+	Unsafe bool
 	// Progress is told what is being done and how much of it is, from several
 	// goroutines at once. A total of 0 is not known.
 	Progress func(stage PruneStage, done, total int64)
@@ -136,6 +141,9 @@ type prune struct {
 	empty     ID                // one that lists nothing, if there is any
 	seen      map[ID]struct{}   // packs that are in a file that stays or was written
 	verified  time.Time
+
+	early      Amount // packs that were deleted to make room
+	earlyIndex int    // index files, likewise
 }
 
 // look plans without a lock. What others write meanwhile is not waited for.
@@ -165,7 +173,15 @@ func (p *prune) locked(ctx context.Context) (err error) {
 	if p.r.opts.NoLock {
 		return errors.New("the repository was opened without locks")
 	}
-	if p.lock, err = p.r.Lock(ctx, true); err != nil {
+	p.opts.KeepPacks = p.opts.KeepPacks || p.opts.Unsafe
+	p.lock, err = p.r.Lock(ctx, true)
+	if errors.Is(err, storage.ErrNoSpace) && p.opts.Unsafe {
+		p.lock, err = p.lockFull(ctx)
+	}
+	if errors.Is(err, storage.ErrNoSpace) && !p.opts.Unsafe {
+		return hint(err, "%s", fullHint)
+	}
+	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.lock.Release()) }()
@@ -183,16 +199,19 @@ func (p *prune) locked(ctx context.Context) (err error) {
 	if err := p.plan(ctx); err != nil {
 		return err
 	}
+	p.report.Total.Packs += p.early.Packs
+	p.report.Total.Bytes += p.early.Bytes
 	if !p.needed() {
+		p.total(Amount{})
 		return p.sweep(ctx)
 	}
-	if err := p.mayDelete(ctx); err != nil {
+	if err := p.mayDeleteFull(ctx); err != nil {
 		return err
 	}
 	if err := p.repack(ctx); err != nil {
 		return err
 	}
-	if err := p.rewriteIndex(ctx); err != nil {
+	if err := p.replaceIndex(ctx); err != nil {
 		return err
 	}
 	if err := p.unchanged(ctx); err != nil {

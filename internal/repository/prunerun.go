@@ -118,7 +118,7 @@ func (p *prune) confirm(ctx context.Context) error {
 // deleteIndex removes the index files that were replaced. The packs of one that
 // the store would not delete stay, for it still lists them.
 func (p *prune) deleteIndex(ctx context.Context) error {
-	p.report.IndexDeleted = 0
+	p.report.IndexDeleted = p.earlyIndex
 	total := int64(len(p.stale) + len(p.doomed()))
 	for i, id := range p.stale {
 		p.opts.Progress(PruneDelete, int64(i), total)
@@ -156,6 +156,14 @@ func (p *prune) doomed() []ID {
 	}
 	slices.SortFunc(ids, func(a, b ID) int { return bytes.Compare(a[:], b[:]) })
 	return ids
+}
+
+// total counts what was deleted, and what made room before.
+func (p *prune) total(deleted Amount) {
+	deleted.Packs += p.early.Packs
+	deleted.Bytes += p.early.Bytes
+	p.report.Deleted = deleted
+	p.report.Freed = deleted.Bytes - p.report.Written
 }
 
 // deletePacks removes the packs that no index lists any more.
@@ -196,8 +204,7 @@ func (p *prune) deletePacks(ctx context.Context) error {
 		})
 	}
 	err = errors.Join(err, g.Wait())
-	p.report.Deleted = deleted
-	p.report.Freed = deleted.Bytes - p.report.Written
+	p.total(deleted)
 	if err == nil {
 		err = ctx.Err()
 	}

@@ -145,8 +145,15 @@ type Removal struct {
 // lock. Their data stays until a prune. Those that the store keeps from being
 // removed for now are left, and the error is storage.ErrRetained. The removal is
 // valid with an error too.
+//
+// In a store that is too full for the lock the first snapshot goes without one, to
+// make room for it: nobody else gets a lock there either, and no data goes.
 func (r *Repository) ForgetChosen(ctx context.Context, choose func(context.Context) ([]ID, error)) (done Removal, err error) {
 	lock, err := r.Lock(ctx, true)
+	full := errors.Is(err, storage.ErrNoSpace)
+	if full {
+		lock, err = &HeldLock{keeper: &r.locks}, r.alone(ctx)
+	}
 	if err != nil {
 		return done, err
 	}
@@ -156,7 +163,16 @@ func (r *Repository) ForgetChosen(ctx context.Context, choose func(context.Conte
 		return done, err
 	}
 	var retained []error
-	for _, id := range ids {
+	for i, id := range ids {
+		if full && i > 0 {
+			held, err := r.Lock(ctx, true)
+			if err != nil && !errors.Is(err, storage.ErrNoSpace) {
+				return done, err
+			}
+			if err == nil {
+				lock, full = held, false
+			}
+		}
 		if err := lock.Verify(ctx); err != nil {
 			return done, err
 		}
