@@ -194,6 +194,9 @@ func TestLostDepot(t *testing.T) {
 		{"stat -c '%U:%G %a' /var/lib/opsi/depot/7zip/files /var/lib/opsi/depot/7zip/7zip.files /etc/opsi/opsi.conf", "opsiconfd:opsifileadmins 2770\nopsiconfd:opsifileadmins 660\nroot:root 660"},
 		{"opsi-set-rights; stat -c '%U:%G %a' /etc/opsi/opsi.conf /etc/opsi/ssl/opsi-ca-key.pem", "opsiconfd:opsiadmin 660\nopsiconfd:opsiadmin 600"},
 	})
+	wants(t, s, [][2]string{
+		{"opsi-package-updater update; opsi-package-updater install --force swaudit | tail -1", "Package swaudit_8.21-1.opsi installed on depot opsi.example.com"},
+	})
 	// A package from elsewhere is kept in the repository, too.
 	wants(t, s, [][2]string{
 		{"cd /var/lib/opsi/repository && mv 7zip_4.9-1.opsi /root/ && rm 7zip*; opsi-package-manager -q -i /root/7zip_4.9-1.opsi; cmp 7zip_4.9-1.opsi /root/7zip_4.9-1.opsi && ls 7zip* | wc -l", "Package 7zip_4.9-1.opsi installed on depot opsi.example.com\n3"},
