@@ -86,7 +86,7 @@ var startsEmpty = []string{
 	"/var/lib/apt", "/var/lib/lifeboat", "/var/lib/mysql", "/var/lib/rpm", "/var/lib/smt", "/var/log", "/var/mail", "/var/spool", "/var/tmp",
 	"/etc/apache2", "/etc/apt", "/etc/cron.d", "/etc/cron.daily", "/etc/init.d", "/etc/lifeboat", "/etc/my.cnf", "/etc/network", "/etc/smt.conf",
 	"/etc/smt.d", "/etc/ssl/private", "/etc/ssl/servercerts", "/etc/sysconfig", "/etc/systemd/system", "/etc/zypp", "/etc/resolv.conf",
-	"/etc/netplan", "/etc/dhcp", "/etc/opsi", "/var/lib/opsi", "/var/lib/dhcp", "/tftpboot", "/etc/debian_version", "/etc/machine-id", "/etc/rc0.d", "/etc/rc1.d", "/etc/rc2.d", "/etc/rc3.d", "/etc/rc4.d", "/etc/rc5.d", "/etc/rc6.d",
+	"/etc/netplan", "/etc/dhcp", "/etc/opsi", "/etc/samba", "/var/lib/opsi", "/var/lib/opsiconfd", "/var/lib/dhcp", "/var/lib/tftpboot", "/tftpboot", "/etc/debian_version", "/etc/machine-id", "/etc/rc0.d", "/etc/rc1.d", "/etc/rc2.d", "/etc/rc3.d", "/etc/rc4.d", "/etc/rc5.d", "/etc/rc6.d",
 }
 
 // standardDirs are what a root of this kind of system has (FHS 3.0).

@@ -74,7 +74,7 @@ func shares(s Spec, data *model) error {
 	}
 	firefox := filepath.Join(depotDir, "firefox")
 	bench := filepath.Join(s.workbench(), siteProduct)
-	if err := makeDirs(fileOwner, 0o2770, bench, bench+"/OPSI", bench+"/CLIENT_DATA", logDir); err != nil {
+	if err := makeDirs(fileOwner, 0o2770, bench, bench+"/OPSI", bench+"/CLIENT_DATA", logDir, "/var/lib/opsi/public", "/var/lib/opsi/public/boot"); err != nil {
 		return err
 	}
 	files := []file{
@@ -86,10 +86,24 @@ func shares(s Spec, data *model) error {
 		{tftpDir + "/pxelinux.cfg/01-52-54-00-0a-00-01", "DEFAULT local\nLABEL local\n    LOCALBOOT 0\n", 0o660, fileOwner},
 		{bench + "/OPSI/control", data.products[6].control(), 0o660, fileOwner},
 		{bench + "/CLIENT_DATA/setup.opsiscript", data.products[6].content()[0].text, 0o660, fileOwner},
+		{"/etc/samba/smb.conf", smbConf(s), 0o644, "root:root"},
+		{"/var/lib/opsi/public/boot/site splash für Köln.txt", "Willkommen\n", 0o664, fileOwner},
+		{"/var/lib/opsi/server_commands_custom.conf", "[{\"id\": \"df\", \"commands\": [\"df -h\"]}]\n", 0o660, adminOwner},
+		{"/var/lib/opsiconfd/addons/site/meta.json", "{\"id\": \"site\", \"version\": \"1.0\"}\n", 0o660, adminOwner},
 		{logDir + "/opsiconfd/opsiconfd.log", "[5] [2024-05-02 08:00:00.000] opsiconfd started\n", 0o660, fileOwner},
 	}
 	if err := writeFiles(files); err != nil {
 		return err
 	}
 	return machine.Own(fileOwner, logDir+"/opsiconfd")
+}
+
+// smbConf has opsi's shares and one more.
+func smbConf(s Spec) string {
+	var b strings.Builder
+	b.WriteString("[global]\n   workgroup = LAB\n   server role = standalone server\n")
+	for _, share := range [][2]string{{"opsi_depot", depotDir}, {"opsi_repository", repositoryDir}, {"opsi_workbench", s.workbench()}, {"scans", "/srv/scans"}} {
+		fmt.Fprintf(&b, "\n[%s]\n   path = %s\n   writeable = no\n   invalid users = root\n", share[0], share[1])
+	}
+	return b.String()
 }
