@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"lifeboat/internal/component"
 	"lifeboat/internal/host"
@@ -68,6 +70,9 @@ func renameStep() StepType {
 					return err == nil && plan.Empty(), opts.From + " is nowhere in the " + opts.Part, err
 				}
 			}
+			if opts.Own { // what a restore put there goes with its own undo
+				step.Undo = func(_ context.Context, task runbook.Task) error { return r.renameBack(task, opts) }
+			}
 			if opts.Review && opts.To != "" {
 				step.Confirm = fmt.Sprintf("The %s names %s.\nLook whether %s is to stand there from now on. Once you say so, it is replaced.", opts.Part, opts.From, opts.To)
 			}
@@ -112,7 +117,7 @@ func (r *Recovery) rename(ctx context.Context, task runbook.Task, p *product.Pro
 	for _, line := range plan.Changes {
 		task.Logf("%s", line)
 	}
-	aside := filepath.Join(task.Dir(), "renamed", slug(opts.Part))
+	aside := asideOf(task, opts)
 	if !plan.Empty() {
 		if err := plan.Apply(ctx, aside); err != nil {
 			return err
@@ -133,6 +138,26 @@ func (r *Recovery) rename(ctx context.Context, task runbook.Task, p *product.Pro
 		Expected: "0 places", Found: fmt.Sprintf("%d places", len(rest.Changes)+len(rest.Removed)),
 	})
 	return nil
+}
+
+// asideOf is where a part's files are kept as they were.
+func asideOf(task runbook.Task, opts *RenameOptions) string {
+	return filepath.Join(task.Dir(), "renamed", slug(opts.Part))
+}
+
+// renameBack brings back the files that a rename has replaced.
+func (r *Recovery) renameBack(task runbook.Task, opts *RenameOptions) error {
+	aside := asideOf(task, opts)
+	err := filepath.WalkDir(aside, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		return r.Host.UnwriteFile(strings.TrimPrefix(name, aside), name)
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // lookAtRename tells what the new name would change, by looking at the point's
