@@ -133,7 +133,7 @@ func (r *Repository) loadKeyFile(ctx context.Context, id ID) (keyFile, error) {
 }
 
 // addKey writes a key file for the password.
-func (r *Repository) addKey(ctx context.Context, password []byte) (ID, error) {
+func (r *Repository) addKey(ctx context.Context, username string, password []byte) (ID, error) {
 	if len(password) == 0 {
 		return ID{}, errors.New("an empty repository password is refused")
 	}
@@ -146,7 +146,7 @@ func (r *Repository) addKey(ctx context.Context, password []byte) (ID, error) {
 	}
 	k := keyFile{
 		Created:  time.Now(),
-		Username: r.opts.Username,
+		Username: username,
 		Hostname: r.opts.Hostname,
 		KDF:      "scrypt",
 		N:        params.N,

@@ -161,7 +161,7 @@ func TestTooManyKeys(t *testing.T) {
 	t.Parallel()
 	r, dir := newRepo(t)
 	for i := 1; i < maxKeys; i++ {
-		if _, err := r.addKey(t.Context(), fmt.Appendf(nil, "%d", i)); err != nil {
+		if _, err := r.addKey(t.Context(), "", fmt.Appendf(nil, "%d", i)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -300,7 +300,10 @@ func TestKeysAndRestic(t *testing.T) {
 	if _, err := changed.ChangePassword(t.Context(), []byte("once more")); err != nil {
 		t.Fatal(err)
 	}
-	if list := as("once more", "key", "list"); strings.Count(list, "testhost") < 2 {
+	if _, err := r.AddKeyFor(t.Context(), "recovery kit of 2026-11-21 (7F3K)", []byte("paper")); err != nil {
+		t.Fatal(err)
+	}
+	if list := as("paper", "key", "list"); strings.Count(list, "testhost") < 2 || !strings.Contains(list, "recovery kit of 2026-11-21 (7F3K)") {
 		t.Errorf("restic key list: %s", list)
 	}
 	as("once more", "check", "--read-data")

@@ -14,7 +14,13 @@ import (
 // AddKey makes a further password open the repository, and sees that it does.
 // A password that opens it already is refused, and so is a key beyond those
 // that are tried when the repository is opened.
-func (r *Repository) AddKey(ctx context.Context, password []byte) (id ID, err error) {
+func (r *Repository) AddKey(ctx context.Context, password []byte) (ID, error) {
+	return r.AddKeyFor(ctx, r.opts.Username, password)
+}
+
+// AddKeyFor is AddKey for a password that is not this user's: what it is for stands
+// where the user's name would, in lists of our keys and restic's.
+func (r *Repository) AddKeyFor(ctx context.Context, username string, password []byte) (id ID, err error) {
 	if len(password) == 0 {
 		return ID{}, errors.New("an empty repository password is refused")
 	}
@@ -31,11 +37,11 @@ func (r *Repository) AddKey(ctx context.Context, password []byte) (id ID, err er
 	case !errors.Is(err, ErrWrongPassword):
 		return ID{}, fmt.Errorf("add key: %w", err)
 	}
-	return r.addVerified(ctx, password)
+	return r.addVerified(ctx, username, password)
 }
 
-func (r *Repository) addVerified(ctx context.Context, password []byte) (ID, error) {
-	id, err := r.addKey(ctx, password)
+func (r *Repository) addVerified(ctx context.Context, username string, password []byte) (ID, error) {
+	id, err := r.addKey(ctx, username, password)
 	if err != nil {
 		return ID{}, err
 	}
@@ -85,7 +91,7 @@ func (r *Repository) ChangePassword(ctx context.Context, password []byte) (id ID
 	case err == nil && !master.Equal(r.key):
 		return ID{}, fmt.Errorf("change the password: key %s holds another master key: %w", id.Short(), ErrDamaged)
 	case errors.Is(err, ErrWrongPassword):
-		id, err = r.addVerified(ctx, password)
+		id, err = r.addVerified(ctx, r.opts.Username, password)
 	}
 	if err != nil {
 		return ID{}, fmt.Errorf("change the password: %w", err)

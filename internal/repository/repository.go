@@ -142,7 +142,7 @@ func (r *Repository) takeKey(ctx context.Context, password []byte) (left []ID, e
 		}
 	}
 	r.key = crypto.Random()
-	r.keyID, err = r.addKey(ctx, password)
+	r.keyID, err = r.addKey(ctx, r.opts.Username, password)
 	return ids, err
 }
 
