@@ -412,6 +412,9 @@ func (b *Backup) database(name string) (component.Querier, error) {
 		if p.spec.Name != name {
 			continue
 		}
+		if p.needless {
+			return nil, fmt.Errorf("component %s %w", name, recovery.ErrInapplicable)
+		}
 		if b.Still && !p.chosen {
 			return nil, fmt.Errorf("component %s is %s", name, p.reason)
 		}

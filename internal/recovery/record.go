@@ -62,6 +62,9 @@ func recordOne(ctx context.Context, h *host.Host, o *CheckOptions, scope profile
 		return o.Command.Records, rows, err
 	case o.SQL != nil && o.SQL.Records != "":
 		db, err := database(o.SQL.Component)
+		if errors.Is(err, ErrInapplicable) {
+			return "", nil, nil
+		}
 		if err != nil {
 			return o.SQL.Records, nil, err
 		}
@@ -70,6 +73,9 @@ func recordOne(ctx context.Context, h *host.Host, o *CheckOptions, scope profile
 	}
 	return "", nil, nil
 }
+
+// ErrInapplicable says that a machine does not have a component by its condition.
+var ErrInapplicable = errors.New("does not apply to this machine")
 
 var errNotInstalled = errors.New("not installed")
 

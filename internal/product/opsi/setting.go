@@ -14,7 +14,8 @@ import (
 type Options struct {
 	// What is asked for. Lists are one entry a line.
 	What string `yaml:"what" short:"true" jsonschema:"required,enum=version,enum=schema,enum=server_id,enum=backends,enum=broken,enum=ignored,enum=file_base,enum=host_keys,enum=host_keys_outside,enum=db_host,enum=db_socket,enum=db_name,enum=db_user,enum=db_password,enum=dhcpd_conf,enum=dhcpd_files,enum=dhcp_service,enum=tls_files,enum=updater_files,enum=depot_dir,enum=workbench_dir,enum=repository_dir,enum=depot_changes"`
-	// Version of opsi, on which it depends whether dispatch.conf counts.
+	// Version of opsi, on which it depends whether dispatch.conf counts. Without
+	// it that of the installed opsi counts.
 	Version string `yaml:"version,omitempty"`
 	// Dir is the depot, for depot_changes.
 	Dir string `yaml:"dir,omitempty"`
@@ -91,7 +92,14 @@ func read(ctx context.Context, scope profile.Scope, options any) (string, bool, 
 	case "dhcp_service":
 		return valued(dhcpService(ctx, scope.Host))
 	}
-	v, err := look(scope, o.Version)
+	version := o.Version
+	if version == "" {
+		var err error
+		if version, err = installedVersion(ctx, scope.Host); err != nil {
+			return "", false, err
+		}
+	}
+	v, err := look(scope, version)
 	if err != nil {
 		return "", false, err
 	}
