@@ -19,7 +19,7 @@ import (
 
 func main() {
 	tool := flag.String("go", "go", "the go `command`")
-	timeout := flag.Duration("timeout", 20*time.Minute, "`limit` for the tests of one package")
+	timeout := flag.Duration("timeout", 40*time.Minute, "`limit` for the tests of one package")
 	fuzz := flag.Duration("fuzz", 0, "run each fuzz target for this `time`; 0 runs none")
 	onlyFuzz := flag.Bool("only-fuzz", false, "run no tests but the fuzz targets")
 	flag.Parse()
