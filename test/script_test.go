@@ -77,7 +77,6 @@ func TestScripts(t *testing.T) {
 			"exits":         exits,
 			"eventually":    eventually,
 			"administrator": administrator,
-			"opsidocument":  opsiDocument,
 		},
 	})
 }

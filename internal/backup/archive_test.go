@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"lifeboat/internal/product/opsi/archive"
+	"lifeboat/internal/product/opsi/export"
+	"lifeboat/internal/vault"
 )
 
 const (
@@ -42,11 +45,18 @@ func hybrid() []packed {
 	}
 	link := file(archive.Configuration, "", "modules", "", "root", "root")
 	link.Type, link.Target = archive.Symlink, "/srv/licence/modules"
+	extra := file(archive.Files, "file", "clients/extra.ini", "", "opsiconfd", "opsifileadmins")
+	extra.Type, extra.Target = archive.Hardlink, "CONTENT/BACKENDS/FILE/file/config.ini"
+	templates := file(archive.Files, "file", "templates", "", "opsiconfd", "opsifileadmins")
+	templates.Type, templates.Target = archive.Symlink, "stock"
 	list := []packed{
+		dir(archive.Files, "file", "stock"),
+		file(archive.Files, "file", "stock/config.ini", "[y]\n", "opsiconfd", "opsifileadmins"),
 		dir(archive.Files, "file", "."),
 		file(archive.Files, "file", "config.ini", "[x]\n", "opsiconfd", "opsifileadmins"),
 		dir(archive.Files, "file", "clients"),
 		file(archive.Files, "file", "clients/bücher 1.example.com.ini", "[info]\n", "no-such-user-here", "opsifileadmins"),
+		extra, templates,
 		file(archive.HostKeys, "file", "pckeys", "pc1.example.com:00112233445566778899aabbccddeeff\n", "opsiconfd", "opsiadmin"),
 		file(archive.Database, "mysql", "database.sql", opsiDump, "root", "root"),
 		file(archive.DHCP, "dhcpd", "dhcpd.conf", "subnet 192.0.2.0 netmask 255.255.255.0 {}\n", "root", "root"),
@@ -101,7 +111,7 @@ func TestImportOfAnOpsiArchive(t *testing.T) {
 	p := pointOf(t, i)
 	m := p.Manifest
 	for key, want := range map[string]string{
-		"hostname": "opsi1", "fqdn": host1, "server_id": host1, "os": "Debian GNU/Linux 12", "os_id": "debian", "os_version": "12",
+		"hostname": "opsi1", "fqdn": host1, "server_id": host1, "os": "Debian GNU/Linux 12 (bookworm)", "os_id": "debian", "os_version": "12",
 		"version": "4.2", "backends": "file mysql dhcp",
 	} {
 		if m.Identity[key] != want {
@@ -136,6 +146,7 @@ func TestImportOfAnOpsiArchive(t *testing.T) {
 	if err != nil || link.LinkTarget != "/srv/licence/modules" {
 		t.Errorf("%+v, %v", link, err)
 	}
+	t.Run("and an archive again", func(t *testing.T) { exported(t, p) })
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: keeps owners")
 	}
@@ -152,6 +163,73 @@ func TestImportOfAnOpsiArchive(t *testing.T) {
 		} else if got := [2]string{m.Owners.Users[n.UID], m.Owners.Groups[n.GID]}; got != want {
 			t.Errorf("%s belongs to %v, want %v", at, got, want)
 		}
+	}
+}
+
+// exported writes the point as an archive and compares it with the first one.
+func exported(t *testing.T, p *vault.Point) {
+	name := filepath.Join(t.TempDir(), "again.tar.bz2")
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := export.Write(t.Context(), f, p, p.Manifest, export.Options{Compression: archive.Bzip2})
+	if err = errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	a, err := archive.Open(t.Context(), name, archive.DefaultLimits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	if f := a.Verify(); len(f) != 0 || report.Members != len(a.Members) {
+		t.Errorf("%d members of %d: %v", len(a.Members), report.Members, f)
+	}
+	want := archive.Info{
+		Hostname: "opsi1", FQDN: host1, Domain: "example.com", Distribution: "Debian GNU/Linux", SysVersion: "(12,)", DistributionID: "bookworm", OpsiVersion: "4.2.0.309",
+	}
+	if a.Info != want {
+		t.Errorf("info %+v", a.Info)
+	}
+	type entry struct {
+		kind   archive.Type
+		mode   fs.FileMode
+		owner  string
+		target string
+		size   int64
+	}
+	got := map[string]entry{}
+	for _, m := range a.Members {
+		got[m.Name] = entry{m.Type, m.Mode, m.User + ":" + m.Group, m.Target, m.Size}
+	}
+	for _, m := range hybrid() {
+		at := path.Join("CONTENT", string(m.Part), m.Backend, m.Path)
+		want := entry{m.Type, m.Mode, m.User + ":" + m.Group, m.Target, int64(len(m.text))}
+		is, there := got[at]
+		delete(got, at)
+		switch {
+		case m.Part == archive.Database: // dumped again
+			want.mode, want.size = 0o600, is.size
+		case m.Type == archive.Symlink:
+			want.mode = is.mode
+		}
+		if os.Geteuid() != 0 {
+			want.owner = is.owner
+		}
+		if m.Path == "clients/extra.ini" || m.Path == "templates" {
+			continue // told below
+		}
+		if !there || is != want {
+			t.Errorf("%s: %+v, want %+v", at, is, want)
+		}
+	}
+	file := "CONTENT/BACKENDS/FILE/file/"
+	delete(got, file+"clients/extra.ini")
+	if len(got) != 1 || got[file+"templates/config.ini"].size != 4 || got[file+"templates/config.ini"].kind != archive.Regular {
+		t.Errorf("more than there was: %v", got)
+	}
+	if all := strings.Join(report.Warnings, "\n"); !strings.Contains(all, "1 hard links") || !strings.Contains(all, "templates became a copy") {
+		t.Errorf("warnings %s", all)
 	}
 }
 

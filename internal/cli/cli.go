@@ -161,7 +161,7 @@ Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 done with warnings,
 	root.AddCommand(
 		a.initCommand(), a.detectCommand(), a.reviewCommand(), a.backupCommand(),
 		a.listCommand(), a.showCommand(), a.verifyCommand(), a.restoreCommand(), a.keyCommand(),
-		a.recoverCommand(), a.importCommand(), a.forgetCommand(), a.pruneCommand(),
+		a.recoverCommand(), a.importCommand(), a.exportCommand(), a.forgetCommand(), a.pruneCommand(),
 		a.pinCommand(), a.unpinCommand(), a.copyCommand(), a.repositoryCommand(), a.profileCommand(), a.runsCommand(),
 		a.versionCommand(), a.manCommand(), a.resumeServicesCommand(),
 	)

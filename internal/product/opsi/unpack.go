@@ -15,25 +15,11 @@ import (
 	"lifeboat/internal/product"
 	"lifeboat/internal/product/opsi/archive"
 	"lifeboat/internal/product/opsi/backend"
-	"lifeboat/internal/product/opsi/document"
 )
 
-// unpack takes what a tool of opsi has written into an empty directory and
-// describes what is in it.
-func unpack(ctx context.Context, file, dir string, password product.Password) (*product.Import, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if document.Detect(f) {
-		return unpackDocument(ctx, f, dir, password)
-	}
-	return unpackArchive(ctx, file, dir)
-}
-
-// unpackArchive takes an archive of opsi-backup.
-func unpackArchive(ctx context.Context, file, dir string) (*product.Import, error) {
+// unpack takes an archive of opsi-backup into an empty directory and describes
+// what is in it.
+func unpack(ctx context.Context, file, dir string, _ product.Password) (*product.Import, error) {
 	a, err := archive.Open(ctx, file, archive.DefaultLimits)
 	if errors.Is(err, archive.ErrForeign) {
 		return nil, fmt.Errorf("%w: %w", product.ErrUnrecognised, err)
@@ -99,6 +85,9 @@ func factsOf(info archive.Info) map[string]string {
 	}
 	if info.Distribution != "" {
 		f["os"] = strings.TrimSpace(info.Distribution + " " + info.Version())
+		if strings.HasPrefix(info.Distribution, "Debian") && info.DistributionID != "" { // as os-release(5) has it
+			f["os"] += " (" + info.DistributionID + ")"
+		}
 		for _, s := range systems {
 			if strings.HasPrefix(strings.ToLower(info.Distribution), s.name) {
 				f["os_id"] = s.id
@@ -159,8 +148,8 @@ func (s *saved) describe(dir string) error {
 	s.result.Facts["backends"] = strings.Join(kinds, " ")
 	s.contents()
 	for _, m := range []struct{ what, loss string }{
-		{"the depot, the workbench and the packages, which opsi-backup leaves out", "Packages must be fetched again; own ones, and what was changed in the depot by hand, are gone."},
-		{"files of the network boot and what the DHCP server's configuration includes, which opsi-backup leaves out", "Menus that were changed by hand must be changed again."},
+		{"the depot, the workbench and the packages", "Packages must be fetched again; own ones, and what was changed in the depot by hand, are gone."},
+		{"the menus of the network boot, and files that dhcpd.conf includes", "Menus that were changed by hand must be changed again."},
 		{"the network as Lifeboat records it", "Addresses and routes are known only from notes."},
 	} {
 		s.miss("", m.what, m.loss, false)
@@ -307,7 +296,7 @@ func (s *saved) contents() {
 		}
 	}
 	add := func(name string, n, bytes int64) {
-		s.result.Contents = append(s.result.Contents, product.ImportContent{Kind: "members", Name: name, Bytes: bytes, Note: fmt.Sprintf("%d", n)})
+		s.result.Contents = append(s.result.Contents, product.ImportContent{Kind: "part", Name: name, Bytes: bytes, Note: fmt.Sprintf("%d members", n)})
 	}
 	if s.archive.Configuration {
 		add("configuration", files, bytes)

@@ -207,7 +207,13 @@ func (a *Archive) verifyUnlisted(f *findings, unlisted []*Member) {
 		return
 	}
 	if tail && fits && missing <= extra {
-		f.remark(Cut, sumsName, fmt.Sprintf("opsi-backup has cut it off, as it does with names outside ASCII; it holds no whole checksum of the last %d of %d members, their content cannot be compared", n, len(a.Members)))
+		text := "opsi-backup has cut it off, as it does with names outside ASCII; "
+		if n == 0 {
+			text += "what is left fits all members"
+		} else {
+			text += fmt.Sprintf("it holds no whole checksum of the last %d of %d members, whose content cannot be compared", n, len(a.Members))
+		}
+		f.remark(Cut, sumsName, text)
 		return
 	}
 	if a.sums.rest != "" {

@@ -21,8 +21,9 @@ type Writer struct {
 	t    *tar.Writer
 	pack io.WriteCloser // nil without compression
 	sums bytes.Buffer
-	// names are those that were written: opsi-backup looks members up by name.
-	names map[string]bool
+	// names are those that were written, with the sums of files: opsi-backup looks
+	// members up by name.
+	names map[string]*digest
 }
 
 // ErrUnfit says that opsi-backup cannot read a member of that name: its list of
@@ -31,7 +32,7 @@ var ErrUnfit = errors.New("opsi-backup cannot read such a name")
 
 // NewWriter begins an archive on w.
 func NewWriter(w io.Writer, c Compression) (*Writer, error) {
-	a := &Writer{names: map[string]bool{}}
+	a := &Writer{names: map[string]*digest{}}
 	switch c {
 	case Bzip2:
 		a.pack = newBzipWriter(w)
@@ -50,8 +51,8 @@ func NewWriter(w io.Writer, c Compression) (*Writer, error) {
 }
 
 // Add writes one member: its Part, Backend and Path say what it is called, its
-// owners' names count and not their numbers. Of a regular file and of a hard link
-// the content is r, exactly m.Size bytes; that of a hard link is only summed up.
+// owners' names count and not their numbers. The content of a regular file is r,
+// exactly m.Size bytes.
 // ErrUnfit leaves the archive as it was.
 func (a *Writer) Add(m Member, r io.Reader) error {
 	name := nameOf(m.Part, m.Backend, m.Path)
@@ -72,7 +73,7 @@ func (a *Writer) add(name string, m Member, r io.Reader) error {
 	if part, _, _, known, _ := place(name); !known || part != m.Part {
 		return ErrUnfit
 	}
-	if a.names[name] {
+	if _, twice := a.names[name]; twice {
 		return errors.New("a member of that name was written already")
 	}
 	h := &tar.Header{
@@ -94,7 +95,7 @@ func (a *Writer) add(name string, m Member, r io.Reader) error {
 	case Symlink:
 		h.Typeflag, h.Linkname = tar.TypeSymlink, m.Target
 	case Hardlink:
-		if !a.names[m.Target] {
+		if a.names[m.Target] == nil {
 			return fmt.Errorf("it is a hard link to %s, which was not written before it", quote(m.Target))
 		}
 		h.Typeflag, h.Linkname = tar.TypeLink, m.Target
@@ -102,23 +103,26 @@ func (a *Writer) add(name string, m Member, r io.Reader) error {
 	if err := a.t.WriteHeader(h); err != nil {
 		return err
 	}
-	a.names[name] = true
-	if m.Type != Regular && m.Type != Hardlink {
+	a.names[name] = nil
+	switch m.Type {
+	case Directory, Symlink:
+		return nil
+	case Hardlink:
+		a.names[name] = a.names[m.Target]
+		writeSum(&a.sums, *a.names[name], name)
 		return nil
 	}
 	sum := sha1.New() //nolint:gosec // the format's
-	var w io.Writer = sum
-	if m.Type == Regular {
-		w = io.MultiWriter(sum, a.t)
-	}
-	n, err := io.Copy(w, io.LimitReader(r, m.Size))
+	n, err := io.Copy(io.MultiWriter(sum, a.t), io.LimitReader(r, m.Size))
 	if err != nil {
 		return err
 	}
 	if n != m.Size {
 		return fmt.Errorf("it has %d bytes and not %d: %w", n, m.Size, io.ErrUnexpectedEOF)
 	}
-	writeSum(&a.sums, digest(sum.Sum(nil)), name)
+	d := digest(sum.Sum(nil))
+	a.names[name] = &d
+	writeSum(&a.sums, d, name)
 	return nil
 }
 

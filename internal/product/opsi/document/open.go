@@ -46,15 +46,12 @@ func Detect(r io.Reader) bool {
 	if string(head) == encryptedMark {
 		return true
 	}
-	plain, end, err := unpack(b)
+	plain, _, err := unpack(b)
 	if err != nil {
 		return false
 	}
 	start := make([]byte, 256)
-	n, err := io.ReadFull(plain, start)
-	if n == 0 && err != nil && end.compression == "lz4" {
-		return true // cut off in its first block; reading it says so
-	}
+	n, _ := io.ReadFull(plain, start)
 	return begins(start[:n])
 }
 
