@@ -15,9 +15,9 @@ import (
 	"lifeboat/internal/storage/stall"
 )
 
-// Limit is how patient a store under RunRemote should be: long enough for a
+// Limit is how patient a store under RunRemote should be: long enough for a very
 // busy machine, short enough for a test.
-var Limit = stall.Limit{Window: time.Second, Bytes: 4 << 10}
+var Limit = stall.Limit{Window: 4 * time.Second, Bytes: 16 << 10}
 
 // Policy is how a store under RunRemote should repeat.
 var Policy = retry.Policy{Attempts: 6, First: 10 * time.Millisecond, Most: 50 * time.Millisecond}
