@@ -2,6 +2,7 @@ package test
 
 import (
 	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"lifeboat/internal/product/opsi/document/documenttest"
 )
 
 // exits runs a command that must end with exactly this code:
@@ -119,4 +122,19 @@ func administrator(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("the recovery does not come to an end")
+}
+
+// opsiDocument writes the sample of an opsiconfd backup document:
+// opsidocument FILE ENCODING COMPRESSION [PASSWORD].
+func opsiDocument(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 || len(args) > 4 {
+		ts.Fatalf("usage: opsidocument FILE ENCODING COMPRESSION [PASSWORD]")
+	}
+	form := documenttest.Form{Encoding: args[1], Compression: args[2]}
+	if len(args) == 4 {
+		form.Password = args[3]
+	}
+	data, err := documenttest.Write(documenttest.Sample(), form)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), data, 0o600))
 }

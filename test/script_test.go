@@ -77,6 +77,7 @@ func TestScripts(t *testing.T) {
 			"exits":         exits,
 			"eventually":    eventually,
 			"administrator": administrator,
+			"opsidocument":  opsiDocument,
 		},
 	})
 }

@@ -52,6 +52,8 @@ type Options struct {
 	// Substitute stands for components by name: an import has its database in
 	// a private server.
 	Substitute map[string]component.Component
+	// Saved are the paths that an import has, by component.
+	Saved map[string][]string
 	// Further repositories get a copy of the point, and of those they lack.
 	Further []Further
 }
@@ -185,6 +187,7 @@ func (b *Backup) make(spec profile.Component, exclude []string) (component.Compo
 		State:    filepath.Join(b.state(), spec.Name),
 		Exclude:  exclude,
 		Partial:  b.Still,
+		Saved:    b.Saved[spec.Name],
 	}
 	return component.Make(b.Catalog.Kinds, env, spec)
 }

@@ -146,14 +146,17 @@ func (i *Import) stage(ctx context.Context, opts Options, p *product.Product, fr
 	}
 	maps.Copy(settings, opts.Settings)
 	opts.Settings = settings
-	opts.Choose = i.choose(opts)
+	opts.Choose, opts.Saved = i.choose(opts), map[string][]string{}
+	for _, f := range i.Found.Files {
+		opts.Saved[f.Component] = append(opts.Saved[f.Component], f.Path)
+	}
 	i.Backup, err = New(ctx, opts)
 	if err != nil {
 		return err
 	}
 	i.Backup.moment = i.moment
 	for _, m := range i.Found.Missing {
-		text := "%s was not among what was saved by hand: %s"
+		text := "%s was not among what was saved: %s"
 		if m.Critical {
 			i.partial = true
 			text = "critical: " + text + " Find it and import again."

@@ -166,8 +166,16 @@ func TestImportRecordsTheLostMachine(t *testing.T) {
 func TestImportOfLess(t *testing.T) {
 	texts := saved()
 	texts["smt.sql"] = strings.Replace(savedDump, " on 2019-03-04  9:05:06", "", 1)
+	// Of smt.d one file: restoring must leave the rest of that directory alone.
+	texts["novell.com-smt"] = texts["etc/smt.d/novell.com-smt"]
+	delete(texts, "etc/smt.d/novell.com-smt")
 	p := importPoint(t, texts)
 	m := p.Manifest
+	for _, r := range m.Components {
+		if want := []string{"/etc/smt.conf", "/etc/smt.d/novell.com-smt"}; r.Name == "configuration" && !slices.Equal(r.Paths, want) {
+			t.Errorf("the configuration is %q, want %q", r.Paths, want)
+		}
+	}
 	if want := map[string]string{"schema": "3.09", "line": "12", "hostname": "smt1", "fqdn": "smt1.example.com"}; !maps.Equal(m.Identity, want) {
 		t.Errorf("identity %v, want %v", m.Identity, want)
 	}

@@ -29,7 +29,8 @@ With --dry-run the same is looked at and loaded, what is in it is told, and no p
 is made: exit code 0 says that it is whole, 3 that something about it should be
 known, 1 that it cannot be imported.`,
 		Example: `  lifeboat import smt /media/disk/smt-backup
-  lifeboat import smt /media/disk/smt-backup --dry-run`,
+  lifeboat import smt /media/disk/smt-backup --dry-run
+  lifeboat import opsi opsiconfd-backup.msgpack.lz4.aes --archive-password-file /root/secret`,
 		Args: args(cobra.ExactArgs(2)),
 		RunE: func(c *cobra.Command, names []string) error {
 			return f.run(c.Context(), names[0], names[1])

@@ -122,6 +122,10 @@ type Env struct {
 	// Partial is set when the source is what a person saved by hand: a path
 	// that is not there is then no error beside one that is.
 	Partial bool
+	// Saved are, of a partial source, the paths of this component that a
+	// person saved. Of a directory of which only parts were saved, those parts
+	// are the component's: restoring must not take away the rest.
+	Saved []string
 }
 
 // Component is one part of one system. Methods may be called from different

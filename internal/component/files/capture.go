@@ -37,7 +37,7 @@ func (d Detail) Captured(got component.Captured) []string {
 // Inspect counts what is there.
 func (c *Component) Inspect(ctx context.Context) (component.Inspection, error) {
 	var in component.Inspection
-	paths, missing, err := Expand(c.env.Host, c.options.Paths)
+	paths, missing, err := c.expand()
 	if err != nil {
 		return in, fmt.Errorf("component %s: %w", c.spec.Name, err)
 	}
@@ -95,7 +95,7 @@ func (c *Component) CaptureFiles(ctx context.Context, sink component.Sink) (comp
 	fail := func(err error) (component.Captured, Detail, error) {
 		return component.Captured{}, Detail{}, fmt.Errorf("component %s: %w", c.spec.Name, err)
 	}
-	paths, missing, err := Expand(c.env.Host, c.options.Paths)
+	paths, missing, err := c.expand()
 	if err != nil {
 		return fail(err)
 	}

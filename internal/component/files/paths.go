@@ -32,6 +32,28 @@ func Expand(h *host.Host, patterns []string) (found, missing []string, err error
 	return outermost(found), missing, nil
 }
 
+// expand finds the component's paths on the machine. Of an import these are what
+// was saved: a directory that stands there only because something below it was
+// saved is none.
+func (c *Component) expand() (found, missing []string, err error) {
+	found, missing, err = Expand(c.env.Host, c.options.Paths)
+	if err != nil || len(c.env.Saved) == 0 {
+		return found, missing, err
+	}
+	var parts []string
+	for _, path := range found {
+		for _, s := range c.env.Saved {
+			switch {
+			case aside.Below(path, s):
+				parts = append(parts, path)
+			case aside.Below(s, path):
+				parts = append(parts, s)
+			}
+		}
+	}
+	return outermost(parts), missing, nil
+}
+
 func glob(h *host.Host, pattern string) ([]string, error) {
 	if !hasMeta(pattern) {
 		path := literal(pattern)

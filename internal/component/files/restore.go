@@ -109,10 +109,11 @@ func recorded(record component.Record) ([]string, Detail, error) {
 	return paths, detail, nil
 }
 
+// declares: an import may have only parts of what the profile names.
 func (c *Component) declares(path string) bool {
 	return slices.ContainsFunc(c.options.Paths, func(pattern string) bool {
 		if !hasMeta(pattern) {
-			return literal(pattern) == path
+			return aside.Below(path, literal(pattern))
 		}
 		ok, _ := doublestar.Match(pattern, path)
 		return ok

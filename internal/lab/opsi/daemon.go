@@ -50,14 +50,15 @@ func daemon(m *machine.Machine, c *machine.Call) int {
 	if err != nil {
 		return c.Fail(1, "server certificate: %v", err)
 	}
-	listener, err := tls.Listen("tcp", port, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12})
-	if err != nil {
-		return c.Fail(1, "%v", err)
-	}
+	// Whoever can connect finds it running.
 	if err := machine.Write(daemonPid, strconv.Itoa(os.Getpid())+"\n", 0o644); err != nil {
 		return c.Fail(1, "%v", err)
 	}
 	defer os.Remove(daemonPid)
+	listener, err := tls.Listen("tcp", port, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12})
+	if err != nil {
+		return c.Fail(1, "%v", err)
+	}
 	h := &http.Server{Handler: b, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = h.Serve(listener) }()
 	for {

@@ -70,7 +70,7 @@ func startDaemon(m *machine.Machine) error {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	for range 1000 {
+	for range 3000 {
 		select {
 		case err := <-ended:
 			return fmt.Errorf("opsiconfd ended (%v): %s", err, lastLine(daemonLog))

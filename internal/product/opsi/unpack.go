@@ -15,11 +15,25 @@ import (
 	"lifeboat/internal/product"
 	"lifeboat/internal/product/opsi/archive"
 	"lifeboat/internal/product/opsi/backend"
+	"lifeboat/internal/product/opsi/document"
 )
 
-// unpack takes an archive of opsi-backup into an empty directory and describes
-// what is in it.
-func unpack(ctx context.Context, file, dir string, _ product.Password) (*product.Import, error) {
+// unpack takes what a tool of opsi has written into an empty directory and
+// describes what is in it.
+func unpack(ctx context.Context, file, dir string, password product.Password) (*product.Import, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if document.Detect(f) {
+		return unpackDocument(ctx, f, dir, password)
+	}
+	return unpackArchive(ctx, file, dir)
+}
+
+// unpackArchive takes an archive of opsi-backup.
+func unpackArchive(ctx context.Context, file, dir string) (*product.Import, error) {
 	a, err := archive.Open(ctx, file, archive.DefaultLimits)
 	if errors.Is(err, archive.ErrForeign) {
 		return nil, fmt.Errorf("%w: %w", product.ErrUnrecognised, err)

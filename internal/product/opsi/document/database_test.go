@@ -38,7 +38,7 @@ func staged(t *testing.T, d documenttest.Object) (*mysql.Staged, *document.Conte
 		t.Skip("needs mariadb-server")
 	}
 	dir := t.TempDir()
-	c, err := document.Unpack(t.Context(), bytes.NewReader(write(t, d, documenttest.Form{Encoding: "msgpack", Compression: "lz4"})), nil, dir)
+	c, err := document.Unpack(t.Context(), bytes.NewReader(write(t, d, documenttest.Form{Encoding: "msgpack", Compression: "lz4"})), dir, document.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

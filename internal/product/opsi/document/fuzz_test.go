@@ -17,7 +17,7 @@ func FuzzUnpack(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		_ = document.Detect(bytes.NewReader(data))
-		_, _ = document.Inspect(t.Context(), bytes.NewReader(data), nil)
+		_, _ = document.Inspect(t.Context(), bytes.NewReader(data), document.Options{})
 	})
 }
 

@@ -46,12 +46,15 @@ func Detect(r io.Reader) bool {
 	if string(head) == encryptedMark {
 		return true
 	}
-	plain, _, err := unpack(b)
+	plain, end, err := unpack(b)
 	if err != nil {
 		return false
 	}
 	start := make([]byte, 256)
-	n, _ := io.ReadFull(plain, start)
+	n, err := io.ReadFull(plain, start)
+	if n == 0 && err != nil && end.compression == "lz4" {
+		return true // cut off in its first block; reading it says so
+	}
 	return begins(start[:n])
 }
 

@@ -26,6 +26,7 @@ type Writer struct {
 	hardware map[string]*inventoried
 	pending  map[string]*batch
 	moment   time.Time
+	schema   int
 	err      error
 
 	class   string // of the object being written
@@ -45,11 +46,11 @@ type batch struct {
 func NewWriter(out io.Writer) *Writer {
 	w := &Writer{
 		out: bufio.NewWriterSize(out, 64<<10), tables: maps.Clone(knownTables()),
-		hardware: map[string]*inventoried{}, pending: map[string]*batch{},
+		hardware: map[string]*inventoried{}, pending: map[string]*batch{}, schema: SchemaVersion,
 	}
 	// The order among the tables does not matter while the references are not
 	// looked at.
-	w.print("-- opsi database of schema version %d, made of an opsiconfd backup document\n\nSET NAMES utf8mb4;\nSET TIME_ZONE='+00:00';\nSET SQL_MODE='NO_AUTO_VALUE_ON_ZERO';\nSET FOREIGN_KEY_CHECKS=0;\n\n", SchemaVersion)
+	w.print("-- opsi database, made of an opsiconfd backup document\n\nSET NAMES utf8mb4;\nSET TIME_ZONE='+00:00';\nSET SQL_MODE='NO_AUTO_VALUE_ON_ZERO';\nSET FOREIGN_KEY_CHECKS=0;\n\n")
 	w.print("%s\n", schemaSQL)
 	for _, name := range slices.Sorted(maps.Keys(inventory())) {
 		h := inventory()[name]
@@ -67,6 +68,10 @@ func (w *Writer) print(format string, args ...any) {
 // Moment says when the document was made. It stands for the times that objects
 // lack and in the dump's last line.
 func (w *Writer) Moment(t time.Time) { w.moment = t }
+
+// Schema says which version the database is said to have; no other than those of
+// opsi 4.3, whose tables take all columns that are made here.
+func (w *Writer) Schema(version int) { w.schema = max(firstSchema, min(version, SchemaVersion)) }
 
 // Object writes one object. Objects of unknown classes become remarks.
 func (w *Writer) Object(name string, o Object) error {
@@ -255,7 +260,7 @@ func (w *Writer) Close() error {
 	for _, name := range slices.Sorted(maps.Keys(w.pending)) {
 		w.flush(w.tables[name])
 	}
-	version := map[string]string{"version": fmt.Sprint(SchemaVersion)}
+	version := map[string]string{"version": fmt.Sprint(w.schema)}
 	ended := " on " + w.moment.Local().Format(time.DateTime)
 	if w.moment.IsZero() {
 		version["updateStarted"], version["updateEnded"] = "NOW()", "NOW()"

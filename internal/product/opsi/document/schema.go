@@ -13,6 +13,10 @@ import (
 // opsiconfd changes it to a newer one itself when it starts.
 const SchemaVersion = 13
 
+// firstSchema is that of the first opsi 4.3. The versions since differ in one wider
+// column and in keys, which opsi's update makes when they are not there.
+const firstSchema = 9
+
 //go:embed schema.sql
 var schemaSQL string
 

@@ -51,15 +51,24 @@ type Present struct {
 	Refused bool `json:"refused,omitempty"`
 }
 
+// Options says how a document is taken.
+type Options struct {
+	Password []byte // of an encrypted one
+	// Schema is the version that the rows are said to be of, by the version of
+	// opsiconfd: an opsi refuses a database that is newer than itself, and
+	// updates an older one. Nil is SchemaVersion, which also is the most.
+	Schema func(opsiconfd string) int
+}
+
 // Inspect reads a document whole, makes its rows and writes nothing.
-func Inspect(ctx context.Context, r io.Reader, password []byte) (*Contents, error) {
-	return take(ctx, r, password, io.Discard, nil)
+func Inspect(ctx context.Context, r io.Reader, opts Options) (*Contents, error) {
+	return take(ctx, r, opts, io.Discard, nil)
 }
 
 // Unpack reads a document into an empty directory, whose files only the owner may
 // read: the objects as Dump, the configuration files below Files. When it fails the
 // directory holds a part, which is worth nothing.
-func Unpack(ctx context.Context, r io.Reader, password []byte, dir string) (*Contents, error) {
+func Unpack(ctx context.Context, r io.Reader, dir string, opts Options) (*Contents, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, err
@@ -69,7 +78,7 @@ func Unpack(ctx context.Context, r io.Reader, password []byte, dir string) (*Con
 	if err != nil {
 		return nil, err
 	}
-	c, err := take(ctx, r, password, dump, func(at string, f File) error {
+	c, err := take(ctx, r, opts, dump, func(at string, f File) error {
 		at = path.Join(Files, at)
 		if err := root.MkdirAll(path.Dir(at), 0o700); err != nil {
 			return err
@@ -92,12 +101,15 @@ type taker struct {
 	servers []string
 }
 
-func take(ctx context.Context, r io.Reader, password []byte, dump io.Writer, keep func(string, File) error) (*Contents, error) {
+func take(ctx context.Context, r io.Reader, opts Options, dump io.Writer, keep func(string, File) error) (*Contents, error) {
 	t := &taker{Contents: &Contents{}, rows: NewWriter(dump), keep: keep, paths: map[string]bool{}}
-	form, err := Read(ctx, r, password, Handler{
+	form, err := Read(ctx, r, opts.Password, Handler{
 		Meta: func(m Meta) error {
 			t.Meta = m
 			t.rows.Moment(m.Time)
+			if opts.Schema != nil {
+				t.rows.Schema(opts.Schema(m.Opsiconfd))
+			}
 			return nil
 		},
 		Class: func(class string) error {
@@ -171,9 +183,6 @@ func safe(p string) bool {
 
 // judge adds what only the whole document tells.
 func (t *taker) judge() {
-	if !t.Form.Checked {
-		t.warn("a document that is %v holds no checksum: whether bytes were changed since it was written cannot be seen", t.Form)
-	}
 	has := map[string]bool{}
 	for _, c := range t.Classes {
 		has[c.Class] = true
@@ -199,8 +208,5 @@ func (t *taker) judge() {
 	}
 	if len(t.Contents.Files) == 0 {
 		t.warn("it holds no configuration files: it was made with --no-config-files")
-	}
-	if t.RedisKeys > 0 {
-		t.warn("%d keys of Redis are left out: statistics and sessions, in a form that only suits the Redis that wrote them; opsiconfd makes them anew", t.RedisKeys)
 	}
 }
