@@ -2,6 +2,7 @@ package test
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -124,17 +125,22 @@ func administrator(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("the recovery does not come to an end")
 }
 
-// opsiDocument writes the sample of an opsiconfd backup document:
-// opsidocument FILE ENCODING COMPRESSION [PASSWORD].
+// opsiDocument writes the sample of an opsiconfd backup document, without the
+// configuration files whose names begin with PREFIX:
+// opsidocument FILE ENCODING COMPRESSION [PASSWORD|-PREFIX].
 func opsiDocument(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 || len(args) > 4 {
-		ts.Fatalf("usage: opsidocument FILE ENCODING COMPRESSION [PASSWORD]")
+		ts.Fatalf("usage: opsidocument FILE ENCODING COMPRESSION [PASSWORD|-PREFIX]")
 	}
-	form := documenttest.Form{Encoding: args[1], Compression: args[2]}
+	form, sample := documenttest.Form{Encoding: args[1], Compression: args[2]}, documenttest.Sample()
 	if len(args) == 4 {
-		form.Password = args[3]
+		if prefix, without := strings.CutPrefix(args[3], "-"); without {
+			maps.DeleteFunc(sample["config_files"].(documenttest.Object), func(name string, _ any) bool { return strings.HasPrefix(name, prefix) })
+		} else {
+			form.Password = args[3]
+		}
 	}
-	data, err := documenttest.Write(documenttest.Sample(), form)
+	data, err := documenttest.Write(sample, form)
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), data, 0o600))
 }

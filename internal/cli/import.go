@@ -158,7 +158,7 @@ func (f *importing) tell(from string, i *backup.Import) error {
 	var rows [][]string
 	for _, c := range i.Found.Contents {
 		amount := fmt.Sprint(c.Count)
-		if c.Bytes > 0 || c.Count == 0 {
+		if c.Bytes > 0 {
 			amount = size(c.Bytes)
 		}
 		rows = append(rows, []string{c.Kind, clean(c.Name), amount, clean(c.Note)})

@@ -206,7 +206,4 @@ func (t *taker) judge() {
 	if t.Meta.Time.IsZero() {
 		t.warn("it does not say when it was made")
 	}
-	if len(t.Contents.Files) == 0 {
-		t.warn("it holds no configuration files: it was made with --no-config-files")
-	}
 }
