@@ -129,7 +129,7 @@ func (b *Backup) waitForJobs(ctx context.Context, task runbook.Task) error {
 			limit = d
 		}
 		if w.Title == "" {
-			w.Title = w.Lock
+			w.Title = w.Lock + w.Process // one of them
 		}
 		if err := b.waitForJob(ctx, task, w, limit); err != nil {
 			return err
@@ -139,27 +139,22 @@ func (b *Backup) waitForJobs(ctx context.Context, task runbook.Task) error {
 }
 
 func (b *Backup) waitForJob(ctx context.Context, task runbook.Task, w profile.WaitFor, limit time.Duration) error {
-	lock, err := profile.Expand(w.Lock, b.scope.Settings)
-	if err != nil {
-		return err
-	}
-	file, err := b.Host.Path(lock)
-	if err != nil {
-		return err
-	}
 	said := false
 	deadline := time.Now().Add(limit)
 	for {
-		pid, err := livePID(file, w.Program)
-		if err != nil || pid == 0 {
+		job, err := b.job(w)
+		if err != nil || job == "" {
 			return err
 		}
 		if !said {
-			task.Logf("waiting for %s (process %d), at most %s", w.Title, pid, limit)
+			task.Logf("waiting for %s (%s), at most %s", w.Title, job, limit)
 			said = true
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("%s (process %d, lock %s) still runs after %s: nothing was stopped; back up later, or end it", w.Title, pid, lock, limit)
+			if w.Lock != "" {
+				job += ", lock " + w.Lock
+			}
+			return fmt.Errorf("%s (%s) still runs after %s: nothing was stopped; back up later, or end it", w.Title, job, limit)
 		}
 		select {
 		case <-ctx.Done():
@@ -167,6 +162,30 @@ func (b *Backup) waitForJob(ctx context.Context, task runbook.Task, w profile.Wa
 		case <-time.After(waitInterval):
 		}
 	}
+}
+
+// job names the process that is waited for, "" when there is none.
+func (b *Backup) job(w profile.WaitFor) (string, error) {
+	if w.Process != "" {
+		running, err := b.Host.Running(w.Process)
+		if err != nil || !running {
+			return "", err
+		}
+		return "process " + w.Process, nil
+	}
+	lock, err := profile.Expand(w.Lock, b.scope.Settings)
+	if err != nil {
+		return "", err
+	}
+	file, err := b.Host.Path(lock)
+	if err != nil {
+		return "", err
+	}
+	pid, err := livePID(file, w.Program)
+	if err != nil || pid == 0 {
+		return "", err
+	}
+	return fmt.Sprintf("process %d", pid), nil
 }
 
 // livePID reads a pid file; 0 when there is none, when its process is gone, or

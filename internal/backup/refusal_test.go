@@ -2,6 +2,10 @@ package backup_test
 
 import (
 	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -32,6 +36,41 @@ func TestANoticeRefuses(t *testing.T) {
 	}
 	if step := run.Step("quiesce/stop"); step != nil && step.Attempts > 0 {
 		t.Error("the system was stopped")
+	}
+}
+
+// A job that leaves no pid file is known by its name.
+func TestAJobIsWaitedForByItsName(t *testing.T) {
+	s := backuptest.New(t, "")
+	job := filepath.Join(t.TempDir(), fmt.Sprintf("import-%d", os.Getpid()))
+	text := strings.Replace(string(s.Profile.Text), "quiesce:\n", "quiesce:\n  wait_for: [{process: "+filepath.Base(job)+", timeout: 1ms}]\n", 1)
+	p, err := s.Catalog.Profile.Load("app.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Profile = p
+	if err := os.WriteFile(job, []byte("read line\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("sh", job)
+	input, err := cmd.StdinPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, run, err := s.Backup(t)
+	if err == nil || !strings.Contains(err.Error(), filepath.Base(job)+") still runs after 1ms: nothing was stopped") {
+		t.Error(err)
+	}
+	if step := run.Step("quiesce/stop"); step != nil && step.Attempts > 0 {
+		t.Error("the system was stopped")
+	}
+	input.Close()
+	_ = cmd.Wait()
+	if _, _, err := s.Backup(t); err != nil {
+		t.Error(err)
 	}
 }
 

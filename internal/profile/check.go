@@ -29,6 +29,9 @@ func (l *loader) check(p *Profile) {
 		l.ProblemAt(p.Quiesce.Hold[0].Line, "hold without release: a recovered system would stay stopped")
 	}
 	for _, w := range p.Quiesce.WaitFor {
+		if (w.Lock == "") == (w.Process == "") || w.Process != "" && w.Program != "" {
+			l.Problem(l.section("quiesce"), "wait_for: an entry has either a lock, perhaps with a program, or a process")
+		}
 		if d, err := time.ParseDuration(w.Timeout); w.Timeout != "" && (err != nil || d <= 0) {
 			l.Problem(l.section("quiesce"), "wait_for: the timeout %q is no duration; write one like 90s, 10m or 4h", w.Timeout)
 		}

@@ -76,6 +76,7 @@ quiesce:
   running: {service: app}
   wait_for:
     - {lock: /run/app.pid, program: app-job, title: a running job, timeout: 2h}
+    - {process: app-import}
   stop:
     - app stop ${db}
     - run: [app, "stop all"]

@@ -137,7 +137,10 @@ func (c Command) String() string { return strings.Join(c.Run, " ") }
 // WaitFor is a running job that must end before the system is stopped.
 type WaitFor struct {
 	// Lock is a file that holds a pid; a dead pid counts as no job.
-	Lock string `yaml:"lock" jsonschema:"required"`
+	Lock string `yaml:"lock,omitempty"`
+	// Process is a program's name, for jobs that leave no such file: a process
+	// that has it among the words of its command line is one.
+	Process string `yaml:"process,omitempty"`
 	// Program must occur in the command line of that pid, so that another
 	// process that was given the same number is not waited for.
 	Program string `yaml:"program,omitempty"`
