@@ -84,7 +84,7 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 	}
 	s := &Server{dir: opts.Dir, program: program, done: make(chan struct{})}
 	if s.dir == "" {
-		if s.dir, err = os.MkdirTemp("", "lifeboat-mysqld-"); err != nil {
+		if s.dir, err = os.MkdirTemp(run.temporary(), "lifeboat-mysqld-"); err != nil {
 			return nil, fmt.Errorf("start private database server: %w", err)
 		}
 		s.remove = true

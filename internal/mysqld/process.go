@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"syscall"
 )
@@ -48,6 +49,34 @@ func (r *runAs) makeDirs(dirs ...string) error {
 		}
 	}
 	return nil
+}
+
+// temporary is a directory for temporary files that the account can reach: an
+// administrator's own TMPDIR often lies below a directory for root alone.
+func (r *runAs) temporary() string {
+	for _, dir := range []string{os.TempDir(), "/var/tmp", "/tmp"} {
+		if r.credential == nil || open(dir) {
+			return dir
+		}
+	}
+	return "" // the system's; starting the server says what is wrong
+}
+
+// open tells whether everybody may pass through a directory and those above it.
+func open(dir string) bool {
+	dir, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return false
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		info, err := os.Stat(dir)
+		if err != nil || info.Mode().Perm()&0o001 == 0 {
+			return false
+		}
+		if dir == "/" {
+			return true
+		}
+	}
 }
 
 func (r *runAs) attributes() *syscall.SysProcAttr {
