@@ -117,6 +117,15 @@ func TestSettingsOfOtherServers(t *testing.T) {
 	if got := ask(t, h, "host_keys_outside", "4.2.0.1"); got != "/srv/keys" {
 		t.Errorf("host keys elsewhere: %q", got)
 	}
+	depot := machine(t, map[string]string{
+		"/etc/opsi/backends/mysql.conf": mysqlConf, "/etc/opsi/backends/jsonrpc.conf": "module = 'JSONRPC'\n",
+		"/etc/opsi/opsi.conf": "[host]\nid = \"depot1.example.com\"\nserver-role = \"depotserver\"\n",
+	})
+	for what, want := range map[string]string{"backends": "", "broken": "", "ignored": "", "server_id": "depot1.example.com", "db_name": ""} {
+		if got := ask(t, depot, what, "4.3.1.2"); got != want {
+			t.Errorf("depot server: %s: %q", what, got)
+		}
+	}
 	empty := machine(t, nil)
 	for what, want := range map[string]string{"backends": "", "broken": "", "server_id": "", "db_password": "", "dhcpd_files": "", "depot_dir": "/var/lib/opsi/depot"} {
 		if got := ask(t, empty, what, ""); got != want {
@@ -260,4 +269,16 @@ func TestDepotChanges(t *testing.T) {
 			t.Errorf("%q: %v, %s, %v", changes, got, why, err)
 		}
 	}
+}
+
+func FuzzFiles(f *testing.F) {
+	f.Add("d 'files' 0\nf 'it\\'s.txt' 3 900150983cd24fb0d6963f7d28e17f72\nl 'a b' 0 'c'\n")
+	f.Add("f 'open\nf '' 0\nf 'x' -1\nd'y' 0")
+	f.Fuzz(func(t *testing.T, text string) {
+		for name, e := range parseFiles(text) {
+			if name == "" || e.size < 0 || !strings.ContainsRune("dfl", rune(e.kind)) {
+				t.Errorf("%q: %q %+v", text, name, e)
+			}
+		}
+	})
 }

@@ -163,3 +163,19 @@ func TestReadBelowARoot(t *testing.T) {
 		t.Errorf("%+v, %v", s, err)
 	}
 }
+
+func FuzzDispatch(f *testing.F) {
+	f.Add([]byte(shipped))
+	f.Add([]byte("\xef\xbb\xbfa:b,,c,\r\n:\n#\n;x:y\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		d, err := parseDispatch(text)
+		if err != nil {
+			return
+		}
+		for _, rule := range d.Rules {
+			if rule.Methods == "" || len(rule.Backends) == 0 || slices.Contains(rule.Backends, "") {
+				t.Errorf("%q: %+v", text, rule)
+			}
+		}
+	})
+}
