@@ -167,12 +167,32 @@ func (o *CheckOptions) title() string {
 
 // checkByHand tells how the statement is checked by hand, and what to expect.
 func (r *Recovery) checkByHand(o *CheckOptions) string {
-	text := o.byHand(r.Host) + r.expected(o)
+	text := o.byHand(r.Host) + r.expected(o) + r.listed(o)
 	if o.Login != nil {
 		text = r.loginByHand(o.Login.Component)
 	}
 	if o.Hint != "" && text != o.Hint {
 		text += "\nIf it does not hold: " + o.Hint + "\n"
+	}
+	return text
+}
+
+// listed is what a condition looks for, where its predicate has a list of that.
+func (r *Recovery) listed(o *CheckOptions) string {
+	if o.Condition == nil {
+		return ""
+	}
+	options, err := profile.ExpandOptions(o.Condition.Options, r.settings)
+	if err != nil {
+		return ""
+	}
+	by, ok := options.(interface{ Listed() []string })
+	if !ok {
+		return ""
+	}
+	text := "This is looked for:\n\n"
+	for _, entry := range by.Listed() {
+		text += "    " + line(entry) + "\n"
 	}
 	return text
 }

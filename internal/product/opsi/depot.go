@@ -38,6 +38,9 @@ type DepotOptions struct {
 	Dir     string `yaml:"dir" jsonschema:"required"`
 }
 
+// Listed are the changes, for who looks for them by hand.
+func (o *DepotOptions) Listed() []string { return strings.Split(o.Changes, "\n") }
+
 // depotHolds compares what was changed when the list was made with what is changed
 // now. What was changed in another way since counts as done.
 func depotHolds(ctx context.Context, scope profile.Scope, options any) (bool, string, error) {
