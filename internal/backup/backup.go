@@ -182,6 +182,7 @@ func (b *Backup) make(spec profile.Component, exclude []string) (component.Compo
 	}
 	env := component.Env{
 		Host:     b.Host,
+		Accounts: b.Accounts,
 		Settings: b.scope.Settings,
 		Run:      b.runID,
 		State:    filepath.Join(b.state(), spec.Name),
@@ -406,6 +407,9 @@ func told(task runbook.Task, survey *vault.Survey) {
 		task.Warnf("%s", text)
 	}
 }
+
+// Database is a component of this system that is one.
+func (b *Backup) Database(name string) (component.Querier, error) { return b.database(name) }
 
 func (b *Backup) database(name string) (component.Querier, error) {
 	for _, p := range b.parts {

@@ -106,7 +106,10 @@ type Planner interface {
 
 // Env is what every component is given.
 type Env struct {
-	Host     *host.Host
+	Host *host.Host
+	// Accounts names the owners of what is captured, where Host has no accounts
+	// of its own; nil is Host.
+	Accounts *host.Host
 	Settings map[string]string
 	// Run is the id of the run that acts; names of what is set aside carry it.
 	Run string

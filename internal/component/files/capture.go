@@ -1,6 +1,7 @@
 package files
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -165,7 +166,7 @@ func described(sink component.Sink) map[string]Tree {
 
 // tree describes the live tree at path as Check wants to find it.
 func (c *Component) tree(ctx context.Context, path string, f Filter) (Tree, error) {
-	d := newDigester(c.env.Host)
+	d := newDigester(cmp.Or(c.env.Accounts, c.env.Host))
 	err := Walk(ctx, c.env.Host, path, f, d.add)
 	return d.tree(path), err
 }
