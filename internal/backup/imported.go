@@ -113,6 +113,9 @@ func (i *Import) stage(ctx context.Context, opts Options, p *product.Product, fr
 	i.facts = map[string]string{}
 	maps.Copy(i.facts, i.Found.Facts)
 	for _, d := range i.Found.Dumps {
+		if leftOut(opts, d.Component) {
+			continue
+		}
 		s, err := i.load(ctx, p, from, d)
 		if errors.Is(err, mysql.ErrEmptyDump) {
 			return fmt.Errorf("the dump %s is empty: no table stands in it; take another dump of database %s, or move this one elsewhere to import the rest as an incomplete point", d.From, d.Database)
@@ -146,7 +149,8 @@ func (i *Import) stage(ctx context.Context, opts Options, p *product.Product, fr
 	}
 	maps.Copy(settings, opts.Settings)
 	opts.Settings = settings
-	opts.Choose, opts.Saved = i.choose(opts), map[string][]string{}
+	asked := opts
+	opts.Choose, opts.Saved = i.choose(asked), map[string][]string{}
 	for _, f := range i.Found.Files {
 		opts.Saved[f.Component] = append(opts.Saved[f.Component], f.Path)
 	}
@@ -156,6 +160,9 @@ func (i *Import) stage(ctx context.Context, opts Options, p *product.Product, fr
 	}
 	i.Backup.moment = i.moment
 	for _, m := range i.Found.Missing {
+		if leftOut(asked, m.Component) {
+			continue
+		}
 		text := "%s was not among what was saved: %s"
 		if m.Critical {
 			i.partial = true
@@ -212,6 +219,12 @@ func (i *Import) dateFiles(root string) error {
 	})
 }
 
+// leftOut tells whether somebody wants an import to do without a component.
+func leftOut(opts Options, component string) bool {
+	chosen, said := opts.Choose[component]
+	return said && !chosen
+}
+
 // choose takes what was found and leaves out what was not: a person saved what
 // a person saved, and the point says what is missing.
 func (i *Import) choose(opts Options) map[string]bool {
@@ -224,7 +237,7 @@ func (i *Import) choose(opts Options) map[string]bool {
 	}
 	choose := map[string]bool{}
 	for _, c := range opts.Profile.Components {
-		choose[c.Name] = has[c.Name]
+		choose[c.Name] = has[c.Name] && !leftOut(opts, c.Name)
 	}
 	return choose
 }

@@ -94,7 +94,9 @@ func (a *app) open(ctx context.Context, c *config.Config, system string) (*vault
 // vaultOf is the vault of a repository, which this machine remembers.
 func (a *app) vaultOf(c *config.Config, repo *repository.Repository) *vault.Vault {
 	v := vault.New(repo)
-	v.Remember(head.New(a.state(c)))
+	if !a.isPrivate(c, repo.Location()) {
+		v.Remember(head.New(a.state(c)))
+	}
 	return v
 }
 

@@ -111,21 +111,11 @@ func (a *app) runBackup(ctx context.Context, conf *config.Config, b *backup.Back
 	}
 	engine.Conceal(b.Secrets()...)
 	started := time.Now()
-	run, err := engine.Start(ctx, b.Runbook(), runbook.Meta{ID: b.RunID(), Resume: again})
-	closeErr := b.Close(context.WithoutCancel(ctx))
+	if err := a.sealPoint(ctx, engine, b, b.Runbook(), again); err != nil {
+		return err
+	}
 	done()
-	a.ran = run
 	p := b.Point()
-	switch {
-	case err != nil && p != nil:
-		return fmt.Errorf("recovery point %s was made, but not copied everywhere (lifeboat copy goes on with that): %w", p.Short(), err)
-	case err != nil:
-		return fmt.Errorf("no recovery point was made: %w", err)
-	}
-	if closeErr != nil {
-		return closeErr
-	}
-	a.code = runbook.ExitCode(run, nil)
 	read, stored := b.Stats()
 	if a.json {
 		err := a.emit(map[string]any{"type": "point", "point": p.ID(), "system": p.System(), "time": p.Time(), "bytes": p.Manifest.Bytes(), "read": read, "stored": stored, "incomplete": p.Manifest.Incomplete})
@@ -138,6 +128,25 @@ func (a *app) runBackup(ctx context.Context, conf *config.Config, b *backup.Back
 		firstOf(took(time.Since(started).Seconds()), "a moment"), size(p.Manifest.Bytes()), size(stored))
 	a.printf("Next: lifeboat verify %s --point %s\n", p.System(), p.Short())
 	return a.showBackupStates(ctx, conf, b)
+}
+
+// sealPoint runs a backup to its end. b is closed then.
+func (a *app) sealPoint(ctx context.Context, engine *runbook.Engine, b *backup.Backup, book runbook.Runbook, again string) error {
+	run, err := engine.Start(ctx, book, runbook.Meta{ID: b.RunID(), Resume: again})
+	closeErr := b.Close(context.WithoutCancel(ctx))
+	a.ran = run
+	p := b.Point()
+	switch {
+	case err != nil && p != nil:
+		return fmt.Errorf("recovery point %s was made, but not copied everywhere (lifeboat copy goes on with that): %w", p.Short(), err)
+	case err != nil:
+		return fmt.Errorf("no recovery point was made: %w", err)
+	}
+	if closeErr != nil {
+		return closeErr
+	}
+	a.code = runbook.ExitCode(run, nil)
+	return nil
 }
 
 // recoverServices starts again what a killed backup has left stopped.

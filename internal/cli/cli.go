@@ -39,6 +39,9 @@ func Main() int {
 	a := &app{out: os.Stdout, err: os.Stderr, hard: hard}
 	a.notices.err = a.err
 	root := a.root()
+	if filepath.Base(os.Args[0]) == opsiBackupName {
+		root.SetArgs(append([]string{opsiBackupName}, os.Args[1:]...))
+	}
 	command, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return a.code
@@ -116,7 +119,8 @@ type app struct {
 	repository string
 	password   passwordFlags
 
-	loaded *config.Config // by load; nil without one
+	loaded *config.Config   // by load; nil without one
+	logged runbook.Observer // a log file beside the terminal; nil for none
 
 	storeOptions               []string
 	limitUpload, limitDownload string
@@ -163,7 +167,7 @@ Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 done with warnings,
 		a.listCommand(), a.showCommand(), a.verifyCommand(), a.restoreCommand(), a.keyCommand(),
 		a.recoverCommand(), a.importCommand(), a.exportCommand(), a.forgetCommand(), a.pruneCommand(),
 		a.pinCommand(), a.unpinCommand(), a.copyCommand(), a.repositoryCommand(), a.profileCommand(), a.runsCommand(),
-		a.versionCommand(), a.manCommand(), a.resumeServicesCommand(),
+		a.opsiBackupCommand(), a.versionCommand(), a.manCommand(), a.resumeServicesCommand(),
 	)
 	a.completions(root)
 	return root

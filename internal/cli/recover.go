@@ -3,8 +3,10 @@ package cli
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,10 +29,11 @@ type recoverFlags struct {
 	dry, resume, rollback, keepOld, discardOld, wait bool
 	force, only                                      []string
 	from                                             string
-	newName                                          string // the system's from now on; "" for the old one
-	around                                           bool   // the system is stopped although only parts are restored
-	run                                              string // that --resume, --rollback or --discard-old names
-	question                                         string // asked before it begins; "" for the usual one
+	newName                                          string            // the system's from now on; "" for the old one
+	around                                           bool              // the system is stopped although only parts are restored
+	settings                                         map[string]string // given for this run alone; no secrets
+	run                                              string            // that --resume, --rollback or --discard-old names
+	question                                         string            // asked before it begins; "" for the usual one
 }
 
 func (a *app) recoverCommand() *cobra.Command {
@@ -59,7 +62,11 @@ every run.`,
 			if len(names) > 1 {
 				f.run = names[1]
 			}
-			return a.recover(c.Context(), names[0], f)
+			err := a.recover(c.Context(), names[0], f)
+			if conf, loadErr := a.loadOrEmpty(); loadErr == nil && (f.rollback || f.discardOld) {
+				a.sweepPrivate(conf)
+			}
+			return err
 		},
 	}
 	flags := c.Flags()
@@ -97,6 +104,11 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 		// A resumed run is compiled from what it was asked for.
 		f.from, f.only, f.keepOld = old.Point, list(old.Options["only"]), old.Options["keep-old"] == "true"
 		f.around = old.Options["around"] == "true"
+		if text := old.Options["settings"]; text != "" {
+			if err := json.Unmarshal([]byte(text), &f.settings); err != nil {
+				return fmt.Errorf("read the settings of run %s: %w", old.ID, err)
+			}
+		}
 		if given := f.newName; given != "" && given != old.Options["new-name"] {
 			return usagef("run %s was begun without --new-server-id %s; take it back and begin anew", old.ID, given)
 		}
@@ -171,6 +183,12 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 	case f.resume:
 		a.ran, err = engine.Resume(ctx, old.ID, book)
 	default:
+		var settings []byte
+		if len(f.settings) > 0 {
+			if settings, err = json.Marshal(f.settings); err != nil {
+				return err
+			}
+		}
 		if err := a.beginRecovery(ctx, engine, book, r, point, f.question); err != nil {
 			return err
 		}
@@ -180,7 +198,7 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 				"store-options": strings.Join(a.storeFlagsGiven(), "\n"),
 				"no-lock":       fmt.Sprint(a.noLock),
 				"force":         strings.Join(f.force, ","), "keep-old": fmt.Sprint(f.keepOld),
-				"new-name": f.newName, "around": fmt.Sprint(f.around),
+				"new-name": f.newName, "around": fmt.Sprint(f.around), "settings": string(settings),
 				"moment": point.Time().UTC().Format(time.RFC3339Nano),
 			},
 		})
@@ -221,12 +239,15 @@ func (a *app) newRecovery(conf *config.Config, system string, point *vault.Point
 			settings = s.Settings
 		}
 	}
-	var given map[string]string
+	given := maps.Clone(f.settings)
+	if given == nil {
+		given = map[string]string{}
+	}
 	if f.newName != "" {
 		if _, ok := p.Settings[recovery.NewName]; !ok {
 			return nil, usagef("--new-server-id: %s cannot be recovered under another name", p.Title)
 		}
-		given = map[string]string{recovery.NewName: f.newName}
+		given[recovery.NewName] = f.newName
 	}
 	return recovery.New(recovery.Options{
 		System: system, Profile: p, Catalog: catalog(), Host: host.Local(), Point: point,

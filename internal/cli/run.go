@@ -23,6 +23,9 @@ func (a *app) engine(stateDir string, accept bool) (*runbook.Engine, func()) {
 		quiet := a.showOn(t)
 		done = func() { quiet(); t.Close() }
 	}
+	if a.logged != nil {
+		opts.Observers = append(opts.Observers, a.logged)
+	}
 	return runbook.New(opts), done
 }
 

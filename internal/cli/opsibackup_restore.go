@@ -1,0 +1,221 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"lifeboat/internal/backup"
+	"lifeboat/internal/config"
+	"lifeboat/internal/host"
+	"lifeboat/internal/product/opsi"
+	"lifeboat/internal/product/opsi/archive"
+	"lifeboat/internal/runbook"
+	"lifeboat/internal/vault"
+)
+
+// opsiRestore is one call of the verb.
+type opsiRestore struct {
+	*opsiBackup
+	backends      []string
+	configuration bool
+	newID         string
+	force         bool
+}
+
+func (o *opsiBackup) restoreCommand() *cobra.Command {
+	r := &opsiRestore{opsiBackup: o}
+	c := &cobra.Command{
+		Use:   "restore FILE",
+		Short: "Restore from an archive, of opsi-backup or of this program",
+		Long: `Verifies the archive, compares the system that it is of with this one, stops opsi,
+restores, and starts opsi again. What was there is set aside, and can be brought
+back: lifeboat recover opsi --rollback.
+
+Without --backends everything that the archive holds is restored, but not the
+configuration, /etc/opsi: that takes --configuration.`,
+		Example: `  lifeboat opsi-backup restore /backup/opsi.tar.bz2
+  lifeboat opsi-backup restore --backends file --configuration /backup/opsi.tar.bz2
+  lifeboat opsi-backup restore --configuration --new-server-id opsi2.example.com /backup/opsi.tar.bz2`,
+		Args: args(cobra.ExactArgs(1)),
+		RunE: func(c *cobra.Command, names []string) error {
+			if err := opsi.CheckBackends(r.backends); err != nil {
+				return backendError(err)
+			}
+			done, err := o.begin(c)
+			if err != nil {
+				return err
+			}
+			defer done()
+			return r.run(c.Context(), names[0])
+		},
+	}
+	f := c.Flags()
+	f.StringSliceVar(&r.backends, "backends", nil, "restore `BACKEND`: file, mysql, dhcp, all, or auto, which is all that the archive holds; may be repeated")
+	f.BoolVar(&r.configuration, "configuration", false, "restore the configuration too")
+	f.StringVar(&r.newID, "new-server-id", "", "give the server another `ID`, everywhere")
+	f.BoolVarP(&r.force, "force", "f", false, "do not compare the systems")
+	completeBackends(c)
+	return c
+}
+
+// backendError is a refusal for a backend that there is, elsewhere, and a mistake
+// of the command line for a word that is none.
+func backendError(err error) error {
+	if strings.Contains(err.Error(), "opsi-convert") {
+		return refused(err)
+	}
+	return usageError{err}
+}
+
+func (r *opsiRestore) run(ctx context.Context, file string) error {
+	if err := r.asRoot("restore opsi"); err != nil {
+		return err
+	}
+	var components []string
+	if err := r.withArchive(ctx, file, func(file string, a *archive.Archive) (err error) {
+		if err := r.verified(file, a); err != nil {
+			return fmt.Errorf("%w\nNothing was changed", err)
+		}
+		if components, err = opsi.ChooseFrom(a, r.backends, r.configuration); err != nil {
+			return refused(fmt.Errorf("%s: %w", file, err))
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	remarked := r.code
+	conf, err := r.loadOrEmpty()
+	if err != nil {
+		return err
+	}
+	s := r.opsi(conf)
+	if err := r.settle(ctx, conf, s, ""); err != nil {
+		return err
+	}
+	p, err := r.openPrivate(ctx, conf)
+	if err != nil {
+		return err
+	}
+	point, saved, err := r.take(ctx, conf, s, file, components)
+	r.code = remarked
+	if err == nil {
+		r.ran = nil
+		err = r.back(ctx, conf, s, point, saved, components)
+	} else {
+		err = fmt.Errorf("%w\nNothing was changed", err)
+		r.ran = nil // what can be resumed is a restore
+	}
+	if r.ran == nil { // else it is needed for the way back
+		err = errors.Join(err, p.remove())
+	}
+	return err
+}
+
+// take makes a recovery point of what is chosen.
+func (r *opsiRestore) take(ctx context.Context, conf *config.Config, s config.System, file string, components []string) (id string, saved map[string]string, err error) {
+	pr, choose, err := r.narrowed(components)
+	if err != nil {
+		return "", nil, err
+	}
+	product, err := catalog().Products.Get("opsi")
+	if err != nil {
+		return "", nil, err
+	}
+	v, closeVault, err := r.open(ctx, conf, s.Name)
+	if err != nil {
+		return "", nil, err
+	}
+	defer closeVault()
+	choose[""] = false // what an archive never holds is nothing to warn of
+	i, err := backup.NewImport(ctx, backup.Options{
+		System: s.Name, Profile: pr, Catalog: catalog(), Host: host.Local(), Vault: v, Choose: choose,
+		StateDir: r.state(conf), Version: Version, Trigger: vault.Imported,
+	}, product, backup.Saved{Path: file})
+	if err != nil {
+		return "", nil, err
+	}
+	defer i.Close(context.WithoutCancel(ctx))
+	engine, done := r.engine(r.state(conf), false)
+	defer done()
+	engine.Conceal(i.Secrets()...)
+	if err := r.sealPoint(ctx, engine, i.Backup, i.Runbook(), "lifeboat opsi-backup restore "+file); err != nil {
+		return "", nil, err
+	}
+	return i.Point().ID(), maps.Clone(i.Found.Settings), nil
+}
+
+// back compares the systems, and restores.
+func (r *opsiRestore) back(ctx context.Context, conf *config.Config, s config.System, id string, saved map[string]string, components []string) error {
+	f := recoverFlags{from: id, only: components, around: true, keepOld: true, newName: r.newID}
+	if !r.configuration {
+		differences, access, err := opsi.Target(ctx, host.Local(), saved, components)
+		if err != nil {
+			return err
+		}
+		if len(differences) > 0 {
+			return runbook.Refuse("", "this machine's opsi would not use what would be restored: %s. Restore the configuration too, with --configuration, or choose with --backends; nothing was changed", strings.Join(differences, "; "))
+		}
+		f.settings = access
+	}
+	var err error
+	if f.force, err = r.compared(ctx, conf, s, f); err != nil {
+		return err
+	}
+	r.yes = true // it was asked what was to be asked
+	if err := r.recover(ctx, s.Name, f); err != nil {
+		return err
+	}
+	if r.json {
+		return nil
+	}
+	r.printf("\nRestored: %s. What stood in the way is set aside.\nTo bring it back: lifeboat recover %[2]s --rollback %[3]s\nTo remove it: lifeboat recover %[2]s --discard-old %[3]s\n",
+		strings.Join(components, ", "), s.Name, r.ran.ID)
+	return nil
+}
+
+// compared compares the system of the archive with this one, and asks where they
+// differ. It returns the checks that are overridden.
+func (r *opsiRestore) compared(ctx context.Context, conf *config.Config, s config.System, f recoverFlags) ([]string, error) {
+	p, err := r.catalogue().Load("opsi")
+	if err != nil {
+		return nil, usageError{err}
+	}
+	force := slices.Concat(p.Identity.MustMatch, p.Identity.Warn, slices.Sorted(maps.Keys(p.Identity.Compare)))
+	slices.Sort(force)
+	if force = slices.Compact(force); r.force {
+		return force, nil
+	}
+	v, closeVault, err := r.open(ctx, conf, s.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer closeVault()
+	point, err := v.Find(ctx, f.from, vault.Filter{})
+	if err != nil {
+		return nil, err
+	}
+	look, err := r.newRecovery(conf, s.Name, point, f)
+	if err != nil {
+		return nil, err
+	}
+	checks, refusals, err := look.CheckIdentity(ctx, true)
+	if err != nil || len(refusals) == 0 {
+		return nil, err
+	}
+	if !r.json {
+		r.printf("The archive is of another system than this one:\n")
+		r.printChecks(checks)
+	}
+	if theTerminal() != nil {
+		if err := confirm(ctx, strings.Join(refusals, "; ")+". Restore all the same?", false); err == nil || !errors.Is(err, errDeclined) {
+			return force, err
+		}
+	}
+	return nil, runbook.Refuse("", "%s. Nothing was changed; --force restores without comparing", strings.Join(refusals, "; "))
+}
