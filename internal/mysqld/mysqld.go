@@ -39,6 +39,10 @@ type Options struct {
 	// server is started again on the data that is there. "" makes a new
 	// directory below the system's temporary one, which Stop removes.
 	Dir string
+	// Data and Socket are other places for the data directory and the socket than
+	// those in Dir: the machine's own, inside a sandbox where nothing else has
+	// them. Data that holds no system tables is filled.
+	Data, Socket string
 	// Port makes the server listen on 127.0.0.1; 0 is the unix socket alone.
 	Port int
 	// User runs the server; "" is mysql when this process is root, else the
@@ -57,6 +61,8 @@ type Options struct {
 // Server is one running server. Its methods may be called from several goroutines.
 type Server struct {
 	dir     string
+	data    string
+	socket  string
 	remove  bool
 	program string
 	process *os.Process
@@ -90,6 +96,13 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 		s.remove = true
 	}
 	s.log = filepath.Join(s.dir, "error.log")
+	s.data, s.socket = opts.Data, opts.Socket
+	if s.data == "" {
+		s.data = filepath.Join(s.dir, "data")
+	}
+	if s.socket == "" {
+		s.socket = filepath.Join(s.dir, "mysqld.sock")
+	}
 	if err := s.start(ctx, opts, run); err != nil {
 		if s.remove {
 			_ = os.RemoveAll(s.dir)
@@ -106,9 +119,8 @@ func (s *Server) start(ctx context.Context, opts Options, run *runAs) error {
 	if err := run.makeDirs(s.dir, filepath.Join(s.dir, "tmp"), filepath.Join(s.dir, "files")); err != nil {
 		return fmt.Errorf("start private database server: %w", err)
 	}
-	data := filepath.Join(s.dir, "data")
-	if _, err := os.Stat(data); errors.Is(err, os.ErrNotExist) {
-		if err := install(ctx, opts.Host, s.program, s.dir, run); err != nil {
+	if _, err := os.Stat(filepath.Join(s.data, "mysql")); errors.Is(err, os.ErrNotExist) {
+		if err := s.install(ctx, opts.Host, run); err != nil {
 			return err
 		}
 	} else if err != nil {
@@ -130,10 +142,10 @@ func (s *Server) start(ctx context.Context, opts Options, run *runAs) error {
 func (s *Server) args(opts Options) []string {
 	args := []string{
 		"--no-defaults",
-		"--datadir=" + filepath.Join(s.dir, "data"),
+		"--datadir=" + s.data,
 		"--tmpdir=" + filepath.Join(s.dir, "tmp"),
 		"--socket=" + s.Socket(),
-		"--pid-file=" + filepath.Join(s.dir, "mysqld.pid"),
+		"--pid-file=" + filepath.Join(filepath.Dir(s.socket), "mysqld.pid"),
 		"--log-error=" + s.log,
 		"--skip-log-bin", "--skip-name-resolve",
 		"--max-allowed-packet=1G", "--key-buffer-size=16M",
@@ -189,7 +201,7 @@ func (s *Server) await(ctx context.Context) error {
 }
 
 // Socket is the server's unix socket.
-func (s *Server) Socket() string { return filepath.Join(s.dir, "mysqld.sock") }
+func (s *Server) Socket() string { return s.socket }
 
 // Dir is the directory that holds everything of the server.
 func (s *Server) Dir() string { return s.dir }
@@ -248,17 +260,17 @@ type quiet struct{}
 
 func (quiet) Print(...any) {}
 
-// install fills data/ with the system tables. It is done beside and renamed, so
-// that a killed start leaves no half-filled data directory.
-func install(ctx context.Context, h *host.Host, server, dir string, run *runAs) error {
-	fresh := filepath.Join(dir, "data.new")
+// install fills the data directory with the system tables. It is done beside and
+// renamed, so that a killed start leaves no half-filled data directory.
+func (s *Server) install(ctx context.Context, h *host.Host, run *runAs) error {
+	fresh := s.data + ".new"
 	if err := os.RemoveAll(fresh); err != nil {
 		return fmt.Errorf("make database directory: %w", err)
 	}
 	if err := run.makeDirs(fresh); err != nil {
 		return fmt.Errorf("make database directory: %w", err)
 	}
-	args := []string{server, "--no-defaults", "--initialize-insecure", "--datadir=" + fresh}
+	args := []string{s.program, "--no-defaults", "--initialize-insecure", "--datadir=" + fresh}
 	if tool, err := h.Look("mariadb-install-db", "mysql_install_db"); err == nil {
 		args = []string{
 			tool, "--no-defaults", "--datadir=" + fresh, "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve",
@@ -266,16 +278,20 @@ func install(ctx context.Context, h *host.Host, server, dir string, run *runAs) 
 		} // or it gives up on a machine whose own name does not resolve
 	}
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	cmd.Dir = dir
+	cmd.Dir = s.dir
 	// A server clears its temporary directory of tables when it starts, also of
 	// those of another server that shares it.
-	cmd.Env = append(environment(), "TMPDIR="+filepath.Join(dir, "tmp"))
+	cmd.Env = append(environment(), "TMPDIR="+filepath.Join(s.dir, "tmp"))
 	cmd.SysProcAttr = run.attributes()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		said := strings.TrimSpace(string(out))
 		return fmt.Errorf("make database directory: %s: %w: %s", filepath.Base(args[0]), err, said[:min(len(said), 1000)])
 	}
-	if err := os.Rename(fresh, filepath.Join(dir, "data")); err != nil {
+	// A directory that was there is empty and goes.
+	if err := os.Remove(s.data); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("make database directory: %w", err)
+	}
+	if err := os.Rename(fresh, s.data); err != nil {
 		return fmt.Errorf("make database directory: %w", err)
 	}
 	return nil
