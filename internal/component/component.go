@@ -152,6 +152,12 @@ type Component interface {
 	Discard(ctx context.Context) error
 }
 
+// Placed is implemented by kinds whose content stands at paths of the machine.
+type Placed interface {
+	// Places are absolute paths, which may be patterns of doublestar.
+	Places() []string
+}
+
 // Extractor is implemented by kinds that can also write their content into
 // another directory, without touching the machine.
 type Extractor interface {

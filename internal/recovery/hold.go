@@ -125,6 +125,10 @@ func (r *Recovery) commands(ctx context.Context, task runbook.Task, list []profi
 	if err != nil {
 		return err
 	}
+	if r.Rehearsal != nil && !r.Rehearsal.Services {
+		task.Logf("not run: %s", withoutServices)
+		return nil
+	}
 	for _, args := range lines {
 		if err := r.run(ctx, task, args, "", 0); err != nil {
 			return fmt.Errorf("%s: %w", strings.Join(args, " "), err)

@@ -111,6 +111,9 @@ func (r *Recovery) CheckIdentity(ctx context.Context, strict bool) (checks []run
 	names := slices.Concat(identity.MustMatch, identity.Warn, sortedKeys(identity.Compare))
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {
+		if r.Rehearsal != nil && name == "addresses" {
+			continue // there is the loopback alone
+		}
 		want, have := then[name], now[name]
 		check := runbook.Check{Name: name, Expected: want, Found: have, OK: want == have}
 		if name == "hostname" && want != "" {

@@ -50,6 +50,8 @@ type Options struct {
 	// What a person must look at is left out.
 	Around  bool
 	KeepOld bool // keep what was set aside after success
+	// Rehearsal is set where the recovery is tried out in a sandbox.
+	Rehearsal *Rehearsal
 }
 
 // Recovery compiles the runbook of one recovery. Its functions may be called
@@ -62,12 +64,14 @@ type Recovery struct {
 	killed   bool
 	planned  map[string][]string // component → what a restore would change, from LookAhead
 	renamed  map[string][]string // part → what the new name would change, from LookAhead
+	replaced []Replaced
+	restores map[string]string // id of a step → the component it puts back
 }
 
 // New prepares a recovery. Settings recorded at backup are used, not those of a
 // freshly installed system.
 func New(opts Options) (*Recovery, error) {
-	r := &Recovery{Options: opts, settings: maps.Clone(opts.Settings)}
+	r := &Recovery{Options: opts, settings: maps.Clone(opts.Settings), restores: map[string]string{}}
 	if r.settings == nil {
 		r.settings = map[string]string{}
 	}

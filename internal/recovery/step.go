@@ -91,7 +91,20 @@ func (r *Recovery) step(stage string, s profile.Step, used map[string]int) (runb
 	if s.Title != "" {
 		step.Title = s.Title
 	}
+	if o, ok := options.(*RestoreOptions); ok {
+		r.restores[step.ID] = o.Component
+	}
 	step.Warn = step.Warn || s.Warn
+	if r.Rehearsal != nil {
+		replaced, err := r.rehearse(stage, s, &step, options)
+		if err != nil {
+			return runbook.Step{}, err
+		}
+		if replaced {
+			r.condition(&step, s)
+			return step, nil
+		}
+	}
 	if s.Repeat == "safe" {
 		step.Repeat = runbook.RepeatSafe
 	}

@@ -54,6 +54,9 @@ func (c *Component) expand() (found, missing []string, err error) {
 	return outermost(parts), missing, nil
 }
 
+// Places are the paths and patterns that the profile names.
+func (c *Component) Places() []string { return slices.Clone(c.options.Paths) }
+
 func glob(h *host.Host, pattern string) ([]string, error) {
 	if !hasMeta(pattern) {
 		path := literal(pattern)

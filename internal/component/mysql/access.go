@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
 
 	driver "github.com/go-sql-driver/mysql"
@@ -59,6 +61,19 @@ func (a Access) local() bool {
 	}
 	return strings.HasPrefix(a.Host, "/")
 }
+
+// Place tells where the server of this machine that the options name is reached: its
+// socket, "" where that is only found, and its port where clients take one. Local is
+// false when the server is another machine's.
+func (a Access) Place() (socket, port string, local bool) {
+	if a.Host == "127.0.0.1" || a.Host == "::1" {
+		port = cmp.Or(a.Port, "3306")
+	}
+	return a.socket(), port, a.local()
+}
+
+// Sockets are the places where servers put their socket, the likeliest first.
+func Sockets() []string { return slices.Clone(knownSockets) }
 
 func (a Access) socket() string {
 	if strings.HasPrefix(a.Host, "/") {
