@@ -26,13 +26,16 @@ func (a *app) load() (*config.Config, error) {
 		return nil, usageError{err}
 	}
 	a.loaded = c
+	a.sweepDrills(c)
 	return c, nil
 }
 
 // loadOrEmpty reads the configuration where there is one. A bare machine has none.
 func (a *app) loadOrEmpty() (*config.Config, error) {
 	if _, err := os.Stat(a.configFile); errors.Is(err, fs.ErrNotExist) {
-		return &config.Config{StateDir: config.DefaultStateDir}, nil
+		c := &config.Config{StateDir: config.DefaultStateDir}
+		a.sweepDrills(c)
+		return c, nil
 	}
 	return a.load()
 }
@@ -140,6 +143,11 @@ func (a *app) openWith(ctx context.Context, r config.Repository, flags passwordF
 		return nil, err
 	}
 	defer clear(password)
+	return a.openKnowing(ctx, r, password)
+}
+
+// openKnowing opens a repository whose password is known.
+func (a *app) openKnowing(ctx context.Context, r config.Repository, password []byte) (*repository.Repository, error) {
 	kept, err := a.cacheOf(r)
 	if err != nil {
 		return nil, err

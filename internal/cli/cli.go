@@ -18,9 +18,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"lifeboat/internal/config"
+	"lifeboat/internal/drill"
 	"lifeboat/internal/guard"
 	"lifeboat/internal/recovery"
 	"lifeboat/internal/runbook"
+	"lifeboat/internal/sandbox"
 )
 
 // Version of the program; the build sets it.
@@ -28,6 +30,8 @@ var Version = "0.1.0-dev"
 
 // Main runs the program and returns its exit code.
 func Main() int {
+	sandbox.Init()
+	drill.Main(catalog)
 	guard.Main()
 	recovery.JobMain()
 	syscall.Umask(0o077)
@@ -165,7 +169,7 @@ Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 done with warnings,
 	root.AddCommand(
 		a.initCommand(), a.detectCommand(), a.reviewCommand(), a.backupCommand(),
 		a.listCommand(), a.showCommand(), a.verifyCommand(), a.restoreCommand(), a.keyCommand(),
-		a.recoverCommand(), a.importCommand(), a.exportCommand(), a.forgetCommand(), a.pruneCommand(),
+		a.recoverCommand(), a.drillCommand(), a.importCommand(), a.exportCommand(), a.forgetCommand(), a.pruneCommand(),
 		a.pinCommand(), a.unpinCommand(), a.copyCommand(), a.repositoryCommand(), a.profileCommand(), a.runsCommand(),
 		a.opsiBackupCommand(), a.versionCommand(), a.manCommand(), a.resumeServicesCommand(),
 	)

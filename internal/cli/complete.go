@@ -29,7 +29,7 @@ type words func(ctx context.Context, before []string) []string
 func (a *app) completions(root *cobra.Command) {
 	system := a.knownSystems
 	for verb, positions := range map[string][]words{
-		"backup": {system}, "list": {system}, "review": {system}, "verify": {system}, "forget": {system}, "copy": {system},
+		"backup": {system}, "list": {system}, "review": {system}, "verify": {system}, "forget": {system}, "copy": {system}, "drill": {system}, "drill history": {system},
 		"show": {system, a.knownPoints}, "pin": {system, a.knownPoints},
 		"recover": {system, a.knownRuns}, "restore": {system, a.knownComponents},
 		"profile show": {a.knownProfiles}, "runs show": {a.knownRuns},
@@ -49,6 +49,7 @@ func (a *app) completions(root *cobra.Command) {
 	for verb, flags := range map[string]map[string]words{
 		"recover": {"from": a.knownPoints, "only": a.knownComponents, "force": a.knownChecks},
 		"restore": {"from": a.knownPoints, "force": a.knownChecks},
+		"drill":   {"from": a.knownPoints, "force": a.knownChecks},
 	} {
 		c, _, err := root.Find([]string{verb})
 		if err != nil {

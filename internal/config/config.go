@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v4"
 
@@ -56,7 +57,15 @@ type System struct {
 	Settings map[string]string `yaml:"settings,omitempty"`
 	// Components takes optional components in (true) and leaves others out (false).
 	Components map[string]bool `yaml:"components,omitempty"`
-	Line       int             `yaml:"-"`
+	// Objectives are what a drill is measured against.
+	Objectives Objectives `yaml:"objectives,omitempty"`
+	Line       int        `yaml:"-"`
+}
+
+// Objectives bound a recovery of a system; 0 is no bound.
+type Objectives struct {
+	RTO time.Duration `yaml:"rto,omitempty"` // how long it may take
+	RPO time.Duration `yaml:"rpo,omitempty"` // how old the newest recovery point may be
 }
 
 // SystemNames lists the systems in the order of the file.
@@ -137,6 +146,7 @@ func Parse(file string, text []byte) (*Config, error) {
 	handleStore(doc)
 	handleCache(doc)
 	strict.Handle(doc, func(node *yaml.Node, r *Retention) { doc.Fill(node, r) })
+	strict.Handle(doc, func(node *yaml.Node, o *Objectives) { doc.Fill(node, o) })
 	c := &Config{StateDir: DefaultStateDir}
 	doc.Decode(doc.Root, c)
 	check(doc, c)

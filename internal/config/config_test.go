@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 const good = `
@@ -24,6 +25,7 @@ systems:
     repositories: [main, away]
     settings: {mirror_to: "/data/my repo", count: 1}
     components: {package-tree: true, logs: false}
+    objectives: {rto: 2h, rpo: 24h}
 `
 
 func TestParse(t *testing.T) {
@@ -37,6 +39,9 @@ func TestParse(t *testing.T) {
 	s, ok := c.System("smt1")
 	if !ok || s.Settings["mirror_to"] != "/data/my repo" || s.Settings["count"] != "1" || !s.Components["package-tree"] || s.Components["logs"] {
 		t.Errorf("system: %+v", s)
+	}
+	if s.Objectives != (Objectives{RTO: 2 * time.Hour, RPO: 24 * time.Hour}) {
+		t.Errorf("objectives: %+v", s.Objectives)
 	}
 	if r, ok := c.Repository("away"); !ok || len(r.Password.Command) != 3 || r.Line != 6 {
 		t.Errorf("repository: %+v", r)
@@ -62,6 +67,8 @@ func TestParseProblems(t *testing.T) {
 		{"cache", "repositories:\n  - name: main\n", "repositories:\n  - name: main\n    cache: {max: much}\n", `max: "much" is no number of bytes`},
 		{"no cache", "repositories:\n  - name: main\n", "repositories:\n  - name: main\n    cache: {max: 0}\n", "cache: off"},
 		{"cache elsewhere", "repositories:\n  - name: main\n", "repositories:\n  - name: main\n    cache: {dir: here}\n", `"here" is not absolute`},
+		{"objective", "rto: 2h", "rto: soon", "rto"},
+		{"negative objective", "rto: 2h", "rto: -2h", `"-2h" is no duration`},
 		{"state", "systems:", "state_dir: here\nsystems:", `state_dir "here" is not absolute`},
 	}
 	for _, test := range tests {

@@ -1,0 +1,260 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"lifeboat/internal/config"
+	"lifeboat/internal/drill"
+	"lifeboat/internal/runbook"
+	"lifeboat/internal/sandbox"
+	"lifeboat/internal/vault"
+	"lifeboat/internal/vault/head"
+)
+
+// drillFlags are the options of one drill.
+type drillFlags struct {
+	from                   string
+	force                  []string
+	keep, shell            bool
+	quick, full            bool
+	diskLimit, memoryLimit string
+	html                   absolutePath
+	noStore                bool
+}
+
+func (a *app) drillCommand() *cobra.Command {
+	var f drillFlags
+	c := &cobra.Command{
+		Use:   "drill SYSTEM",
+		Short: "Rehearse the recovery of a system in a sandbox, and measure it",
+		Long: `Recovers a system into a sandbox on this machine, the protected one or a spare one
+with the product installed. The sandbox has the machine's packages and nothing of the
+system: its files, its database and its services start empty there, and its only
+network is the loopback. In it runs the runbook that recover runs, with the
+commands of the installed product. The live system is not touched.
+
+What would reach out of the sandbox, a registration say, is replaced as the profile
+says, and the report names it. The report also has every check, the time of each step,
+how long the recovery took and how old the newest recovery point was. It is signed and
+kept in the repository; lifeboat drill history shows them.
+
+A drill that was killed leaves nothing running; the next command clears away the rest.`,
+		Example: `  lifeboat drill smt
+  lifeboat drill smt --quick
+  lifeboat drill smt --from 1a2b3c4d --html /root/drill.html
+  lifeboat drill smt --shell
+  lifeboat drill smt --disk-limit 20G
+  lifeboat drill history smt`,
+		Args: args(cobra.ExactArgs(1)),
+		RunE: func(c *cobra.Command, names []string) error { return a.drill(c.Context(), names[0], f) },
+	}
+	flags := c.Flags()
+	flags.StringVar(&f.from, "from", "latest", "recovery `POINT`")
+	flags.StringSliceVar(&f.force, "force", nil, "go on although `CHECK[,CHECK]` of the identity does not agree")
+	flags.BoolVar(&f.full, "full", false, "restore all that the recovery point holds (this is the default)")
+	flags.BoolVar(&f.quick, "quick", false, "restore the critical components alone, without starting the system")
+	flags.BoolVar(&f.keep, "keep", false, "leave the sandbox on disk; lifeboat drill discard removes it")
+	flags.BoolVar(&f.shell, "shell", false, "open a shell in the sandbox when the recovery has ended")
+	flags.StringVar(&f.diskLimit, "disk-limit", "", "write at most `SIZE` in the sandbox, such as 20G")
+	flags.StringVar(&f.memoryLimit, "memory-limit", "", "use at most `SIZE` of memory, such as 2G")
+	flags.Var(&f.html, "html", "also write the report as a page to `FILE`")
+	flags.BoolVar(&f.noStore, "no-store", false, "do not keep the report in the repository")
+	a.repositoryFlags(c)
+	c.AddCommand(a.drillHistoryCommand(), a.drillDiscardCommand())
+	return c
+}
+
+func (a *app) drill(ctx context.Context, system string, f drillFlags) error {
+	if f.quick && f.full {
+		return usagef("--quick and --full exclude each other")
+	}
+	limits, err := f.limits()
+	if err != nil {
+		return err
+	}
+	conf, err := a.loadOrEmpty()
+	if err != nil {
+		return err
+	}
+	r, err := a.chooseRepository(conf, system)
+	if err != nil {
+		return err
+	}
+	if r.Store, err = a.storeOf(r.URL, r.Store); err != nil {
+		return err
+	}
+	password, err := a.passwordOf(ctx, r, a.password)
+	if err != nil {
+		return err
+	}
+	defer clear(password)
+	repo, err := a.openKnowing(ctx, r, password)
+	if err != nil {
+		return err
+	}
+	v, closeVault, err := a.lockedVault(ctx, conf, repo)
+	if err != nil {
+		return err
+	}
+	defer closeVault()
+	point, err := a.find(ctx, v, f.from, vault.Filter{System: system})
+	if err != nil {
+		return err
+	}
+	newest, err := v.Latest(ctx, vault.Filter{System: system}, point.Manifest.Host)
+	if err != nil {
+		return err
+	}
+	p, err := a.catalogue().Load(point.Profile())
+	if err != nil {
+		return usageError{err}
+	}
+	if err := a.compareProfiles(p, point, f.force); err != nil {
+		return err
+	}
+	store, err := a.openConfigured(ctx, r.URL, r.Store)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	o := drill.Options{
+		System: system, Profile: p, Catalog: catalog(), Point: point, Newest: newest.Point, Store: store, Password: password,
+		Force: f.force, Depth: drill.Full, State: a.state(conf), Limits: limits, Keep: f.keep, Version: Version,
+	}
+	if s, ok := conf.System(system); ok {
+		o.Settings, o.Objectives = s.Settings, drill.Objectives(s.Objectives)
+	}
+	if isPath(r.URL) {
+		o.Without = append(o.Without, r.URL)
+	}
+	if f.quick {
+		o.Depth = drill.Quick
+	}
+	if f.shell {
+		o.Visit = a.visit
+	}
+	report, err := a.rehearse(ctx, o, point)
+	if err != nil {
+		return err
+	}
+	if f.html != "" {
+		if err := writePage(string(f.html), report); err != nil {
+			return err
+		}
+	}
+	if !f.noStore {
+		if _, err := drill.Save(ctx, v, head.New(a.state(conf)), report); err != nil {
+			return errors.Join(err, a.showDrill(report))
+		}
+	}
+	if err := a.showDrill(report); err != nil {
+		return err
+	}
+	if f.keep && !a.json {
+		a.printf("\nThe sandbox is kept in %s; lifeboat drill discard removes it.\n", drill.Directory(o.State, report.ID))
+	}
+	switch report.State {
+	case drill.Failed, drill.Invalid:
+		a.code = runbook.ExitFailed
+	case drill.Warnings:
+		a.code = runbook.ExitWarnings
+	}
+	return nil
+}
+
+// rehearse runs the drill and shows its events as those of any run.
+func (a *app) rehearse(ctx context.Context, o drill.Options, point *vault.Point) (*drill.Report, error) {
+	if a.json {
+		o.Observers = []runbook.Observer{runbook.NewJSONWriter(a.out)}
+		return drill.Run(ctx, o)
+	}
+	a.printf("Rehearse the recovery of %s from %s, as it was at %s (%s)\n", o.System, point.Short(), when(point.Time()), ago(point.Time()))
+	t := newTerminal(a.out, a.verbose)
+	o.Observers = []runbook.Observer{t}
+	quiet := a.showOn(t)
+	defer func() { quiet(); t.Close() }()
+	return drill.Run(ctx, o)
+}
+
+// limits reads the sizes that the flags give.
+func (f drillFlags) limits() (drill.Limits, error) {
+	var limits drill.Limits
+	for _, l := range []struct {
+		flag, text string
+		into       *int64
+	}{{"--disk-limit", f.diskLimit, &limits.Disk}, {"--memory-limit", f.memoryLimit, &limits.Memory}} {
+		if l.text == "" {
+			continue
+		}
+		n, err := humanize.ParseBytes(l.text)
+		if err != nil || n == 0 || n > 1<<60 {
+			return limits, usagef("%s %s: that is no size; write 20G, say", l.flag, l.text)
+		}
+		*l.into = int64(n)
+	}
+	return limits, nil
+}
+
+// visit opens a shell in the sandbox.
+func (a *app) visit(ctx context.Context, box *sandbox.Sandbox) error {
+	if !onTerminal() {
+		return runbook.Refuse("", "--shell needs a terminal")
+	}
+	a.printf("\nThis is the sandbox, with the recovered system. What is changed here is gone with it; exit ends the drill.\n")
+	err := box.Run(ctx, sandbox.Command{Args: []string{"/bin/sh", "-i"}, Env: []string{"PS1=drill# ", "TERM=" + os.Getenv("TERM")}, Stdin: os.Stdin, Stdout: a.out, Stderr: a.err, TTY: true})
+	_ = err // the exit code of the last command is nobody's concern
+	return nil
+}
+
+func writePage(file string, report *drill.Report) error {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	return errors.Join(report.HTML(f, nil), f.Close())
+}
+
+// sweepDrills removes what drills that were killed have left. That it cannot is told
+// and keeps nobody from what was asked for.
+func (a *app) sweepDrills(c *config.Config) {
+	removed, err := drill.Sweep(a.state(c), false)
+	if err != nil {
+		a.notices.warn(err.Error())
+	}
+	for _, id := range removed {
+		a.notices.warn("drill " + id + " was cut off; what it had left was removed")
+	}
+}
+
+func (a *app) drillDiscardCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "discard", Short: "Remove the sandboxes that drill --keep has left", Args: args(cobra.NoArgs),
+		Example: "  lifeboat drill discard",
+		RunE: func(*cobra.Command, []string) error {
+			conf, err := a.loadOrEmpty()
+			if err != nil {
+				return err
+			}
+			removed, err := drill.Sweep(a.state(conf), true)
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.emit(map[string]any{"type": "drill.discarded", "drills": removed})
+			}
+			if len(removed) == 0 {
+				a.printf("No sandbox of a drill is kept.\n")
+			}
+			for _, id := range removed {
+				a.printf("Removed the sandbox of drill %s.\n", id)
+			}
+			return nil
+		},
+	}
+}

@@ -1,0 +1,193 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"lifeboat/internal/config"
+	"lifeboat/internal/drill"
+	"lifeboat/internal/vault"
+	"lifeboat/internal/vault/head"
+)
+
+// showDrill prints the end of a drill.
+func (a *app) showDrill(r *drill.Report) error {
+	if a.json {
+		return a.emit(r)
+	}
+	paint := painterFor(a.out)
+	a.printf("\n%s\n", paint.bold("Report of drill "+r.ID))
+	a.printf("  state   %s\n", a.drillState(r.State))
+	for _, f := range r.Findings {
+		a.printf("  %s %s\n", paint.red("FOUND  "), clean(f))
+	}
+	if r.Error != "" {
+		a.printf("  %s\n", paint.red(clean(r.Error)))
+	}
+	var rows [][]string
+	for _, s := range r.Steps {
+		if s.State == "skipped" && !a.verbose {
+			continue
+		}
+		rows = append(rows, []string{"  " + short(clean(s.Title), 56), s.State, s.Took.Round(10 * time.Millisecond).String()})
+	}
+	a.table([]string{"  step", "state", "took"}, rows, "took")
+	a.printf("\n")
+	a.printChecks(r.Checks)
+	for _, w := range r.Warnings {
+		a.printf("  %s %s\n", paint.yellow("warning"), clean(w))
+	}
+	if len(r.NotExercised) > 0 {
+		a.printf("\n%s\n", paint.bold("Not exercised"))
+		for _, n := range r.NotExercised {
+			by := ""
+			if n.By != "" {
+				by = ", instead: " + n.By
+			}
+			a.printf("  %s %s\n", clean(n.What), paint.faint("("+clean(n.Why)+by+")"))
+		}
+	}
+	a.printf("\n  RTO  %s%s\n", unknown(r.RTO), objective(r.RTO, r.TargetRTO))
+	a.printf("  RPO  %s%s\n", age(r.RPO), objective(r.RPO, r.TargetRPO))
+	if r.Newest != r.Point {
+		a.printf("       the recovery point that was rehearsed is %s old\n", age(r.Age))
+	}
+	a.printf("  size %s in %s\n", humanize.IBytes(uint64(max(r.Bytes, 0))), count(len(r.Components), "component", "components"))
+	return nil
+}
+
+func (a *app) drillState(s drill.State) string {
+	paint := painterFor(a.out)
+	switch s {
+	case drill.Passed:
+		return paint.green(string(s))
+	case drill.Warnings:
+		return paint.yellow(string(s))
+	}
+	return paint.red(string(s))
+}
+
+func unknown(d time.Duration) string {
+	if d == 0 {
+		return "the recovery did not come to its end"
+	}
+	return age(d)
+}
+
+func age(d time.Duration) string {
+	if d < time.Minute {
+		return d.Round(10 * time.Millisecond).String()
+	}
+	return d.Round(time.Second).String()
+}
+
+func objective(is, target time.Duration) string {
+	switch {
+	case target == 0:
+		return ""
+	case is == 0 || is > target:
+		return fmt.Sprintf(", which misses the objective of %s", target)
+	}
+	return fmt.Sprintf(", within the objective of %s", target)
+}
+
+func (a *app) drillHistoryCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use: "history [SYSTEM]", Short: "Show the drills whose reports the repository has, and their trend", Args: args(cobra.MaximumNArgs(1)),
+		Long: `Shows the drills whose reports are in the repository, oldest first. A report is signed
+by the machine that made it; "another machine" is said of one that is genuine by the
+key which stands in it, and which this machine cannot vouch for.`,
+		Example: `  lifeboat drill history
+  lifeboat drill history smt --json
+  lifeboat drill history smt --repository /media/disk/lifeboat`,
+		RunE: func(c *cobra.Command, names []string) error { return a.drillHistory(c.Context(), names) },
+	}
+	a.readFlags(c)
+	return c
+}
+
+func (a *app) drillHistory(ctx context.Context, names []string) error {
+	conf, err := a.loadOrEmpty()
+	if err != nil {
+		return err
+	}
+	system := ""
+	if len(names) > 0 {
+		system = names[0]
+	}
+	v, done, err := a.open(ctx, conf, system)
+	if err != nil {
+		return err
+	}
+	defer done()
+	list, err := v.Reports(ctx, drill.Kind, system)
+	if err != nil && vault.Unread(err) == nil {
+		return err
+	}
+	if err != nil {
+		if err := a.warn(err); err != nil {
+			return err
+		}
+	}
+	if len(list) == 0 && !a.json {
+		a.printf("No drill is recorded in this repository.\n")
+		return nil
+	}
+	return a.listDrills(ctx, conf, v, list)
+}
+
+func (a *app) listDrills(ctx context.Context, conf *config.Config, v *vault.Vault, list []*vault.Report) error {
+	var rows [][]string
+	type series struct {
+		system string
+		depth  drill.Depth
+	}
+	before := map[series]time.Duration{} // drills of one depth can be compared
+	for _, stored := range list {
+		k, err := drill.Load(ctx, v, head.New(a.state(conf)), stored)
+		if err != nil {
+			if err := a.warn(err); err != nil {
+				return err
+			}
+			continue
+		}
+		if a.json {
+			if err := a.emit(map[string]any{"type": "drill", "id": k.ID, "signed_by": k.Signature, "report": k.Report}); err != nil {
+				return err
+			}
+			continue
+		}
+		trend := ""
+		of := series{k.System, k.Depth}
+		if last := before[of]; last > 0 && k.RTO > 0 {
+			trend = fmt.Sprintf("%+.0f%%", 100*(float64(k.RTO)/float64(last)-1))
+		}
+		if k.RTO > 0 {
+			before[of] = k.RTO
+		}
+		findings := ""
+		if len(k.Findings) > 0 {
+			findings = short(clean(firstLine(k.Findings[0])), 60)
+		}
+		rows = append(rows, []string{
+			printable(k.System), when(k.Started), printable(string(k.State)), string(k.Depth), shortID(k.Point), unknownAge(k.RTO), trend, age(k.RPO), string(k.Signature), findings,
+		})
+	}
+	if !a.json {
+		a.table([]string{"system", "drill", "state", "depth", "point", "RTO", "trend", "RPO", "signed by", "first finding"}, rows, "RTO", "trend", "RPO")
+	}
+	return nil
+}
+
+func unknownAge(d time.Duration) string {
+	if d == 0 {
+		return "-"
+	}
+	return age(d)
+}
+
+func shortID(id string) string { return printable(id[:min(8, len(id))]) }

@@ -1,0 +1,89 @@
+package drill
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+
+	"lifeboat/internal/component"
+	"lifeboat/internal/profile"
+	"lifeboat/internal/repository"
+	"lifeboat/internal/runbook"
+)
+
+// proofStage holds what a drill does after the recovery's own stages. It does not
+// count as time of the recovery.
+const proofStage = "proof"
+
+// proofs are steps without an order between them.
+func (r *rehearsal) proofs(p *profile.Profile) []runbook.Step {
+	var steps []runbook.Step
+	restored := r.recover.Restores()
+	for _, record := range r.point.Manifest.Components {
+		if record.Status != component.StatusCaptured || len(r.Only) > 0 && !slices.Contains(r.Only, record.Name) {
+			continue
+		}
+		put := false
+		for _, name := range restored {
+			put = put || name == record.Name
+		}
+		if !put {
+			steps = append(steps, runbook.Step{
+				ID: proofStage + "/read-" + record.Name, Title: "Read what a recovery only looks at: " + record.Name, Repeat: runbook.RepeatSafe,
+				Run: func(ctx context.Context, task runbook.Task) error { return r.read(ctx, task, record) },
+			})
+		}
+	}
+	for _, spec := range p.Components {
+		if _, err := r.point.Manifest.Component(spec.Name); err != nil || len(r.Only) > 0 && !slices.Contains(r.Only, spec.Name) {
+			continue
+		}
+		if step, ok := r.authority(spec); ok {
+			steps = append(steps, step)
+		}
+	}
+	return steps
+}
+
+// read reads everything that the point has of a component, and so proves that it is
+// whole: the repository checks every byte.
+func (r *rehearsal) read(ctx context.Context, task runbook.Task, record component.Record) error {
+	var files, bytes int64
+	consume := func(rc io.ReadCloser, err error) error {
+		if err != nil {
+			return err
+		}
+		defer rc.Close()
+		n, err := io.Copy(io.Discard, rc)
+		files, bytes = files+1, bytes+n
+		return err
+	}
+	for _, name := range record.Streams {
+		if err := consume(r.point.OpenStream(ctx, name)); err != nil {
+			return fmt.Errorf("read %s: %w", name, err)
+		}
+	}
+	for _, path := range record.Paths {
+		err := r.point.Walk(ctx, path, func(at string, node *repository.Node) error {
+			if node.Type != repository.File {
+				return nil
+			}
+			if err := consume(r.point.OpenFile(ctx, node)); err != nil {
+				return fmt.Errorf("read %s: %w", at, err)
+			}
+			task.Progress(bytes, record.Bytes)
+			return nil
+		})
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("the recovery point promises %s and does not have it: %w", path, err)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	task.Check(runbook.Check{Name: record.Name + " can be read", OK: true, Expected: "every byte", Found: fmt.Sprintf("%d files, %d bytes", files, bytes)})
+	return nil
+}
