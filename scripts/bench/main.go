@@ -54,6 +54,7 @@ func run(ctx context.Context) error {
 	blobs := flag.Int("index", number("BENCH_INDEX_BLOBS", 5_000_000), "`blobs` in the index that is read")
 	loadIndex := flag.String("load-index", "", "only read the index of this `repository`, for a measurement in a process of its own")
 	indexCache := flag.String("index-cache", "", "with a cache in this `directory`")
+	scenario := flag.String("scenario", env("BENCH_SCENARIO", ""), "only this `scenario`: opsi, opsi-backup's way beside ours")
 	flag.Parse()
 	if *loadIndex != "" {
 		load, err := bench.LoadIndex(ctx, *loadIndex, *indexCache)
@@ -70,6 +71,13 @@ func run(ctx context.Context) error {
 	feeder, err := os.Executable()
 	if err != nil {
 		return err
+	}
+	switch *scenario {
+	case "":
+	case "opsi":
+		return opsi(ctx, program, *dir, *runs, *report)
+	default:
+		return fmt.Errorf("no scenario is called %q; there is opsi", *scenario)
 	}
 	size := bench.Size{TreeMB: *tree, Files: *files, DumpMB: *dump, PackagesMB: *packages}
 	if err := room(*dir, size); err != nil {
@@ -120,6 +128,24 @@ func run(ctx context.Context) error {
 		return err
 	}
 	return os.WriteFile(*report, text.Bytes(), 0o644)
+}
+
+// opsi measures opsi-backup's way beside ours.
+func opsi(ctx context.Context, program, dir string, runs int, report string) error {
+	o := bench.Opsi{
+		Dir: filepath.Join(dir, "opsi"), Program: program, Runs: runs, Log: os.Stdout,
+		DumpMB: number("BENCH_OPSI_DUMP_MB", 300), TreeMB: number("BENCH_OPSI_TREE_MB", 60), Files: number("BENCH_OPSI_FILES", 8000),
+	}
+	table, err := o.Run(ctx)
+	if err != nil {
+		return err
+	}
+	text := fmt.Sprintf("opsi: a database of %d MB and %d MB in %d files; medians of %d.\n\n%s", o.DumpMB, o.TreeMB, o.Files, runs, table)
+	fmt.Printf("\n%s", text)
+	if err := os.MkdirAll(filepath.Dir(report), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(strings.TrimSuffix(report, ".md")+"-opsi.md", []byte(text), 0o644)
 }
 
 func describe(w io.Writer, size bench.Size, runs int, cold, memory bool, peers []bench.Peer) {
