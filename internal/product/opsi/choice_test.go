@@ -1,0 +1,143 @@
+package opsi
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"lifeboat/internal/host"
+	"lifeboat/internal/product/opsi/archive"
+)
+
+// serverWith is a machine with these files below /etc/opsi.
+func serverWith(t *testing.T, files map[string]string) *host.Host {
+	t.Helper()
+	root := t.TempDir()
+	for name, text := range files {
+		file := filepath.Join(root, "etc/opsi", name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h, err := host.At(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func bothBackends() map[string]string {
+	return map[string]string{
+		"backends/file.conf":           "module = 'File'\nconfig = {'baseDir': '/var/lib/opsi/config', 'hostKeyFile': '/etc/opsi/pckeys'}\n",
+		"backends/mysql.conf":          "module = 'MySQL'\nconfig = {'address': 'localhost', 'database': 'opsi', 'username': 'opsi', 'password': 'x'}\n",
+		"backends/dhcpd.conf":          "module = 'DHCPD'\nconfig = {'dhcpdConfigFile': '/etc/dhcp/dhcpd.conf'}\n",
+		"backendManager/dispatch.conf": "license.* : mysql\n.* : file\n",
+	}
+}
+
+func TestChoose(t *testing.T) {
+	for asked, want := range map[string]string{
+		"":           "configuration file-backend database",
+		"auto":       "configuration file-backend database",
+		"all":        "configuration file-backend database dhcp",
+		"dhcp":       "configuration dhcp",
+		"file,mysql": "configuration file-backend database",
+	} {
+		c, err := Choose(t.Context(), serverWith(t, bothBackends()), words(asked), true)
+		if err != nil || strings.Join(c.Components, " ") != want {
+			t.Errorf("%q: %v, %v", asked, c.Components, err)
+		}
+		if unused := slices.Contains(c.Components, "dhcp"); unused != (len(c.Warnings) == 1) {
+			t.Errorf("%q warns %v", asked, c.Warnings)
+		}
+	}
+	files := bothBackends()
+	delete(files, "backends/dhcpd.conf")
+	if _, err := Choose(t.Context(), serverWith(t, files), []string{"dhcp"}, true); err == nil || !strings.Contains(err.Error(), "no backend of the sort dhcp") {
+		t.Errorf("%v", err)
+	}
+	if _, err := Choose(t.Context(), serverWith(t, nil), nil, false); err == nil {
+		t.Error("nothing was chosen, and that was no error")
+	}
+}
+
+func words(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' })
+}
+
+// holding is an archive with parts.
+func holding(configuration bool, parts ...archive.Part) *archive.Archive {
+	a := &archive.Archive{Configuration: configuration}
+	for _, p := range parts {
+		a.Backends = append(a.Backends, archive.Backend{Part: p, Name: "other"})
+	}
+	return a
+}
+
+// Trap 3: what the archive lacks is no reason to drop what is there; trap 6: host
+// keys alone are no file backend; trap 11: one that is missing keeps no other from
+// being restored.
+func TestTraps3And6And11ChooseFrom(t *testing.T) {
+	for name, c := range map[string]struct {
+		archive       *archive.Archive
+		asked         string
+		configuration bool
+		want, err     string
+	}{
+		"all":                   {holding(true, archive.Files, archive.Database), "", true, "configuration file-backend database", ""},
+		"the configuration not": {holding(true, archive.Files), "auto", false, "file-backend", ""},
+		"trap 3":                {holding(true, archive.Files), "mysql", false, "", "no backend of the sort mysql"},
+		"trap 6":                {holding(false, archive.HostKeys), "file", false, "", "no backend of the sort file"},
+		"trap 11":               {holding(true, archive.Database, archive.DHCP), "auto", false, "database dhcp", ""},
+		"nothing":               {holding(true), "", false, "", "nothing would be restored"},
+		"no configuration":      {holding(false, archive.Files), "", true, "", "no configuration"},
+	} {
+		got, err := ChooseFrom(c.archive, words(c.asked), c.configuration)
+		if strings.Join(got, " ") != c.want || (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
+	}
+}
+
+func TestTarget(t *testing.T) {
+	saved := map[string]string{"file_base": "/var/lib/opsi/config", "host_keys": "/etc/opsi/pckeys", "db_name": "opsi", "dhcpd_conf": "/etc/dhcp/dhcpd.conf"}
+	every := []string{"file-backend", "database", "dhcp"}
+	for name, c := range map[string]struct {
+		file, from, to string
+		want           string
+	}{
+		"the same":         {"backends/file.conf", "", "", ""},
+		"another place":    {"backends/file.conf", "/var/lib/opsi/config", "/srv/opsi", "is in /srv/opsi on this machine"},
+		"other keys":       {"backends/file.conf", "/etc/opsi/pckeys", "/srv/keys", "host keys"},
+		"another database": {"backends/mysql.conf", "'database': 'opsi'", "'database': 'opsi2'", "is called opsi2"},
+		"not used":         {"backendManager/dispatch.conf", "mysql", "file", "no backend of the sort mysql"},
+		"LDAP":             {"backends/file.conf", "'File'", "'LDAP'", "opsi-convert"},
+		"another DHCP":     {"backends/dhcpd.conf", "/etc/dhcp/", "/etc/dhcp3/", "/etc/dhcp3/dhcpd.conf on this machine"},
+	} {
+		files := bothBackends()
+		if c.from != "" {
+			files[c.file] = strings.Replace(files[c.file], c.from, c.to, 1)
+		}
+		got, access, err := Target(t.Context(), serverWith(t, files), saved, every)
+		if err != nil || (c.want == "") != (len(got) == 0) || !strings.Contains(strings.Join(got, "; "), c.want) {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+		if c.want == "" && access["db_user"] != "opsi" || access["db_password"] != "" {
+			t.Errorf("%s: access %v", name, access)
+		}
+	}
+}
+
+func TestCheckBackends(t *testing.T) {
+	for word, want := range map[string]string{"auto": "", "all": "", "file": "", "mysql": "", "dhcp": "", "ldap": "opsi-convert ldap file", "fiel": "there is no backend"} {
+		err := CheckBackends([]string{word})
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", word, err)
+		}
+	}
+}
