@@ -206,8 +206,8 @@ func TestSMTFollowsTheArticle(t *testing.T) {
 	for _, stage := range p.Recovery.Stages() {
 		for _, s := range stage.Steps {
 			name := stage.Name + " " + s.Type + " " + s.ID
-			for _, c := range components(s) {
-				name += c
+			if of := components(s); len(of) > 0 {
+				name = stage.Name + " " + s.Type + " " + strings.Join(of, "")
 			}
 			order = append(order, strings.Join(strings.Fields(name), " "))
 		}

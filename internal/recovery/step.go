@@ -39,7 +39,8 @@ func Steps() map[string]StepType {
 }
 
 // compile turns a stage's steps into runbook steps. A step without needs waits
-// for the one before it; needs: [] frees it to run beside others.
+// for the end of the one before it: that a recommended part did not come back
+// keeps nothing else back. needs: [ID] waits for success, needs: [] for nothing.
 func (r *Recovery) compile(stage string, steps []profile.Step, before []runbook.Step) ([]runbook.Step, error) {
 	var out []runbook.Step
 	previous := ""
@@ -54,7 +55,7 @@ func (r *Recovery) compile(stage string, steps []profile.Step, before []runbook.
 		}
 		switch {
 		case s.Needs == nil && previous != "":
-			step.Needs = []string{previous}
+			step.After = []string{previous}
 		case s.Needs != nil:
 			for _, n := range s.Needs {
 				step.Needs = append(step.Needs, stage+"/"+n)

@@ -72,6 +72,29 @@ func TestFailureStopsNewStepsButNotAlways(t *testing.T) {
 	}
 }
 
+// Order without need: a step waits for the one before it, and a warning of that
+// one does not keep it back; a failure does.
+func TestAfter(t *testing.T) {
+	for _, warns := range []bool{true, false} {
+		var l ledger
+		first := l.fails("first", errBoom)
+		first.Warn = warns
+		second := l.does("second")
+		second.After = []string{"first"}
+		third := l.does("third")
+		third.After = []string{"second"}
+		run, err := engine(t, Options{}).Start(t.Context(), book(steps(third, second, first)), Meta{})
+		if warns {
+			wantState(t, run, err, StateWarnings, ExitWarnings)
+			if got := strings.Join(l.list(), " "); got != "first second third" {
+				t.Errorf("ran %s", got)
+			}
+		} else if err == nil || l.has("second") || l.has("third") {
+			t.Errorf("ran %v, %v", l.list(), err)
+		}
+	}
+}
+
 func TestWarnings(t *testing.T) {
 	var l ledger
 	warn := l.fails("tree", errBoom)

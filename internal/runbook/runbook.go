@@ -43,6 +43,8 @@ type Step struct {
 	// Needs lists step ids that must have succeeded, been skipped or been
 	// seen done. Steps of earlier stages are always needed.
 	Needs []string
+	// After lists step ids that come first, however they end: order without need.
+	After []string
 	// When decides whether the step applies; why is shown when it does not.
 	When func(ctx context.Context) (applies bool, why string, err error)
 	// Done sees whether the step's effect is there already. It is asked

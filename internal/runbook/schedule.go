@@ -137,6 +137,16 @@ func (p *pass) turn(st Stage, s *Step) (t turn, need string) {
 			return turnNever, id
 		}
 	}
+	for _, id := range s.After {
+		state, met := p.results[id]
+		switch {
+		case met && (state.settled() || state == StepStateWarned || state == StepStateBlocked):
+		case met && state == StepStateRunning, !met && inStage(st, id):
+			t = turnLater
+		case !st.Always:
+			return turnNever, id
+		}
+	}
 	return t, ""
 }
 

@@ -38,7 +38,7 @@ func (rb Runbook) Validate() error {
 				return fmt.Errorf("%w: step %s stands twice, in stages %s and %s", ErrInvalid, s.ID, rb.Stages[first].Name, st.Name)
 			}
 			stageOf[s.ID] = i
-			needs[s.ID] = s.Needs
+			needs[s.ID] = slices.Concat(s.Needs, s.After)
 			order = append(order, s.ID)
 		}
 	}
@@ -97,11 +97,11 @@ func findCircle(order []string, needs map[string][]string) []string {
 }
 
 // Digest identifies the runbook's structure: kind, system, stages, step ids,
-// needs and what kind of step each is. Titles and texts do not count.
+// order and what kind of step each is. Titles and texts do not count.
 func (rb Runbook) Digest() string {
 	type step struct {
 		ID                             string
-		Needs                          []string
+		Needs, After                   []string
 		Manual, Reboot, Each, Undo, Do bool
 	}
 	type stage struct {
@@ -114,7 +114,7 @@ func (rb Runbook) Digest() string {
 		out := stage{Name: st.Name, Always: st.Always}
 		for _, s := range st.Steps {
 			out.Steps = append(out.Steps, step{
-				ID: s.ID, Needs: s.Needs, Manual: s.Confirm != "", Reboot: s.Reboot,
+				ID: s.ID, Needs: s.Needs, After: s.After, Manual: s.Confirm != "", Reboot: s.Reboot,
 				Each: s.EachTime, Undo: s.Undo != nil, Do: s.Run != nil,
 			})
 		}
