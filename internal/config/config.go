@@ -28,7 +28,20 @@ const (
 type Config struct {
 	Repositories []Repository `yaml:"repositories" jsonschema:"required"`
 	Systems      []System     `yaml:"systems,omitempty"`
+	Kit          Kit          `yaml:"kit,omitempty"`
 	StateDir     string       `yaml:"state_dir,omitempty"` // journals, locks; default DefaultStateDir
+}
+
+// Kit is what recovery kits say beyond what is known anyway.
+type Kit struct {
+	Elsewhere []Elsewhere `yaml:"elsewhere,omitempty"`
+}
+
+// Elsewhere says who has a secret that a recovery needs. What is one that the
+// profile or the store names, or another one.
+type Elsewhere struct {
+	What string `yaml:"what" jsonschema:"required"`
+	Who  string `yaml:"who" jsonschema:"required"`
 }
 
 // Repository is where recovery points live.

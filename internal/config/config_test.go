@@ -69,6 +69,7 @@ func TestParseProblems(t *testing.T) {
 		{"cache elsewhere", "repositories:\n  - name: main\n", "repositories:\n  - name: main\n    cache: {dir: here}\n", `"here" is not absolute`},
 		{"objective", "rto: 2h", "rto: soon", "rto"},
 		{"negative objective", "rto: 2h", "rto: -2h", `"-2h" is no duration`},
+		{"kit", "systems:", "kit: {elsewhere: [{what: CA password}]}\nsystems:", "who is missing"},
 		{"state", "systems:", "state_dir: here\nsystems:", `state_dir "here" is not absolute`},
 	}
 	for _, test := range tests {
@@ -93,6 +94,7 @@ func TestWriteThenLoad(t *testing.T) {
 			{Name: "smt", Profile: "smt", Repositories: []string{"main"}, Settings: map[string]string{"x": "yes", "y": "a: b # c\n"}, Components: map[string]bool{"package-tree": true}},
 			{Name: "rmt", Profile: "rmt"},
 		},
+		Kit:      Kit{Elsewhere: []Elsewhere{{What: "CA password", Who: "Jürgen: room 3 # left"}}},
 		StateDir: "/var/lib/lifeboat",
 	}
 	if err := Write(file, want); err != nil {

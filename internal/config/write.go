@@ -111,6 +111,12 @@ systems:
 {{- else}} []
 {{- end}}
 
+# Who has what a recovery needs and no recovery point holds, for the recovery kit:
+# kit: {elsewhere: [{what: CA password, who: safe of the computer centre}]}
+{{- if .Kit.Elsewhere}}
+kit: {{yaml .Kit}}
+{{- end}}
+
 # Journals and locks.
 state_dir: {{yaml .StateDir}}
 `))

@@ -23,6 +23,7 @@ type Profile struct {
 	Quiesce    Quiesce            `yaml:"quiesce,omitempty"`
 	Components []Component        `yaml:"components" jsonschema:"required"`
 	Notices    []Notice           `yaml:"notices,omitempty"`
+	Elsewhere  []Elsewhere        `yaml:"elsewhere,omitempty"`
 	Recovery   Recovery           `yaml:"recovery" jsonschema:"required"`
 
 	Source string `yaml:"-"` // file the profile was read from, for messages
@@ -159,6 +160,13 @@ type Notice struct {
 	// Refuse keeps a backup from being made, because it would lack what nobody
 	// would miss before the recovery.
 	Refuse bool `yaml:"refuse,omitempty"`
+}
+
+// Elsewhere is a secret that a recovery may need and that no recovery point holds.
+// The recovery kit lists it, with who has it from the site's configuration.
+type Elsewhere struct {
+	What string `yaml:"what" jsonschema:"required"`
+	For  string `yaml:"for" jsonschema:"required"` // what cannot be done without it
 }
 
 // Identity names what must agree between a recovery point and the machine it

@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"lifeboat/internal/component"
+	"lifeboat/internal/runbook"
 	"lifeboat/internal/vault"
 )
 
@@ -20,7 +21,7 @@ import (
 // Steps whose condition does not hold on the machine that is backed up are left
 // out: they would not apply to a machine like it either.
 func (r *Recovery) Handbook(ctx context.Context) ([]byte, error) {
-	book, err := r.Runbook()
+	chapters, err := r.Chapters(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -54,9 +55,35 @@ secrets and is readable by root only; remove it at the end:
 	if len(noted) > 0 {
 		b.WriteString("\n")
 	}
+	for _, c := range chapters {
+		fmt.Fprintf(&b, "## %d. %s\n\n", c.Number, c.Title)
+		for i, s := range c.Steps {
+			fmt.Fprintf(&b, "### %d.%d %s\n\n", c.Number, i+1, s.Title)
+			b.WriteString(strings.TrimRight(s.Hand, "\n") + "\n\n")
+			if s.Reboot {
+				b.WriteString("Only when it is asked for. Afterwards export REPOSITORY, RESTIC_PASSWORD_FILE and POINT again.\n\n")
+			}
+		}
+	}
+	return []byte(b.String()), nil
+}
+
+// Chapter is a stage as the handbook has it: its steps are those that a person does.
+type Chapter struct {
+	Number int // of the stage in the runbook; those without steps are left out
+	Title  string
+	Steps  []runbook.Step
+}
+
+// Chapters is the outline of the handbook, with the same numbers.
+func (r *Recovery) Chapters(ctx context.Context) ([]Chapter, error) {
+	book, err := r.Runbook()
+	if err != nil {
+		return nil, err
+	}
+	var chapters []Chapter
 	for i, stage := range book.Stages {
-		var steps strings.Builder
-		n := 0
+		c := Chapter{Number: i + 1, Title: stage.Title}
 		for _, s := range stage.Steps {
 			if s.Hand == "" {
 				continue
@@ -68,18 +95,13 @@ secrets and is readable by root only; remove it at the end:
 					continue
 				}
 			}
-			n++
-			fmt.Fprintf(&steps, "### %d.%d %s\n\n", i+1, n, s.Title)
-			steps.WriteString(strings.TrimRight(s.Hand, "\n") + "\n\n")
-			if s.Reboot {
-				steps.WriteString("Only when it is asked for. Afterwards export REPOSITORY, RESTIC_PASSWORD_FILE and POINT again.\n\n")
-			}
+			c.Steps = append(c.Steps, s)
 		}
-		if n > 0 {
-			fmt.Fprintf(&b, "## %d. %s\n\n%s", i+1, stage.Title, steps.String())
+		if len(c.Steps) > 0 {
+			chapters = append(chapters, c)
 		}
 	}
-	return []byte(b.String()), nil
+	return chapters, nil
 }
 
 // contents lists what the point holds and what it does not.

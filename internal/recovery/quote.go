@@ -13,6 +13,9 @@ func quote(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
+// Shell is a command as a person types it into a POSIX shell.
+func Shell(words ...string) string { return quoteAll(words) }
+
 func quoteAll(args []string) string {
 	out := make([]string, len(args))
 	for i, a := range args {

@@ -91,7 +91,17 @@ func TestHostKeys(t *testing.T) {
 	if err := stat(t, location, sftp.Options{KeyFile: server.Key, KnownHosts: []string{good}}); err != nil {
 		t.Errorf("a known host: %v", err)
 	}
+	place, err := sftp.ParseURL(location)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if keys, err := sftp.KnownKeys(place, []string{good}); err != nil || len(keys) == 0 || !strings.Contains(keys[0], " SHA256:") {
+		t.Errorf("its keys: %q, %v", keys, err)
+	}
 	none := server.KnownHosts(t)
+	if keys, err := sftp.KnownKeys(place, []string{none}); err != nil || len(keys) != 0 {
+		t.Errorf("keys of a host that is not known: %q, %v", keys, err)
+	}
 	other := storagetest.SSHServer(server)
 	_, private, _ := ed25519.GenerateKey(rand.Reader)
 	signer, err := ssh.NewSignerFromKey(private)
