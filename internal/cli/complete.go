@@ -29,7 +29,7 @@ type words func(ctx context.Context, before []string) []string
 func (a *app) completions(root *cobra.Command) {
 	system := a.knownSystems
 	for verb, positions := range map[string][]words{
-		"backup": {system}, "list": {system}, "review": {system}, "verify": {system}, "forget": {system}, "copy": {system}, "drill": {system}, "drill history": {system},
+		"backup": {system}, "list": {system}, "review": {system}, "verify": {system}, "forget": {system}, "copy": {system}, "drill": {system}, "drill history": {system}, "kit": {system},
 		"show": {system, a.knownPoints}, "pin": {system, a.knownPoints},
 		"recover": {system, a.knownRuns}, "restore": {system, a.knownComponents},
 		"profile show": {a.knownProfiles}, "runs show": {a.knownRuns},

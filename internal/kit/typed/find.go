@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -41,10 +42,11 @@ func Find(text string) ([]Found, error) {
 	marks := mark.FindAllStringSubmatchIndex(text, -1)
 	if len(marks) == 0 {
 		groups := groupsIn(text)
-		if len(groups) == 0 {
+		f, right := likely(groups)
+		if right == 0 && !nearly(len(groups)) {
 			return nil, ErrNothing
 		}
-		found, err := likely(groups).parse(groups)
+		found, err := f.parse(groups)
 		if err != nil {
 			return nil, err
 		}
@@ -72,9 +74,9 @@ func Find(text string) ([]Found, error) {
 	return all, errors.Join(errs...)
 }
 
-// likely is the form of which more groups are right.
-func likely(groups []string) *form {
-	best, most := shareForm, -1
+// likely is the form of which more groups are right, and how many are.
+func likely(groups []string) (best *form, most int) {
+	best = shareForm
 	for _, f := range forms {
 		n := 0
 		for i, g := range groups {
@@ -86,7 +88,12 @@ func likely(groups []string) *form {
 			best, most = f, n
 		}
 	}
-	return best
+	return best, most
+}
+
+// nearly tells whether so many groups may be a secret with one too few or too many.
+func nearly(groups int) bool {
+	return slices.ContainsFunc(forms, func(f *form) bool { return groups >= f.groups-1 && groups <= f.groups+1 })
 }
 
 func (f *form) parse(groups []string) (Found, error) {
@@ -120,7 +127,8 @@ func (r *Reader) Line(line string) error {
 	for _, g := range groupsIn(line) {
 		f := r.form
 		if f == nil {
-			if f = likely([]string{g}); !f.right(0, g) {
+			var right int
+			if f, right = likely([]string{g}); right == 0 {
 				return &GroupError{Form: "secret", Wrong: []int{1}}
 			}
 			r.form = f
