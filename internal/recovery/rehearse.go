@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -59,7 +60,11 @@ func (r *Recovery) rehearse(stage string, s profile.Step, step *runbook.Step, op
 	case !r.Rehearsal.Services && (stage == "start" || isService):
 		return left(withoutServices), nil
 	case s.Drill != nil:
-		return true, r.standIn(s, step)
+		if stands, err := r.stands(*s.Drill); err != nil || stands {
+			return stands, errors.Join(err, r.standIn(s, step))
+		}
+	}
+	switch {
 	case step.Reboot:
 		return left("a sandbox does not restart"), nil
 	case isRun && run.Background:
@@ -69,6 +74,19 @@ func (r *Recovery) rehearse(stage string, s profile.Step, step *runbook.Step, op
 		return true, nil
 	}
 	return false, nil
+}
+
+// stands tells whether the step of a drill is wanted: one with a condition of its own
+// takes the place of the other only where that holds.
+func (r *Recovery) stands(s profile.Step) (bool, error) {
+	if s.When == "" {
+		return true, nil
+	}
+	holds, err := profile.Expr(s.When, r.Scope(context.Background()))
+	if err != nil {
+		return false, fmt.Errorf("drill: %w", err)
+	}
+	return holds, nil
 }
 
 // standIn compiles the step that the profile names for a drill.
@@ -88,14 +106,18 @@ func (r *Recovery) standIn(s profile.Step, step *runbook.Step) error {
 	if s.Drill.Title != "" {
 		other.Title = s.Drill.Title
 	}
-	r.replaced = append(r.replaced, Replaced{Step: step.ID, Title: step.Title, By: other.Title, Why: "it reaches out of the sandbox"})
+	why := "it reaches out of the sandbox"
+	switch {
+	case step.Reboot:
+		why = "a sandbox does not restart"
+	case step.Confirm != "":
+		why = "a person does it"
+	}
+	r.replaced = append(r.replaced, Replaced{Step: step.ID, Title: step.Title, By: other.Title, Why: why})
 	other.ID = step.ID
 	other.Title = step.Title + " (in a drill: " + other.Title + ")"
 	other.Warn = step.Warn || other.Warn || s.Drill.Warn
 	other.Repeat = runbook.RepeatSafe
-	if s.Drill.When != "" {
-		r.condition(&other, *s.Drill)
-	}
 	*step = other
 	return nil
 }
