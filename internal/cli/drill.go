@@ -11,6 +11,7 @@ import (
 
 	"lifeboat/internal/config"
 	"lifeboat/internal/drill"
+	"lifeboat/internal/host"
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/sandbox"
 	"lifeboat/internal/vault"
@@ -111,12 +112,13 @@ func (a *app) drill(ctx context.Context, system string, f drillFlags) error {
 	if err != nil {
 		return err
 	}
+	before, err := pointBefore(ctx, v, point)
+	if err != nil {
+		return err
+	}
 	p, err := a.catalogue().Load(point.Profile())
 	if err != nil {
 		return usageError{err}
-	}
-	if err := a.compareProfiles(p, point, f.force); err != nil {
-		return err
 	}
 	store, err := a.openConfigured(ctx, r.URL, r.Store)
 	if err != nil {
@@ -124,11 +126,14 @@ func (a *app) drill(ctx context.Context, system string, f drillFlags) error {
 	}
 	defer store.Close()
 	o := drill.Options{
-		System: system, Profile: p, Catalog: catalog(), Point: point, Newest: newest.Point, Store: store, Password: password,
+		System: system, Profile: p, Catalog: catalog(), Point: point, Newest: newest.Point, Before: before, Store: store, Password: password,
 		Force: f.force, Depth: drill.Full, State: a.state(conf), Limits: limits, Keep: f.keep, Version: Version,
 	}
 	if s, ok := conf.System(system); ok {
 		o.Settings, o.Objectives = s.Settings, drill.Objectives(s.Objectives)
+	}
+	if p.Digest() != point.Manifest.ProfileDigest {
+		o.Remarks = append(o.Remarks, "the recovery point was made with another version of profile "+p.Name+" than the one that is installed: a recovery asks for --force profile")
 	}
 	if isPath(r.URL) {
 		o.Without = append(o.Without, r.URL)
@@ -166,6 +171,21 @@ func (a *app) drill(ctx context.Context, system string, f drillFlags) error {
 		a.code = runbook.ExitWarnings
 	}
 	return nil
+}
+
+// pointBefore is the newest complete point of the same system and machine that is older.
+func pointBefore(ctx context.Context, v *vault.Vault, point *vault.Point) (*vault.Point, error) {
+	points, err := v.Points(ctx, vault.Filter{System: point.System()})
+	if err != nil && vault.Unread(err) == nil {
+		return nil, err
+	}
+	var before *vault.Point
+	for _, p := range points { // oldest first
+		if p.Damage == nil && !p.Manifest.Incomplete && p.Time().Before(point.Time()) && host.SameName(p.Hostname(), point.Hostname()) {
+			before = p
+		}
+	}
+	return before, nil
 }
 
 // rehearse runs the drill and shows its events as those of any run.

@@ -17,6 +17,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,14 +35,6 @@ const (
 // authority is the proof that a restored authority can issue certificates: it signs
 // one that nobody will ever see.
 func (r *rehearsal) authority(spec profile.Component) (runbook.Step, bool) {
-	expanded, err := profile.ExpandOptions(spec.Options, r.point.Manifest.Settings)
-	if err != nil {
-		return runbook.Step{}, false
-	}
-	opts, ok := expanded.(*certificates.Options)
-	if !ok || len(opts.Authority) == 0 {
-		return runbook.Step{}, false
-	}
 	record, err := r.point.Manifest.Component(spec.Name)
 	if err != nil {
 		return runbook.Step{}, false
@@ -49,10 +42,10 @@ func (r *rehearsal) authority(spec profile.Component) (runbook.Step, bool) {
 	// Only the component that has the authority itself, not one whose certificates it
 	// has issued.
 	var own []string
-	for _, a := range opts.Authority {
+	for _, file := range r.authorities(spec) {
 		for _, p := range record.Paths {
-			if a == p || below(a, p) {
-				own = append(own, a)
+			if (file == p || below(file, p)) && !slices.Contains(own, file) {
+				own = append(own, file)
 			}
 		}
 	}
@@ -61,25 +54,76 @@ func (r *rehearsal) authority(spec profile.Component) (runbook.Step, bool) {
 	}
 	return runbook.Step{
 		ID: proofStage + "/authority-" + spec.Name, Title: "Sign a test certificate with the restored authority", Repeat: runbook.RepeatSafe,
-		Run: func(_ context.Context, task runbook.Task) error {
+		Run: func(ctx context.Context, task runbook.Task) error {
 			keys, encrypted, err := findKeys(record.Paths)
 			if err != nil {
 				return err
 			}
 			for _, file := range own {
-				task.Check(testAuthority(file, keys, encrypted))
+				saved, err := r.saved(ctx, file)
+				if err != nil {
+					return err
+				}
+				if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) && saved == nil {
+					task.Logf("neither the recovery point nor the recovered system has %s", file)
+					continue
+				}
+				task.Check(testAuthority(file, saved, keys, encrypted))
 			}
 			return nil
 		},
 	}, true
 }
 
-// testAuthority says of an authority's certificate whether it can sign.
-func testAuthority(file string, keys []crypto.Signer, encrypted []string) runbook.Check {
-	check := runbook.Check{Name: "authority " + file + " signs a certificate", Expected: "a certificate that it has signed is valid"}
-	ca, err := readCertificate(file)
+// saved is a small file as the point has it; nil when it has none.
+func (r *rehearsal) saved(ctx context.Context, file string) ([]byte, error) {
+	node, err := r.point.Find(ctx, file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
 	if err != nil {
-		check.Found = err.Error()
+		return nil, err
+	}
+	content, err := r.point.OpenFile(ctx, node)
+	if err != nil {
+		return nil, err
+	}
+	defer content.Close()
+	return io.ReadAll(io.LimitReader(content, maxKeyFile))
+}
+
+// authorities are the files that may hold the certificate of an authority: those that
+// the component names, and for kinds that name none the one that the profile reads as a
+// setting.
+func (r *rehearsal) authorities(spec profile.Component) []string {
+	settings := r.point.Manifest.Settings
+	if expanded, err := profile.ExpandOptions(spec.Options, settings); err == nil {
+		if opts, ok := expanded.(*certificates.Options); ok {
+			return opts.Authority
+		}
+	}
+	if file := settings["authority"]; strings.HasSuffix(file, ".pem") || strings.HasSuffix(file, ".crt") {
+		return []string{file}
+	}
+	return nil
+}
+
+// testAuthority says of an authority's certificate whether it is the saved one and can
+// sign. Commands of a product may have made another.
+func testAuthority(file string, saved []byte, keys []crypto.Signer, encrypted []string) runbook.Check {
+	check := runbook.Check{Name: "authority " + file + " signs a certificate", Expected: "a certificate that it has signed is valid"}
+	text, err := readSmall(file)
+	var ca *x509.Certificate
+	if err == nil {
+		ca, err = parseCertificate(text)
+	}
+	if err != nil {
+		check.Found = fmt.Sprintf("%s: %v", file, err)
+		return check
+	}
+	if !bytes.Equal(text, saved) {
+		check.Expected, check.Found = "the authority that was saved", "another one in "+file+", made while the system was recovered"
+		check.Hint = "clients that trust the lost one do not trust this server: see that backups hold the authority"
 		return check
 	}
 	if now := time.Now(); now.After(ca.NotAfter) || now.Before(ca.NotBefore) {
@@ -112,17 +156,13 @@ func testAuthority(file string, keys []crypto.Signer, encrypted []string) runboo
 // EncryptedKey is how a check begins that could not try an authority's key.
 const EncryptedKey = "not tried: the key is encrypted, and only its password shows that it is usable"
 
-func readCertificate(file string) (*x509.Certificate, error) {
-	text, err := readSmall(file)
-	if err != nil {
-		return nil, err
-	}
+func parseCertificate(text []byte) (*x509.Certificate, error) {
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type == "CERTIFICATE" {
 			return x509.ParseCertificate(block.Bytes)
 		}
 	}
-	return nil, fmt.Errorf("%s holds no certificate in PEM form", file)
+	return nil, errors.New("it holds no certificate in PEM form")
 }
 
 func readSmall(file string) ([]byte, error) {

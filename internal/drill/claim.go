@@ -56,6 +56,9 @@ func (c *claimed) remove() error {
 	if err := sandbox.Remove(ctx, c.box()); err != nil {
 		return fmt.Errorf("remove the sandbox of the drill: %w", err)
 	}
+	if err := removeGroups(filepath.Base(c.dir)); err != nil {
+		return fmt.Errorf("remove the control group of the drill: %w", err)
+	}
 	return os.RemoveAll(c.dir)
 }
 

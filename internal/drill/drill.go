@@ -37,6 +37,8 @@ type Options struct {
 	Point   *vault.Point
 	// Newest is the newest point of the system; the same as Point, usually.
 	Newest *vault.Point
+	// Before is the point before Point that can be used; nil without one.
+	Before *vault.Point
 	// Store is the repository as the sandbox reads it; it is not written to.
 	Store    storage.Store
 	Password []byte
@@ -55,6 +57,8 @@ type Options struct {
 	// Visit is called while the sandbox of a drill that has ended still runs.
 	Visit   func(ctx context.Context, box *sandbox.Sandbox) error
 	Version string
+	// Remarks are warnings that stand in the report from the beginning.
+	Remarks []string
 	// Objectives are what the owner of the system wants to be true.
 	Objectives Objectives
 }
@@ -106,7 +110,8 @@ type drill struct {
 	facts   host.Facts
 	claim   *claimed
 	box     *sandbox.Sandbox
-	size    int64 // of what may be written inside, in bytes
+	group   *group // of control; nil without a limit of memory
+	size    int64  // of what may be written inside, in bytes
 }
 
 func (d *drill) run(ctx context.Context) (*Report, error) {
@@ -126,6 +131,15 @@ func (d *drill) run(ctx context.Context) (*Report, error) {
 	}
 	if err := d.box.Start(ctx); err != nil {
 		return nil, fmt.Errorf("drill: %w", err)
+	}
+	if d.Limits.Memory > 0 {
+		pid, err := d.box.Pid()
+		if err == nil {
+			d.group, err = limitMemory(d.id, d.Limits.Memory)
+		}
+		if err = errors.Join(err, d.group.add(pid)); err != nil {
+			return nil, err
+		}
 	}
 	assembled := time.Now()
 	outcome, err := d.inside(ctx, job)

@@ -101,7 +101,7 @@ func (r *rehearsal) furnish() error {
 		dirs = append(dirs, "/run/systemd/system")
 	}
 	for _, dir := range dirs {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+		if err := public(dir); err != nil {
 			return fmt.Errorf("furnish the sandbox: %w", err)
 		}
 	}
@@ -133,6 +133,17 @@ func (r *rehearsal) open(ctx context.Context) (*repository.Repository, error) {
 	return repo, nil
 }
 
+// public makes a directory that every account can go through, whatever the umask.
+func public(dir string) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	if err := public(filepath.Dir(dir)); err != nil {
+		return err
+	}
+	return errors.Join(os.Mkdir(dir, 0o755), os.Chmod(dir, 0o755))
+}
+
 // start starts the server where the machine's own would be, and nobody else is.
 func (s server) start(ctx context.Context) (*mysqld.Server, error) {
 	account, err := host.Local().User("mysql")
@@ -140,7 +151,7 @@ func (s server) start(ctx context.Context) (*mysqld.Server, error) {
 		return nil, fmt.Errorf("the database server's account: %w", err)
 	}
 	for _, dir := range []string{filepath.Dir(s.Socket), filepath.Dir(s.Data)} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+		if err := public(dir); err != nil {
 			return nil, err
 		}
 	}
@@ -149,7 +160,7 @@ func (s server) start(ctx context.Context) (*mysqld.Server, error) {
 			return nil, err
 		}
 	}
-	opts := mysqld.Options{Dir: "/var/tmp/lifeboat-mysqld", Data: s.Data, Socket: s.Socket}
+	opts := mysqld.Options{Dir: "/var/tmp/lifeboat-mysqld", Data: s.Data, Socket: s.Socket, Args: s.Args}
 	if s.Port != "" {
 		if _, err := fmt.Sscan(s.Port, &opts.Port); err != nil {
 			return nil, fmt.Errorf("port %q of the database server: %w", s.Port, err)

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"lifeboat/internal/component/mysql"
@@ -41,6 +42,7 @@ type job struct {
 // server is a private database server at the place of the machine's own.
 type server struct {
 	Data, Socket, Port string
+	Args               []string // of the machine's own server, as far as they change what it does with data
 }
 
 // outcome is what the process in the sandbox says last.
@@ -124,8 +126,10 @@ func (d *drill) servers(ctx context.Context) ([]server, error) {
 			return nil, runbook.Refuse("", "the databases of %s are kept by several servers, at %s and %s; a drill runs one", d.System, list[0].Socket, socket)
 		}
 		if len(list) == 0 {
-			list = append(list, server{Data: d.dataDir(ctx), Socket: socket, Port: port})
-		} else if port != "" {
+			list = append(list, d.ownServer(ctx))
+		}
+		list[0].Socket = socket
+		if port != "" {
 			list[0].Port = port
 		}
 	}
@@ -151,19 +155,41 @@ func (d *drill) socket() string {
 
 const defaultData = "/var/lib/mysql"
 
-// dataDir is where the machine's own server keeps its data.
-func (d *drill) dataDir(ctx context.Context) string {
+// sameOptions are options of a server that decide what it takes and what clients see.
+var sameOptions = []string{
+	"skip-name-resolve", "lower-case-table-names", "sql-mode", "default-storage-engine", "character-set-server", "collation-server",
+	"explicit-defaults-for-timestamp", "innodb-strict-mode",
+}
+
+// ownServer is how the option files of the machine set up its own server.
+func (d *drill) ownServer(ctx context.Context) server {
+	own := server{Data: defaultData, Args: []string{"--skip-name-resolve=0"}}
 	out, err := d.host.Output(ctx, "my_print_defaults", "--mysqld")
 	if err != nil {
-		return defaultData // that program is not everywhere
+		return own // that program is not everywhere
 	}
-	data := defaultData
-	for line := range strings.Lines(string(out)) {
-		if value, ok := strings.CutPrefix(strings.TrimSpace(line), "--datadir="); ok && filepath.IsAbs(value) {
-			data = filepath.Clean(value)
+	own.read(string(out))
+	return own
+}
+
+// read takes over what my_print_defaults(1) prints, an option on each line.
+func (s *server) read(text string) {
+	for line := range strings.Lines(text) {
+		option, ok := strings.CutPrefix(strings.TrimRight(line, "\r\n"), "--")
+		if !ok {
+			continue
+		}
+		name, value, given := strings.Cut(option, "=")
+		name = strings.ReplaceAll(name, "_", "-")
+		switch {
+		case name == "datadir" && filepath.IsAbs(value) && filepath.Clean(value) != "/":
+			s.Data = filepath.Clean(value)
+		case slices.Contains(sameOptions, name) && given:
+			s.Args = append(s.Args, "--"+name+"="+value)
+		case slices.Contains(sameOptions, name):
+			s.Args = append(s.Args, "--"+name)
 		}
 	}
-	return data
 }
 
 // talk runs the process in the sandbox, passes its events on and returns its last word.
@@ -186,6 +212,10 @@ func (d *drill) talk(ctx context.Context, j job, socket *os.File) (*outcome, err
 	err = errors.Join(err, orders.Close(), events.Close(), socket.Close())
 	if err != nil {
 		return nil, fmt.Errorf("drill: %w", err)
+	}
+	// It begins with what it is told, so the limit holds from the beginning.
+	if err = d.group.add(process.Pid()); err != nil {
+		return nil, errors.Join(err, to.Close(), process.Wait())
 	}
 	if err = json.NewEncoder(to).Encode(j); err != nil {
 		err = fmt.Errorf("drill: tell the sandbox what to do: %w", err)

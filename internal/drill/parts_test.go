@@ -89,13 +89,23 @@ func TestAuthority(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			check := testAuthority(filepath.Join(dir, "cacert.pem"), keys, encrypted)
+			file := filepath.Join(dir, "cacert.pem")
+			saved, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			check := testAuthority(file, saved, keys, encrypted)
 			if check.OK != test.ok || check.Warning != test.warning || !strings.Contains(check.Found, test.found) {
 				t.Errorf("%+v", check)
 			}
+			for _, saved := range [][]byte{nil, []byte("another")} {
+				if check := testAuthority(file, saved, keys, encrypted); check.OK || check.Warning {
+					t.Errorf("made anew: %+v", check)
+				}
+			}
 		})
 	}
-	if check := testAuthority(filepath.Join(t.TempDir(), "missing"), nil, nil); check.OK || check.Warning {
+	if check := testAuthority(filepath.Join(t.TempDir(), "missing"), nil, nil, nil); check.OK || check.Warning {
 		t.Errorf("an authority that is missing: %+v", check)
 	}
 }

@@ -118,6 +118,7 @@ func (d *drill) report(o *outcome, assembled time.Time) *Report {
 		Point: d.Point.ID(), Of: d.Point.Hostname(), Moment: d.Point.Time(), Trigger: string(d.Point.Trigger()), Identity: m.Identity, Tools: m.Tools, Bytes: m.Bytes(),
 		Started: d.started, Finished: time.Now(), Assembly: assembled.Sub(d.started), Age: d.Point.Age(d.started), RPO: d.Point.Age(d.started),
 		TargetRTO: d.Objectives.RTO, TargetRPO: d.Objectives.RPO, Checks: o.Checks,
+		Warnings: append(slices.Clone(d.Remarks), lessThan(d.Before, d.Point)...),
 	}
 	if d.Newest != nil {
 		r.Newest, r.RPO = d.Newest.ID(), d.Newest.Age(d.started)
@@ -159,7 +160,9 @@ func (r *Report) judge(o *outcome) {
 		}
 	}
 	for _, w := range o.Run.Warnings {
-		r.Warnings = append(r.Warnings, w.Text)
+		if !slices.Contains(r.Warnings, w.Text) {
+			r.Warnings = append(r.Warnings, w.Text)
+		}
 	}
 	if o.Run.State == runbook.StateDone || o.Run.State == runbook.StateWarnings {
 		var last time.Time
