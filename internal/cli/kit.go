@@ -61,6 +61,9 @@ func (a *app) makeKit(ctx context.Context, names []string, o kit.Options) error 
 	if o.Threshold > 0 && o.Total == 0 {
 		return usagef("--threshold goes with --shares")
 	}
+	if err := o.Validate(); err != nil {
+		return usageError{err}
+	}
 	conf, err := a.load()
 	if err != nil {
 		return err

@@ -109,7 +109,7 @@ func (o Options) outline(ctx context.Context, system System, facts host.Facts) (
 		out.Note = "As of the recovery point of " + latest.Point.Time().Local().Format("2006-01-02 15:04") + "."
 	case errors.Is(none, vault.ErrNoPoint), errors.As(none, &machines):
 		none = vault.ErrNoPoint
-		out.Note = "There was no recovery point of it when this kit was made."
+		out.Note = "There was no recovery point of it when this kit was made, so what it restores is not listed: make another kit after the first backup."
 		settings, err := o.Catalog.Profile.Resolve(ctx, system.Profile, profile.Scope{Host: o.Host}, system.Settings)
 		if err != nil {
 			return out, err

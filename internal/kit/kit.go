@@ -64,7 +64,7 @@ type Made struct {
 // Make makes a kit: a key of the repository, the files, and a record of it. Existing
 // files are fs.ErrExist. When something fails, key and files are removed again.
 func Make(ctx context.Context, o Options) (made *Made, err error) {
-	if err := o.valid(); err != nil {
+	if err := o.Validate(); err != nil {
 		return nil, err
 	}
 	repo := o.Vault.Repository()
@@ -124,7 +124,8 @@ func Make(ctx context.Context, o Options) (made *Made, err error) {
 	return made, nil
 }
 
-func (o Options) valid() error {
+// Validate checks the numbers of shares.
+func (o Options) Validate() error {
 	switch {
 	case o.Total == 0 && o.Threshold == 0:
 	case o.Threshold < 2:
