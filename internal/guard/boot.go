@@ -1,14 +1,9 @@
 package guard
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
-
-	"github.com/google/renameio/v2"
 
 	"lifeboat/internal/host"
 )
@@ -77,20 +72,20 @@ func InstallBootUnit(h *host.Host, executable string) error {
 	}
 	var err error
 	switch {
-	case exists(h, "/usr/lib/systemd/systemd") || exists(h, "/lib/systemd/systemd"):
+	case h.HasSystemd():
 		unit := "/etc/systemd/system/" + UnitName
 		err = errors.Join(
-			install(h, unit, BootUnit(executable), 0o644),
-			link(h, unit, "/etc/systemd/system/multi-user.target.wants/"+UnitName),
+			h.InstallFile(unit, BootUnit(executable), 0o644),
+			h.InstallLink(unit, "/etc/systemd/system/multi-user.target.wants/"+UnitName),
 		)
-	case exists(h, "/etc/init.d"):
+	case h.Exists("/etc/init.d"):
 		const script = "/etc/init.d/lifeboat-resume"
-		err = install(h, script, bootScript(executable), 0o755)
+		err = h.InstallFile(script, bootScript(executable), 0o755)
 		// Debian, Red Hat and SUSE keep the links of a runlevel in different places.
 		for _, base := range []string{"/etc", "/etc/rc.d", "/etc/init.d"} {
 			for _, level := range []string{"2", "3", "4", "5"} {
-				if dir := base + "/rc" + level + ".d"; exists(h, dir) {
-					err = errors.Join(err, link(h, script, dir+"/S99lifeboat-resume"))
+				if dir := base + "/rc" + level + ".d"; h.Exists(dir) {
+					err = errors.Join(err, h.InstallLink(script, dir+"/S99lifeboat-resume"))
 				}
 			}
 		}
@@ -101,55 +96,4 @@ func InstallBootUnit(h *host.Host, executable string) error {
 		return fmt.Errorf("install the boot unit: %w", err)
 	}
 	return nil
-}
-
-func exists(h *host.Host, path string) bool {
-	p, err := h.Path(path)
-	if err != nil {
-		return false
-	}
-	_, err = os.Stat(p)
-	return err == nil
-}
-
-func install(h *host.Host, path, text string, mode fs.FileMode) error {
-	p, err := h.Path(path)
-	if err != nil {
-		return err
-	}
-	if have, err := os.ReadFile(p); err == nil && bytes.Equal(have, []byte(text)) {
-		return os.Chmod(p, mode)
-	}
-	if err := directory(filepath.Dir(p)); err != nil {
-		return err
-	}
-	return renameio.WriteFile(p, []byte(text), mode, renameio.IgnoreUmask())
-}
-
-// link makes the symbolic link path with an absolute target on the host.
-func link(h *host.Host, target, path string) error {
-	// Only the directory is resolved: the link itself may lead anywhere.
-	dir, err := h.Path(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	if err := directory(dir); err != nil {
-		return err
-	}
-	p := filepath.Join(dir, filepath.Base(path))
-	if have, err := os.Readlink(p); err == nil && have == target {
-		return nil
-	}
-	return renameio.Symlink(target, p)
-}
-
-// directory makes a missing directory readable for all, whatever the umask.
-func directory(dir string) error {
-	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	return os.Chmod(dir, 0o755)
 }

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"lifeboat/internal/host"
 )
 
 const (
@@ -44,6 +46,7 @@ func Main() {
 	}()
 	closeOnExec()
 	syscall.Umask(0o022) // what services are used to
+	host.UsualPriority()
 	p := &process{dir: os.Args[2], system: os.Args[3], conn: os.NewFile(socket, "parent"), log: os.Stderr}
 	os.Exit(p.serve())
 }

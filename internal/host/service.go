@@ -14,14 +14,14 @@ var ErrNoService = errors.New("no such service")
 // unitDirs is where systemd looks for unit files, systemd.unit(5).
 var unitDirs = []string{"/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"}
 
-// runsSystemd tells whether systemd manages the running machine, as
+// RunsSystemd tells whether systemd manages the running machine, as
 // sd_booted(3) does. A machine mounted below a root does not run.
-func (h *Host) runsSystemd() bool { return h.IsLocal() && h.exists("/run/systemd/system") }
+func (h *Host) RunsSystemd() bool { return h.IsLocal() && h.exists("/run/systemd/system") }
 
 // HasUnit tells whether systemd runs the machine and has a file for the unit. A
 // name without a suffix is a service.
 func (h *Host) HasUnit(name string) bool {
-	if !h.runsSystemd() || !plainService(name) {
+	if !h.RunsSystemd() || !plainService(name) {
 		return false
 	}
 	for _, dir := range unitDirs {
@@ -43,7 +43,7 @@ func (h *Host) ServiceActive(ctx context.Context, name string) (bool, error) {
 	switch {
 	case !h.IsLocal():
 		return false, nil
-	case h.runsSystemd():
+	case h.RunsSystemd():
 		args = []string{"systemctl", "is-active", "--quiet", "--", unitName(name)}
 	case !h.exists(args[0]):
 		return false, nil
@@ -80,7 +80,7 @@ func (h *Host) service(ctx context.Context, verb, name string) error {
 	switch {
 	case !h.IsLocal():
 		return fmt.Errorf("%s service %s: the machine below %s does not run", verb, name, h.root)
-	case h.runsSystemd():
+	case h.RunsSystemd():
 		args = []string{"systemctl", verb, "--", unitName(name)}
 	case !h.executable(script):
 		return fmt.Errorf("%s service %s: neither systemd nor %s: %w", verb, name, script, ErrNoService)
