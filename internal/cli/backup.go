@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,6 +19,7 @@ import (
 
 func (a *app) backupCommand() *cobra.Command {
 	var dry, all, noCopy bool
+	var with, without []string
 	trigger := string(vault.Manual)
 	c := &cobra.Command{
 		Use:   "backup [SYSTEM]",
@@ -35,6 +37,7 @@ one that fails does not keep the others from it.`,
   lifeboat backup --all
   lifeboat backup smt --dry-run
   lifeboat backup smt --no-copy
+  lifeboat backup smt --with package-tree
   lifeboat backup smt --compression max --limit-upload 2M`,
 		Args: args(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
@@ -53,16 +56,36 @@ one that fails does not keep the others from it.`,
 			if err := a.recoverServices(ctx, conf); err != nil {
 				return err
 			}
-			return a.each(c, systems, func(s config.System) error { return a.backUp(ctx, conf, s, vault.Trigger(trigger), dry, noCopy) })
+			return a.each(c, systems, func(s config.System) error {
+				s.Components = choose(s.Components, with, without)
+				return a.backUp(ctx, conf, s, vault.Trigger(trigger), dry, noCopy)
+			})
 		},
 	}
 	c.Flags().BoolVar(&all, "all", false, "back up every system of the configuration")
 	c.Flags().BoolVarP(&dry, "dry-run", "n", false, "show what would be done")
 	c.Flags().StringVar(&trigger, "trigger", trigger, "why the point is made: manual, scheduled or before-upgrade")
 	c.Flags().BoolVar(&noCopy, "no-copy", false, "do not copy to the system's further repositories")
+	c.Flags().StringSliceVar(&with, "with", nil, "take optional `COMPONENT[,COMPONENT]` in this time")
+	c.Flags().StringSliceVar(&without, "without", nil, "leave `COMPONENT[,COMPONENT]` out this time")
 	a.compressionFlag(c)
 	a.repositoryFlags(c)
 	return c
+}
+
+// choose is the choice of components with what the flags say of it.
+func choose(components map[string]bool, with, without []string) map[string]bool {
+	chosen := maps.Clone(components)
+	if chosen == nil {
+		chosen = map[string]bool{}
+	}
+	for _, name := range without {
+		chosen[name] = false
+	}
+	for _, name := range with {
+		chosen[name] = true
+	}
+	return chosen
 }
 
 // backUp makes a point of one system.

@@ -30,6 +30,7 @@ func (a *app) completions(root *cobra.Command) {
 	system := a.knownSystems
 	for verb, positions := range map[string][]words{
 		"backup": {system}, "list": {system}, "review": {system}, "verify": {system}, "forget": {system}, "copy": {system}, "drill": {system}, "drill history": {system}, "kit": {system},
+		"schedule on": {system}, "schedule off": {system}, "schedule status": {system}, "schedule run": {system, a.knownJobs},
 		"show": {system, a.knownPoints}, "pin": {system, a.knownPoints},
 		"recover": {system, a.knownRuns}, "restore": {system, a.knownComponents},
 		"profile show": {a.knownProfiles}, "runs show": {a.knownRuns},
@@ -89,6 +90,15 @@ func (a *app) knownSystems(context.Context, []string) []string {
 		return nil
 	}
 	return conf.SystemNames()
+}
+
+func (a *app) knownJobs(_ context.Context, before []string) []string {
+	conf, err := a.loadOrEmpty()
+	if err != nil || len(before) == 0 {
+		return nil
+	}
+	s, _ := conf.System(before[0])
+	return sorted(conf.ScheduleOf(s))
 }
 
 func (a *app) knownProfiles(context.Context, []string) []string {

@@ -72,7 +72,9 @@ type System struct {
 	Components map[string]bool `yaml:"components,omitempty"`
 	// Objectives are what a drill is measured against.
 	Objectives Objectives `yaml:"objectives,omitempty"`
-	Line       int        `yaml:"-"`
+	// Schedule is what is done by itself; nil: ScheduleOf says, {}: nothing.
+	Schedule Schedule `yaml:"schedule,omitempty"`
+	Line     int      `yaml:"-"`
 }
 
 // Objectives bound a recovery of a system; 0 is no bound.
@@ -158,6 +160,7 @@ func Parse(file string, text []byte) (*Config, error) {
 	})
 	handleStore(doc)
 	handleCache(doc)
+	handleSchedule(doc)
 	strict.Handle(doc, func(node *yaml.Node, r *Retention) { doc.Fill(node, r) })
 	strict.Handle(doc, func(node *yaml.Node, o *Objectives) { doc.Fill(node, o) })
 	c := &Config{StateDir: DefaultStateDir}
@@ -203,6 +206,9 @@ func check(doc *strict.Document, c *Config) {
 			if slices.Contains(s.Repositories[:i], r) {
 				doc.ProblemAt(s.Line, "system %s: repository %s is named twice", s.Name, r)
 			}
+		}
+		for _, err := range unjoined(checkSchedule(s)) {
+			doc.ProblemAt(s.Line, "%v", err)
 		}
 	}
 	if !filepath.IsAbs(c.StateDir) {

@@ -108,6 +108,12 @@ systems:
 {{- if .Components}}
     components: {{yaml .Components}}
 {{- end}}
+    # What is done by itself once "lifeboat schedule on" was called; without it a
+    # backup every night and a verify every week:
+    # schedule: {backup: daily 02:22, verify: Sun 04:22, prune: Sun 06:22}
+{{- if .Schedule}}
+    schedule: {{yaml .Schedule}}
+{{- end}}
 {{- else}} []
 {{- end}}
 

@@ -150,6 +150,9 @@ func holderOf(dir, system string) Holder {
 	return readHolder(f)
 }
 
+// Busy tells whether a living process holds the system's lock. It takes no lock.
+func Busy(dir, system string) bool { return holderOf(dir, system).alive() }
+
 func (h Holder) alive() bool {
 	birth, ok := birthOf(h.PID)
 	return ok && birth == h.Birth

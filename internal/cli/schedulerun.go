@@ -1,0 +1,223 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"lifeboat/internal/config"
+	"lifeboat/internal/host"
+	"lifeboat/internal/repository"
+	"lifeboat/internal/routine"
+	"lifeboat/internal/runbook"
+)
+
+// busyPause is how long lies between two looks whether another run has ended.
+const busyPause = 10 * time.Second
+
+func (a *app) scheduleRunCommand() *cobra.Command {
+	var due bool
+	var wait time.Duration
+	c := &cobra.Command{
+		Use:   "run SYSTEM [JOB]",
+		Short: "Do a job of the schedule now, or those that are due",
+		Long: `Does one job of a system's schedule as the timer does: its points are scheduled
+ones, which the retention removes in time. One run of a system at a time: with
+--wait another one that is active is waited for.
+
+Cron calls this with --due: what is due is done, what was missed is caught up, and
+nothing is printed unless something fails. What finds the system busy is done next
+time.`,
+		Example: "  lifeboat schedule run smt backup\n  lifeboat schedule run smt --due",
+		Args:    args(cobra.RangeArgs(1, 2)),
+		RunE: func(c *cobra.Command, names []string) error {
+			if due == (len(names) == 2) {
+				return usagef("name a job of the schedule, or give --due for those that are due")
+			}
+			conf, err := a.load()
+			if err != nil {
+				return err
+			}
+			s, err := a.system(conf, names)
+			if err != nil {
+				return err
+			}
+			tasks, err := a.tasks(conf, s)
+			if err != nil {
+				return err
+			}
+			if due {
+				return a.runDue(c.Context(), conf, s, tasks)
+			}
+			for _, t := range tasks {
+				if t.Name == names[1] {
+					code, err := scheduledRun{app: a, conf: conf, task: t, wait: wait, out: a.out, err: a.err}.do(c.Context())
+					a.worse(code)
+					return err
+				}
+			}
+			return usagef("system %s has no job %q in its schedule; it has %v", s.Name, names[1], sorted(conf.ScheduleOf(s)))
+		},
+	}
+	c.Flags().BoolVar(&due, "due", false, "do what is due, silently if it goes well")
+	c.Flags().DurationVar(&wait, "wait", 0, "wait at most `TIME` for another run of the system to end")
+	return c
+}
+
+// runDue does the jobs that are due, one after the other.
+func (a *app) runDue(ctx context.Context, conf *config.Config, s config.System, tasks []routine.Task) error {
+	book := routine.NewBook(a.state(conf))
+	for _, t := range tasks {
+		record, err := book.Run(s.Name, t.Name)
+		if err != nil {
+			return err
+		}
+		now := time.Now()
+		if record.Since.IsZero() && record.Started.IsZero() {
+			record.Since = now // new in the schedule
+			if err := book.SetRun(s.Name, t.Name, record); err != nil {
+				return err
+			}
+		}
+		due := t.Due(record, now, machine())
+		if due.After(now) {
+			continue
+		}
+		var said bytes.Buffer // which cron would mail
+		run := scheduledRun{app: a, conf: conf, task: t, out: &said, err: &said, yields: now.Sub(due) < busyPatience}
+		code, err := run.do(ctx)
+		host.UsualPriority()
+		if isBusy(err) {
+			continue // the next call finds it due again
+		}
+		if code != runbook.ExitDone {
+			fmt.Fprintf(a.out, "%s of %s, due %s:\n%s", t.Name, s.Name, when(due), said.String())
+		}
+		a.worse(code)
+		if err != nil || ctx.Err() != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// busyPatience is how long a run that is due yields to others before it counts as
+// failed.
+const busyPatience = 12 * time.Hour
+
+func isBusy(err error) bool {
+	return errors.Is(err, runbook.ErrBusy) || errors.Is(err, repository.ErrLocked)
+}
+
+// worse keeps the exit code that says most: a failure goes before warnings.
+func (a *app) worse(code int) {
+	if a.code == runbook.ExitDone || a.code == runbook.ExitWarnings && code != runbook.ExitDone {
+		a.code = code
+	}
+}
+
+// scheduledRun is one run of a job: calls of this program's own verbs.
+type scheduledRun struct {
+	app      *app
+	conf     *config.Config
+	task     routine.Task
+	wait     time.Duration
+	yields   bool // what finds the system or a repository in use counts as not begun
+	out, err io.Writer
+}
+
+// do runs the job and remembers what came of it. What is in use elsewhere is waited
+// for as long as may be, and then is an error of isBusy where the run yields.
+func (r scheduledRun) do(ctx context.Context) (code int, err error) {
+	state := r.app.state(r.conf)
+	book := routine.NewBook(state)
+	before, err := book.Run(r.task.System, r.task.Name)
+	if err != nil {
+		return runbook.ExitFailed, err
+	}
+	if err := host.LowerPriority(r.task.Job.Nice, r.task.Job.IONice); err != nil {
+		return runbook.ExitFailed, err
+	}
+	until := time.Now().Add(r.wait)
+	// The run of a backup takes the lock itself.
+	if r.task.Kind() != config.JobBackup {
+		var lock *runbook.Lock
+		err := r.patiently(ctx, until, func() (err error) {
+			lock, err = runbook.Acquire(state, r.task.System, "scheduled-"+r.task.Name)
+			return err
+		})
+		if err != nil {
+			return runbook.ExitFailed, err
+		}
+		defer func() { err = errors.Join(err, lock.Release()) }()
+	}
+	record := before
+	record.Started, record.Finished = time.Now(), time.Time{}
+	if err := book.SetRun(r.task.System, r.task.Name, record); err != nil {
+		return runbook.ExitFailed, err
+	}
+	total := &app{}
+	for _, words := range r.task.Commands {
+		code, err := r.call(ctx, until, words)
+		if isBusy(err) && r.yields {
+			return code, errors.Join(err, book.SetRun(r.task.System, r.task.Name, before))
+		}
+		total.worse(code)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	record.Finished, record.Exit = time.Now(), total.code
+	if record.Exit == runbook.ExitDone || record.Exit == runbook.ExitWarnings {
+		record.Succeeded = record.Finished
+	}
+	return record.Exit, book.SetRun(r.task.System, r.task.Name, record)
+}
+
+// patiently repeats what finds something in use, until it is time.
+func (r scheduledRun) patiently(ctx context.Context, until time.Time, do func() error) error {
+	for {
+		err := do()
+		left := time.Until(until)
+		if !isBusy(err) || left <= 0 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(runbook.ErrInterrupted, err)
+		case <-time.After(min(busyPause, left)):
+		}
+	}
+}
+
+// call calls one verb as the command line does. Its error has been told already.
+func (r scheduledRun) call(ctx context.Context, until time.Time, words []string) (code int, err error) {
+	all := []string{"--config=" + r.app.configFile}
+	if r.app.stateDir != "" {
+		all = append(all, "--state-dir="+r.app.stateDir)
+	}
+	for flag, set := range map[string]bool{"--json": r.app.json, "--verbose": r.app.verbose} {
+		if set {
+			all = append(all, flag)
+		}
+	}
+	var child *app
+	var command *cobra.Command
+	err = r.patiently(ctx, until, func() (err error) {
+		child = &app{out: r.out, err: r.err, hard: r.app.hard}
+		child.notices.err = r.err
+		root := child.root()
+		root.SetArgs(append(all, words...))
+		command, err = root.ExecuteContextC(ctx)
+		return err
+	})
+	if err == nil {
+		return child.code, nil
+	}
+	return child.fail(command, err), err
+}

@@ -1,0 +1,342 @@
+package routine
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"lifeboat/internal/host"
+)
+
+// Installer tells a machine when to call lifeboat: timers of systemd, or files for
+// cron.
+type Installer struct {
+	Host    *host.Host
+	Program Program
+	Book    Book
+	Cron    bool // in spite of systemd
+}
+
+// Forms in which a schedule is on.
+const (
+	BySystemd = "systemd"
+	ByCron    = "cron"
+)
+
+// Form is how this machine is told.
+func (i Installer) Form() string {
+	if i.Host.HasSystemd() && !i.Cron {
+		return BySystemd
+	}
+	return ByCron
+}
+
+const (
+	unitDir  = "/etc/systemd/system/"
+	wantsDir = unitDir + "timers.target.wants/"
+	cronDir  = "/etc/cron.d/"
+	stampDir = "/var/lib/systemd/timers/" // of persistent timers
+)
+
+// Entry is a file that was put on the machine.
+type Entry struct {
+	Path   string `json:"path"`
+	Config string `json:"config"` // of the system
+	System string `json:"system"`
+	Sum    string `json:"sum"`            // SHA-256 of its text
+	Link   string `json:"link,omitempty"` // where it leads, if it is a link
+
+	text string
+}
+
+// Changes are what became of the files of a machine.
+type Changes struct {
+	Written []string
+	Removed []string
+	Kept    []string // changed by somebody since, and so left
+}
+
+// ErrForeign says that a file is there which this program did not write.
+var ErrForeign = errors.New("it is there already, and not by lifeboat schedule")
+
+const ledger = "installed.json"
+
+// files are what a system needs.
+func (i Installer) files(system string, tasks []Task) []Entry {
+	entry := func(path, text, link string) Entry {
+		sum := sha256.Sum256([]byte(text))
+		return Entry{Path: path, Config: i.Program.Config, System: system, Sum: hex.EncodeToString(sum[:]), Link: link, text: text}
+	}
+	if len(tasks) == 0 {
+		return nil
+	}
+	if i.Form() == ByCron {
+		return []Entry{entry(cronDir+i.Program.cronName(system), i.Program.cron(system), "")}
+	}
+	var files []Entry
+	for _, t := range tasks {
+		unit := i.Program.unitName(t)
+		files = append(files, entry(unitDir+unit+".service", i.Program.service(t), ""), entry(unitDir+unit+".timer", i.Program.timer(t), ""),
+			entry(wantsDir+unit+".timer", "", unitDir+unit+".timer"))
+	}
+	return files
+}
+
+// On writes what a system's tasks need and removes what they need no longer. It may
+// be repeated. What is about to be written is noted first, so Off finds all of it
+// whenever this process dies.
+func (i Installer) On(ctx context.Context, system string, tasks []Task) (changes Changes, err error) {
+	if err := i.Program.Validate(); err != nil {
+		return changes, err
+	}
+	if i.Form() == ByCron && !i.Host.Exists(cronDir) {
+		return changes, fmt.Errorf("there is neither systemd nor %s on this machine; have something call `lifeboat schedule run %s --due` every few minutes", cronDir, system)
+	}
+	err = i.Book.locked(func() error {
+		var known []Entry
+		if err := i.Book.read(ledger, &known); err != nil {
+			return err
+		}
+		files := i.files(system, tasks)
+		for _, f := range files {
+			if err := i.ours(f, known); err != nil {
+				return err
+			}
+		}
+		both := slices.Clone(known)
+		for _, f := range files {
+			if !slices.ContainsFunc(known, f.same) {
+				both = append(both, f)
+			}
+		}
+		if err := i.Book.write(ledger, both); err != nil {
+			return err
+		}
+		for _, f := range files {
+			written, err := i.put(f)
+			if err != nil {
+				return err
+			}
+			if written {
+				changes.Written = append(changes.Written, f.Path)
+			}
+		}
+		needless := func(e Entry) bool {
+			return i.of(e, system) && !slices.ContainsFunc(files, func(f Entry) bool { return f.Path == e.Path })
+		}
+		if err := i.remove(ctx, known, needless, &changes); err != nil {
+			return err
+		}
+		rest := slices.DeleteFunc(known, func(e Entry) bool { return i.of(e, system) })
+		return i.Book.write(ledger, append(rest, files...))
+	})
+	if err == nil && len(changes.Written)+len(changes.Removed) > 0 {
+		err = i.reload(ctx, timers(changes.Written))
+	}
+	if err != nil {
+		err = fmt.Errorf("switch the schedule of %s on: %w", system, err)
+	}
+	return changes, err
+}
+
+// Off removes what On has written for a system. What somebody has changed since is
+// left.
+func (i Installer) Off(ctx context.Context, system string) (changes Changes, err error) {
+	err = i.Book.locked(func() error {
+		var known []Entry
+		if err := i.Book.read(ledger, &known); err != nil || len(known) == 0 {
+			return err
+		}
+		own := func(e Entry) bool { return i.of(e, system) }
+		if err := i.remove(ctx, known, own, &changes); err != nil {
+			return err
+		}
+		return i.Book.write(ledger, slices.DeleteFunc(known, own))
+	})
+	if err == nil && len(changes.Removed) > 0 {
+		err = i.reload(ctx, nil)
+	}
+	if err != nil {
+		err = fmt.Errorf("switch the schedule of %s off: %w", system, err)
+	}
+	return changes, err
+}
+
+// Systems lists the systems of this configuration whose schedule is on.
+func (i Installer) Systems() ([]string, error) {
+	var known []Entry
+	err := i.Book.read(ledger, &known)
+	var systems []string
+	for _, e := range known {
+		if e.Config == i.Program.Config && !slices.Contains(systems, e.System) {
+			systems = append(systems, e.System)
+		}
+	}
+	slices.Sort(systems)
+	return systems, err
+}
+
+// State says how a system's schedule is on: by systemd or cron, "" if it is not;
+// and whether the files are as they would be written now.
+func (i Installer) State(system string, tasks []Task) (form string, current bool, err error) {
+	var known []Entry
+	if err := i.Book.read(ledger, &known); err != nil {
+		return "", false, err
+	}
+	known = slices.DeleteFunc(known, func(e Entry) bool { return !i.of(e, system) })
+	if len(known) == 0 {
+		return "", false, nil
+	}
+	form, i.Cron = BySystemd, false
+	if strings.HasPrefix(known[0].Path, cronDir) {
+		form, i.Cron = ByCron, true
+	}
+	files := i.files(system, tasks)
+	current = len(files) == len(known) && !slices.ContainsFunc(files, func(f Entry) bool {
+		return !slices.ContainsFunc(known, f.same) || i.foundAs(f) != asWritten
+	})
+	return form, current, nil
+}
+
+func (i Installer) of(e Entry, system string) bool {
+	return e.System == system && e.Config == i.Program.Config
+}
+
+func (e Entry) same(other Entry) bool {
+	return e.Path == other.Path && e.Sum == other.Sum && e.Link == other.Link
+}
+
+type found int
+
+const (
+	missing found = iota
+	asWritten
+	changed
+)
+
+// foundAs looks whether a file is as it was written.
+func (i Installer) foundAs(e Entry) found {
+	at, err := i.Host.Entry(e.Path)
+	if err != nil {
+		return changed
+	}
+	info, err := os.Lstat(at)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return missing
+	case err != nil:
+		return changed
+	case e.Link != "":
+		if to, err := os.Readlink(at); err != nil || to != e.Link {
+			return changed
+		}
+		return asWritten
+	case !info.Mode().IsRegular() || info.Size() > maxRecord:
+		return changed
+	}
+	text, err := os.ReadFile(at)
+	if sum := sha256.Sum256(text); err != nil || hex.EncodeToString(sum[:]) != e.Sum {
+		return changed
+	}
+	return asWritten
+}
+
+// ours refuses to write over a file that On has not written.
+func (i Installer) ours(f Entry, known []Entry) error {
+	if i.foundAs(f) != changed || slices.ContainsFunc(known, func(e Entry) bool { return e.Path == f.Path && i.of(e, f.System) }) {
+		return nil
+	}
+	return fmt.Errorf("%s: %w; remove it, or give the system another name", f.Path, ErrForeign)
+}
+
+func (i Installer) put(f Entry) (written bool, err error) {
+	if i.foundAs(f) == asWritten {
+		return false, nil
+	}
+	if f.Link != "" {
+		return true, i.Host.InstallLink(f.Link, f.Path)
+	}
+	at, err := i.Host.Entry(f.Path)
+	if err != nil {
+		return false, err
+	}
+	if info, err := os.Lstat(at); err == nil && !info.Mode().IsRegular() {
+		if err := os.Remove(at); err != nil { // a link, say, that would be followed
+			return false, err
+		}
+	}
+	return true, i.Host.InstallFile(f.Path, f.text, 0o644)
+}
+
+func (i Installer) remove(ctx context.Context, known []Entry, which func(Entry) bool, changes *Changes) error {
+	for _, e := range known {
+		if !which(e) {
+			continue
+		}
+		at, err := i.Host.Entry(e.Path)
+		if err != nil {
+			return err
+		}
+		// An entry stands twice when a change of it was cut short.
+		asOther := func(o Entry) bool { return o.Path == e.Path && i.foundAs(o) == asWritten }
+		switch state := i.foundAs(e); {
+		case state == missing:
+			continue
+		case state == changed && !slices.ContainsFunc(known, asOther):
+			if !slices.Contains(changes.Kept, e.Path) {
+				changes.Kept = append(changes.Kept, e.Path)
+			}
+			continue
+		}
+		if unit := path.Base(e.Path); e.Link != "" {
+			if i.Host.RunsSystemd() {
+				// It may not be running; what counts is that the file goes.
+				_ = i.Host.Run(ctx, host.Command{Args: []string{"systemctl", "stop", "--", unit}})
+			}
+			if stamp, err := i.Host.Entry(stampDir + "stamp-" + unit); err == nil {
+				_ = os.Remove(stamp) // or the next `on` would begin with a run that was missed
+			}
+		}
+		if err := os.Remove(at); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		changes.Removed = append(changes.Removed, e.Path)
+		if e.Link != "" {
+			_ = os.Remove(path.Dir(at)) // empty, it says nothing
+		}
+	}
+	return nil
+}
+
+// reload has a running systemd read its units again, and starts timers anew.
+func (i Installer) reload(ctx context.Context, timers []string) error {
+	if !i.Host.RunsSystemd() || i.Form() != BySystemd {
+		return nil
+	}
+	if err := i.Host.Run(ctx, host.Command{Args: []string{"systemctl", "daemon-reload"}}); err != nil {
+		return fmt.Errorf("have systemd read its units: %w", err)
+	}
+	for _, timer := range timers {
+		if err := i.Host.Run(ctx, host.Command{Args: []string{"systemctl", "restart", "--", timer}}); err != nil {
+			return fmt.Errorf("start %s: %w", timer, err)
+		}
+	}
+	return nil
+}
+
+func timers(files []string) []string {
+	var units []string
+	for _, f := range files {
+		if unit := path.Base(f); strings.HasSuffix(unit, ".timer") && !slices.Contains(units, unit) {
+			units = append(units, unit)
+		}
+	}
+	return units
+}
