@@ -67,19 +67,19 @@ type Backup struct {
 	facts    host.Facts
 	runID    string
 
-	mu       sync.Mutex
-	parts    []*part
-	draft    *vault.Draft
-	guard    *guard.Guard
-	moment   time.Time
-	started  time.Time
-	records  map[string][][]string
-	tools    map[string]string
-	warnings []string
-	point    *vault.Point
-	closed   bool
-	uncopied map[string]error // by further repository
-	partial  bool             // parts of critical components are known to be missing
+	mu        sync.Mutex
+	parts     []*part
+	draft     *vault.Draft
+	guard     *guard.Guard
+	moment    time.Time
+	started   time.Time
+	records   map[string][][]string
+	tools     map[string]string
+	warnings  []string
+	point     *vault.Point
+	closed    bool
+	unreached map[string]error // by further repository
+	partial   bool             // parts of critical components are known to be missing
 }
 
 // part is one component of the backup.
@@ -96,7 +96,7 @@ type part struct {
 // New looks at the machine: settings, identity, and which components there are.
 // It changes nothing.
 func New(ctx context.Context, opts Options) (*Backup, error) {
-	b := &Backup{Options: opts, started: time.Now(), uncopied: map[string]error{}}
+	b := &Backup{Options: opts, started: time.Now(), unreached: map[string]error{}}
 	b.runID = runbook.NewID(opts.System, Kind, b.started)
 	scope := profile.Scope{Host: opts.Host}
 	settings, err := opts.Catalog.Profile.Resolve(ctx, opts.Profile, scope, opts.Settings)

@@ -30,9 +30,6 @@ func (b *Backup) copies() []runbook.Step {
 			ID: "copy/" + f.Name, Title: "Copy to repository " + f.Name, EachTime: true, Warn: true,
 			Run: func(ctx context.Context, task runbook.Task) error {
 				if err := b.copyTo(ctx, task, f); err != nil {
-					b.mu.Lock()
-					b.uncopied[f.Name] = err
-					b.mu.Unlock()
 					return fmt.Errorf("%w; the point is safe in the first repository. To try again: lifeboat copy %s --to %s", err, b.System, f.Name)
 				}
 				return nil
@@ -42,16 +39,21 @@ func (b *Backup) copies() []runbook.Step {
 	return steps
 }
 
-// Uncopied says why the copy to a further repository failed; nil when it did not.
-func (b *Backup) Uncopied(name string) error {
+// Unreached says why a further repository could not be looked at; nil when it could.
+func (b *Backup) Unreached(name string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.uncopied[name]
+	return b.unreached[name]
 }
 
+// copyTo copies what one of them lacks. A point that is damaged here keeps no other
+// from it.
 func (b *Backup) copyTo(ctx context.Context, task runbook.Task, f Further) error {
 	to, done, err := f.Open(ctx)
 	if err != nil {
+		b.mu.Lock()
+		b.unreached[f.Name] = err
+		b.mu.Unlock()
 		return err
 	}
 	defer done()
@@ -70,6 +72,9 @@ func (b *Backup) copyTo(ctx context.Context, task runbook.Task, f Further) error
 	report, err := b.Vault.Copy(ctx, to, missing, func(p repository.CopyProgress) { task.Progress(p.Bytes, 0) })
 	for _, s := range report.Snapshots {
 		task.Logf("point %s is there as %s", s.ID.Short(), s.Copy.Short())
+	}
+	for _, p := range vault.UncopiedOf(report, missing) {
+		task.Warnf("%v", p.Warning(""))
 	}
 	return err
 }

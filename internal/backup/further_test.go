@@ -76,14 +76,14 @@ func TestFurtherRepository(t *testing.T) {
 		return other, func() { closed++ }, nil
 	}}
 	b, run, err := backUpFurther(t.Context(), t, s, further)
-	if err != nil || run.State != runbook.StateWarnings || b.Point() == nil || !errors.Is(b.Uncopied("second"), lost) {
-		t.Fatalf("run is %v, %v; uncopied: %v", run.State, err, b.Uncopied("second"))
+	if err != nil || run.State != runbook.StateWarnings || b.Point() == nil || !errors.Is(b.Unreached("second"), lost) {
+		t.Fatalf("run is %v, %v; unreached: %v", run.State, err, b.Unreached("second"))
 	}
 	if text := run.Warnings[0].Text; !strings.Contains(text, "no route to host") || !strings.Contains(text, "lifeboat copy app --to second") {
 		t.Errorf("warning: %s", text)
 	}
 	lost = nil
-	if b, run, err = backUpFurther(t.Context(), t, s, further); err != nil || run.State != runbook.StateDone || b.Uncopied("second") != nil {
+	if b, run, err = backUpFurther(t.Context(), t, s, further); err != nil || run.State != runbook.StateDone || b.Unreached("second") != nil {
 		t.Fatalf("run is %v, %v", run.State, err)
 	}
 	if list := points(t, other); len(list) != 2 || list[1].Tree() != b.Point().Tree() || list[1].ID() == b.Point().ID() {

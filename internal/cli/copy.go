@@ -30,7 +30,8 @@ func (a *app) copyCommand() *cobra.Command {
 		Long: `Copies the recovery points that the other repository lacks, with their pins.
 What its retention would not keep is left out, unless it is named with --point.
 Nothing is read from the protected system, and no data is compressed again. A
-copy that is broken off goes on where it was when it is started again.`,
+copy that is broken off goes on where it was when it is started again. A point that
+is damaged is left out, with a warning that names it.`,
 		Example: `  lifeboat copy smt --to second
   lifeboat copy smt --from second --to main
   lifeboat copy --point 1a2b3c4d --to sftp:backup@vault.example.com:/lifeboat --to-password-file /root/vault.key`,
@@ -88,7 +89,7 @@ func (a *app) copy(ctx context.Context, f copyFlags, names []string) error {
 		return err
 	}
 	defer closeTarget()
-	points, err := a.toCopy(ctx, conf, src, dst, to, f.points, system)
+	points, damaged, err := a.toCopy(ctx, conf, src, dst, to, f.points, system)
 	if err != nil {
 		return err
 	}
@@ -97,65 +98,83 @@ func (a *app) copy(ctx context.Context, f copyFlags, names []string) error {
 		if err != nil {
 			return err
 		}
-		return a.showCopied(plan, points, from, to, true)
+		return errors.Join(a.showCopied(plan, points, from, to, true, false, damaged), a.uncopied(conf, plan, points, from, f))
 	}
 	m := a.meter()
 	report, err := src.Copy(ctx, dst, points, func(p repository.CopyProgress) {
 		m.show("Point %d of %d: %s stored", min(p.Done+1, p.Snapshots), p.Snapshots, size(p.Bytes))
 	})
 	m.clear()
-	if showErr := a.showCopied(report, points, from, to, false); showErr != nil {
+	if showErr := a.showCopied(report, points, from, to, false, err != nil, damaged); showErr != nil {
 		return errors.Join(err, showErr)
 	}
 	if errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%w; the same command goes on where it was: %w", runbook.ErrInterrupted, err)
 	}
-	return err
+	return errors.Join(err, a.uncopied(conf, report, points, from, f))
+}
+
+// uncopied warns of points that are damaged and so were left out. One that was asked
+// for by its id is a failure.
+func (a *app) uncopied(conf *config.Config, report repository.CopyReport, points []*vault.Point, from config.Repository, f copyFlags) error {
+	option := ""
+	if len(conf.Repositories) == 0 || called(from) != called(conf.Repositories[0]) {
+		option = " -r " + called(from)
+	}
+	list := vault.UncopiedOf(report, points)
+	for _, p := range list {
+		if err := a.warn(p.Warning(option)); err != nil {
+			return err
+		}
+	}
+	if len(list) > 0 && len(f.points) > 0 {
+		return fmt.Errorf("%s of those that were named cannot be copied", count(len(list), "point", "points"))
+	}
+	return nil
 }
 
 // toCopy finds what is copied: the points that are named, else what the
-// destination lacks and would keep.
-func (a *app) toCopy(ctx context.Context, conf *config.Config, src, dst *vault.Vault, to config.Repository, references []string, system string) ([]*vault.Point, error) {
+// destination lacks and would keep. It tells how many were left out as damaged, too.
+func (a *app) toCopy(ctx context.Context, conf *config.Config, src, dst *vault.Vault, to config.Repository, references []string, system string) (points []*vault.Point, damaged int, err error) {
 	there := dst.Survey(ctx, vault.Filter{System: system})
 	if there.Unread != nil && !errors.Is(there.Unread, repository.ErrDamaged) {
-		return nil, there.Unread
+		return nil, 0, there.Unread
 	}
 	if err := a.showSurvey(there); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if len(references) > 0 {
-		var points []*vault.Point
 		for _, reference := range references {
 			p, err := src.Find(ctx, reference, vault.Filter{})
 			if err != nil {
-				return nil, err
+				return nil, 0, err
 			}
 			points = append(points, p)
 		}
-		return points, nil
+		return points, 0, nil
 	}
 	here, err := src.Points(ctx, vault.Filter{System: system})
 	if err != nil && !errors.Is(err, repository.ErrDamaged) {
-		return nil, err
+		return nil, 0, err
 	}
 	if err != nil {
 		if err := a.warn(err); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 	}
 	if len(here) == 0 && system != "" {
-		return nil, fmt.Errorf("%w of %s in repository %s", vault.ErrNoPoint, system, src.Repository().Location())
+		return nil, 0, fmt.Errorf("%w of %s in repository %s", vault.ErrNoPoint, system, src.Repository().Location())
 	}
 	systems := map[string][]*vault.Point{}
 	for _, p := range here {
 		systems[p.System()] = append(systems[p.System()], p)
 		if p.Damage != nil {
+			damaged++
 			if err := a.warn(fmt.Errorf("point %s is damaged and is not copied: %w", p.Short(), p.Damage)); err != nil {
-				return nil, err
+				return nil, 0, err
 			}
 		}
 	}
-	var points []*vault.Point
 	for _, name := range sorted(systems) {
 		var rules config.Retention
 		if s, ok := conf.System(name); ok {
@@ -164,7 +183,7 @@ func (a *app) toCopy(ctx context.Context, conf *config.Config, src, dst *vault.V
 		own := slices.DeleteFunc(slices.Clone(there.Points), func(p *vault.Point) bool { return p.System() != name })
 		points = append(points, vault.Missing(systems[name], own, rules, time.Now())...)
 	}
-	return points, nil
+	return points, damaged, nil
 }
 
 // copyView is what a copy does with one point, as --json shows it.
@@ -178,10 +197,11 @@ type copyView struct {
 	Present bool      `json:"present"`        // it was there already
 	System  string    `json:"system"`
 	Time    time.Time `json:"time"`
+	Damage  string    `json:"damage,omitempty"` // why it is not copied
 	Stored  int64     `json:"stored"`
 }
 
-func (a *app) showCopied(report repository.CopyReport, points []*vault.Point, from, to config.Repository, dry bool) error {
+func (a *app) showCopied(report repository.CopyReport, points []*vault.Point, from, to config.Repository, dry, failed bool, damaged int) error {
 	byID := map[repository.ID]*vault.Point{}
 	for _, p := range points {
 		byID[p.Snapshot.ID] = p
@@ -208,13 +228,27 @@ func (a *app) showCopied(report repository.CopyReport, points []*vault.Point, fr
 		}
 		rows = append(rows, []string{p.Short(), p.System(), when(p.Time()), string(p.Trigger()), word, view.Copy[:min(8, len(view.Copy))], size(s.Bytes)})
 	}
+	for _, p := range vault.UncopiedOf(report, points) {
+		if a.json {
+			view := copyView{Type: "copy", DryRun: dry, From: called(from), To: called(to), Point: p.ID(), System: p.System(), Time: p.Time(), Damage: p.Err.Error()}
+			if err := a.emit(view); err != nil {
+				return err
+			}
+			continue
+		}
+		rows = append(rows, []string{p.Short(), p.System(), when(p.Time()), string(p.Trigger()), painterFor(a.out).red("DAMAGED"), "", ""})
+	}
 	if a.json {
-		return a.emit(map[string]any{"type": "copied", "dry_run": dry, "from": called(from), "to": called(to), "copied": report.Copied, "present": report.Present, "stored": report.Bytes})
+		return a.emit(map[string]any{"type": "copied", "dry_run": dry, "from": called(from), "to": called(to), "copied": report.Copied, "present": report.Present, "damaged": damaged + len(report.Damaged), "stored": report.Bytes})
 	}
 	if len(rows) > 0 {
 		a.table([]string{"point", "system", "time", "trigger", "", "there as", "stored"}, rows, "stored")
 	}
+	if damaged += len(report.Damaged); damaged > 0 {
+		a.printf("%s not copied.\n", count(damaged, "damaged point is", "damaged points are"))
+	}
 	switch {
+	case report.Copied == 0 && (failed || damaged > 0):
 	case report.Copied == 0:
 		a.printf("Repository %s lacks nothing that it would keep.\n", called(to))
 	case dry:

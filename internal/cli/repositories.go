@@ -165,7 +165,7 @@ func (a *app) showBackupStates(ctx context.Context, c *config.Config, b *backup.
 	if len(first) == 0 {
 		return err
 	}
-	return a.showStates(a.states(ctx, c, s, first, b.Uncopied))
+	return a.showStates(a.states(ctx, c, s, first, b.Unreached))
 }
 
 // first tells whether the flags leave a verb in the first repository of a system.

@@ -84,6 +84,9 @@ func (r *Repository) locate(ctx context.Context, kind BlobType, id ID) (place, e
 		"if an index file was lost or damaged, repairing the index brings it back (lifeboat repository repair)")
 }
 
+// errPackGone says why the blobs of a pack cannot be read.
+var errPackGone = errors.New("its pack is missing, or not as long as the index says")
+
 // readBlob reads one blob from one pack.
 func (r *Repository) readBlob(ctx context.Context, p place, buf *blobBuffer) ([]byte, error) {
 	if buf == nil {

@@ -36,13 +36,23 @@ type CopiedSnapshot struct {
 	Bytes   int64 `json:"bytes"`   // added to packs
 }
 
+// UncopiedSnapshot is one that cannot be copied, because something that it needs is
+// damaged or missing in the source.
+type UncopiedSnapshot struct {
+	ID  ID    // in the source
+	Err error // ErrDamaged or ErrHostile
+}
+
 // CopyReport says what a copy did. Snapshots that are not in it were not copied.
 type CopyReport struct {
-	Snapshots []CopiedSnapshot `json:"snapshots"`
-	Copied    int              `json:"copied"`
-	Present   int              `json:"present"`
-	Blobs     int64            `json:"blobs"`
-	Bytes     int64            `json:"bytes"`
+	Snapshots []CopiedSnapshot   `json:"snapshots"`
+	Damaged   []UncopiedSnapshot `json:"-"` // were left out
+	Copied    int                `json:"copied"`
+	Present   int                `json:"present"`
+	// What was stored, of snapshots that turned out damaged too: those that share
+	// it need not send it again.
+	Blobs int64 `json:"blobs"`
+	Bytes int64 `json:"bytes"`
 }
 
 // Snapshots of which little is new are completed together, after so many packs or
@@ -61,9 +71,9 @@ const (
 //
 // A copy that is interrupted goes on where it was when it is started again. Both
 // repositories are locked, shared with others; the source is not, where it
-// cannot be written to. The report is valid with an error too. The error is
-// ErrDamaged if a snapshot needs something that cannot be read; those before it
-// were copied.
+// cannot be written to. A snapshot that needs something that cannot be read is left
+// out and named in the report; that is no error. The report is valid with an error
+// too. It is ErrDamaged if the destination lacks what its index lists.
 func (r *Repository) Copy(ctx context.Context, dst *Repository, snapshots []*Snapshot, opts CopyOptions) (report CopyReport, err error) {
 	if r.config.ID == dst.config.ID {
 		return report, fmt.Errorf("copy: %s and %s are the same repository", r.Location(), dst.Location())
@@ -92,6 +102,9 @@ func (r *Repository) Copy(ctx context.Context, dst *Repository, snapshots []*Sna
 	if err := c.present(ctx); err != nil {
 		return report, fmt.Errorf("copy to %s: %w", dst.Location(), err)
 	}
+	if err := c.missing(ctx); err != nil {
+		return report, fmt.Errorf("copy from %s: %w", r.Location(), err)
+	}
 	if c.writer, err = newWriter(ctx, dst, CompressionOff, 1); err != nil {
 		return report, err
 	}
@@ -107,14 +120,17 @@ type copier struct {
 	report   *CopyReport
 	writer   *writer
 	have     []*Snapshot     // of the destination
+	lost     map[ID]struct{} // packs that the source's index lists and that cannot be right
 	seen     map[ID]struct{} // trees that were copied, with all below them
+	entered  []ID            // of those, the trees of the snapshot that is being copied
 	complete []copied        // snapshots whose content is with the writer
 	since    time.Time       // when the first of them was
 	held     int64           // bytes of them
 
 	mu       sync.Mutex
 	progress CopyProgress
-	wanted   []place // content to be copied
+	wanted   []place         // content to be copied
+	claimed  map[ID]struct{} // content that is promised to the writer
 }
 
 // copied is a snapshot that is written once all it needs is in the index.
@@ -225,6 +241,11 @@ func (c *copier) snapshot(ctx context.Context, s *Snapshot) error {
 	done.Blobs, done.Bytes, err = c.content(*s.Tree)
 	c.report.Blobs += done.Blobs
 	c.report.Bytes += done.Bytes
+	if err != nil && context.Cause(c.writer.ctx) == nil && unusable(err) {
+		c.giveUp()
+		c.report.Damaged = append(c.report.Damaged, UncopiedSnapshot{ID: s.ID, Err: err})
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -144,8 +146,8 @@ func TestCopyRefuses(t *testing.T) {
 	n := newMemory(t)
 	broken, dst := openMemory(t, m), openMemory(t, n)
 	report, err := broken.Copy(t.Context(), dst, snapshots(t, broken), CopyOptions{})
-	if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), needed.String()) {
-		t.Errorf("%v", err)
+	if err != nil || len(report.Damaged) == 0 || !errors.Is(report.Damaged[0].Err, ErrDamaged) || !strings.Contains(report.Damaged[0].Err.Error(), needed.String()) {
+		t.Errorf("%+v, %v", report, err)
 	}
 	if got := len(snapshots(t, dst)); got != report.Copied {
 		t.Errorf("%d snapshots, the report says %d", got, report.Copied)
@@ -166,6 +168,71 @@ func TestCopyRefuses(t *testing.T) {
 	storeBytes(t, src, random(7, 100))
 	if report, err = src.Copy(t.Context(), openMemory(t, n), snapshots(t, src), CopyOptions{}); !errors.Is(err, ErrDamaged) || report.Copied != 0 {
 		t.Errorf("%+v, %v", report, err)
+	}
+}
+
+// What is damaged is left out and named; what shares parts with it is copied in
+// full, before and behind it, whether the damage shows in a list or in the bytes.
+func TestCopyLeavesOutDamaged(t *testing.T) {
+	t.Parallel()
+	base := newMemory(t)
+	r := openMemory(t, base)
+	var snaps []*Snapshot
+	for _, seeds := range [][]uint64{{1, 2}, {1, 3, 4}, {1, 4, 5}, {3, 5}} {
+		s := begin(t, r, nil)
+		for _, seed := range seeds {
+			if _, err := s.AddBytes(t.Context(), fmt.Sprintf("/dir/%d", seed), Stream{ModTime: s.begun}, random(seed, 30_000)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		snaps = append(snaps, commit(t, r, s))
+	}
+	lost, _ := r.index.lookup(DataBlob, Hash(random(3, 30_000)))
+	for name, harm := range map[string]func(*faulty.Memory, storage.Handle){
+		"gone": func(m *faulty.Memory, h storage.Handle) {
+			if err := m.Remove(t.Context(), h); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"altered": func(m *faulty.Memory, h storage.Handle) {
+			data, _ := m.Get(h)
+			data = append([]byte(nil), data...)
+			data[lost.blob.offset+100] ^= 1
+			m.Put(h, data)
+		},
+	} {
+		m := cloneMemory(base)
+		harm(m, handle(storage.Data, lost.pack))
+		src, n := openMemory(t, m), newMemory(t)
+		left := func(report CopyReport) (ids []ID) {
+			for _, d := range report.Damaged {
+				if !errors.Is(d.Err, ErrDamaged) {
+					t.Errorf("%s: %v", name, d.Err)
+				}
+				ids = append(ids, d.ID)
+			}
+			return ids
+		}
+		want := []ID{snaps[1].ID, snaps[3].ID}
+		if name == "gone" {
+			if plan, err := src.PlanCopy(t.Context(), openMemory(t, n), snaps); err != nil || !slices.Equal(left(plan), want) || plan.Copied != 2 {
+				t.Errorf("planned %+v, %v", plan, err)
+			}
+		}
+		report, err := src.Copy(t.Context(), openMemory(t, n), snaps, CopyOptions{})
+		if err != nil || !slices.Equal(left(report), want) || report.Copied != len(snaps)-len(want) {
+			t.Errorf("%s: %+v, %v", name, report, err)
+		}
+		dst := openMemory(t, n)
+		if check := check(t, dst, CheckOptions{ReadData: true}); check.Err() != nil || len(snapshots(t, dst)) != report.Copied {
+			t.Errorf("%s: %v", name, check.Err())
+		}
+		// Whole again, the rest follows, and no blob was stored twice.
+		again, err := r.Copy(t.Context(), openMemory(t, n), snaps, CopyOptions{})
+		if err != nil || again.Copied != len(want) || report.Blobs+again.Blobs != int64(len(blobsOf(r))) {
+			t.Errorf("%s: %d blobs before, %+v, %v", name, report.Blobs, again, err)
+		}
+		sound(t, n, contents(t, r))
 	}
 }
 

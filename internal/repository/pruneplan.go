@@ -194,7 +194,7 @@ func (p *prune) locate(kind BlobType, id ID) (place, error) {
 			return c, nil
 		}
 	}
-	return place{}, hint(first.damage(errors.New("its pack is missing, or not as long as the index says")),
+	return place{}, hint(first.damage(errPackGone),
 		"a snapshot needs it; restore the pack from a copy of the repository, or "+repairIndex+"; lifeboat verify names what is affected")
 }
 

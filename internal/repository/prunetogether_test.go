@@ -108,7 +108,10 @@ func oneOperation(t *testing.T, r *Repository, second storage.Store, operation i
 		if err != nil {
 			return err
 		}
-		_, err = r.Copy(ctx, openMemory(t, second), list, CopyOptions{})
+		report, err := r.Copy(ctx, openMemory(t, second), list, CopyOptions{})
+		for _, d := range report.Damaged {
+			err = errors.Join(err, d.Err)
+		}
 		if errors.Is(err, ErrNoSnapshot) {
 			return nil // forgotten meanwhile
 		}

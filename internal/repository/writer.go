@@ -145,6 +145,13 @@ func (w *writer) claim(kind BlobType, id ID) bool {
 	return true
 }
 
+// release takes a claim back: the blob could not be had.
+func (w *writer) release(kind BlobType, id ID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.claimed[kind], id)
+}
+
 // append adds a sealed blob to the open pack of its type. A pack that has no
 // room for it, or is full with it, is sent off.
 func (w *writer) append(b packedBlob, sealed []byte) error {

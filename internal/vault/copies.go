@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"lifeboat/internal/config"
@@ -71,8 +72,9 @@ func StateOf(points, first []*Point, rules config.Retention, now time.Time) Stat
 }
 
 // Copy copies points of this vault into another one, oldest first, and the pins of
-// all points that are in both. What is there already is left out, and a copy
-// that was broken off goes on where it was. The report is valid with an error too.
+// all points that are in both. What is there already is left out, what is damaged is
+// left out and named in the report, and a copy that was broken off goes on where it
+// was. The report is valid with an error too.
 func (v *Vault) Copy(ctx context.Context, to *Vault, points []*Point, progress func(repository.CopyProgress)) (repository.CopyReport, error) {
 	report, err := v.repo.Copy(ctx, to.repo, snapshots(points), repository.CopyOptions{Progress: progress})
 	var made []repository.ID
@@ -83,6 +85,38 @@ func (v *Vault) Copy(ctx context.Context, to *Vault, points []*Point, progress f
 		return report, err
 	}
 	return report, v.carryPins(ctx, to)
+}
+
+// Uncopied is a point that could not be copied, and why.
+type Uncopied struct {
+	*Point
+	Err error
+}
+
+// UncopiedOf are the points that a report names as damaged, in the report's order.
+func UncopiedOf(report repository.CopyReport, points []*Point) []Uncopied {
+	var list []Uncopied
+	for _, d := range report.Damaged {
+		for _, p := range points {
+			if p.Snapshot.ID == d.ID {
+				list = append(list, Uncopied{p, d.Err})
+				break
+			}
+		}
+	}
+	return list
+}
+
+// Warning tells a person what is damaged and what can be done. The option is what
+// names the repository to a verb, empty for the first one.
+func (u Uncopied) Warning(option string) error {
+	why := u.Err.Error()
+	var hint *repository.HintError
+	if errors.As(u.Err, &hint) {
+		why = strings.TrimSuffix(why, "; "+hint.Hint) // which says less than this
+	}
+	return fmt.Errorf("point %s is damaged and is not copied: %s; lifeboat verify%s tells what of it is lost and what may heal it, lifeboat forget%s --point %s gives it up",
+		u.Short(), why, option, option, u.Short())
 }
 
 // PlanCopy tells what Copy would store.

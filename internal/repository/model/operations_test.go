@@ -303,6 +303,9 @@ func (c *client) planCopy(rng *rand.Rand) operation {
 				}
 			}
 		}
+		for _, d := range report.Damaged {
+			err = errors.Join(err, d.Err)
+		}
 		if err == nil && len(report.Snapshots) != len(snaps) {
 			return lost("%d snapshots of %d were copied, without an error", len(report.Snapshots), len(snaps))
 		}
