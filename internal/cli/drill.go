@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
@@ -24,6 +26,7 @@ type drillFlags struct {
 	force                  []string
 	keep, shell            bool
 	quick, full            bool
+	subset                 string
 	diskLimit, memoryLimit string
 	html                   absolutePath
 	noStore                bool
@@ -48,6 +51,7 @@ kept in the repository; lifeboat drill history shows them.
 A drill that was killed leaves nothing running; the next command clears away the rest.`,
 		Example: `  lifeboat drill smt
   lifeboat drill smt --quick
+  lifeboat drill smt --random-subset 10%
   lifeboat drill smt --from 1a2b3c4d --html /root/drill.html
   lifeboat drill smt --shell
   lifeboat drill smt --disk-limit 20G
@@ -60,6 +64,7 @@ A drill that was killed leaves nothing running; the next command clears away the
 	flags.StringSliceVar(&f.force, "force", nil, "go on although `CHECK[,CHECK]` of the identity does not agree")
 	flags.BoolVar(&f.full, "full", false, "restore all that the recovery point holds (this is the default)")
 	flags.BoolVar(&f.quick, "quick", false, "restore the critical components alone, without starting the system")
+	flags.StringVar(&f.subset, "random-subset", "", "restore no optional component, and read `SHARE` of their files, such as 10%, chosen at random")
 	flags.BoolVar(&f.keep, "keep", false, "leave the sandbox on disk; lifeboat drill discard removes it")
 	flags.BoolVar(&f.shell, "shell", false, "open a shell in the sandbox when the recovery has ended")
 	flags.StringVar(&f.diskLimit, "disk-limit", "", "write at most `SIZE` in the sandbox, such as 20G")
@@ -72,8 +77,15 @@ A drill that was killed leaves nothing running; the next command clears away the
 }
 
 func (a *app) drill(ctx context.Context, system string, f drillFlags) error {
-	if f.quick && f.full {
-		return usagef("--quick and --full exclude each other")
+	if given(f.quick, f.full, f.subset != "") > 1 {
+		return usagef("--quick, --full and --random-subset exclude each other")
+	}
+	if f.shell && !onTerminal() {
+		return usagef("--shell needs a terminal")
+	}
+	share, err := f.share()
+	if err != nil {
+		return err
 	}
 	limits, err := f.limits()
 	if err != nil {
@@ -138,8 +150,11 @@ func (a *app) drill(ctx context.Context, system string, f drillFlags) error {
 	if isPath(r.URL) {
 		o.Without = append(o.Without, r.URL)
 	}
-	if f.quick {
+	switch {
+	case f.quick:
 		o.Depth = drill.Quick
+	case share > 0:
+		o.Depth, o.Share = drill.Subset, share
 	}
 	if f.shell {
 		o.Visit = a.visit
@@ -202,6 +217,19 @@ func (a *app) rehearse(ctx context.Context, o drill.Options, point *vault.Point)
 	return drill.Run(ctx, o)
 }
 
+// share reads --random-subset; 0 without one.
+func (f drillFlags) share() (float64, error) {
+	if f.subset == "" {
+		return 0, nil
+	}
+	number, percent := strings.CutSuffix(f.subset, "%")
+	share, err := strconv.ParseFloat(number, 64)
+	if err != nil || !percent || !(share > 0 && share <= 100) {
+		return 0, usagef("--random-subset %s: write a share such as 10%%", f.subset)
+	}
+	return share / 100, nil
+}
+
 // limits reads the sizes that the flags give.
 func (f drillFlags) limits() (drill.Limits, error) {
 	var limits drill.Limits
@@ -223,9 +251,6 @@ func (f drillFlags) limits() (drill.Limits, error) {
 
 // visit opens a shell in the sandbox.
 func (a *app) visit(ctx context.Context, box *sandbox.Sandbox) error {
-	if !onTerminal() {
-		return runbook.Refuse("", "--shell needs a terminal")
-	}
 	a.printf("\nThis is the sandbox, with the recovered system. What is changed here is gone with it; exit ends the drill.\n")
 	err := box.Run(ctx, sandbox.Command{Args: []string{"/bin/sh", "-i"}, Env: []string{"PS1=drill# ", "TERM=" + os.Getenv("TERM")}, Stdin: os.Stdin, Stdout: a.out, Stderr: a.err, TTY: true})
 	_ = err // the exit code of the last command is nobody's concern

@@ -46,7 +46,8 @@ type Options struct {
 	Settings map[string]string
 	Force    []string
 	Depth    Depth
-	State    string // state directory of this machine
+	Share    float64 // of the files of optional components that a Subset reads; above 0, at most 1
+	State    string  // state directory of this machine
 	// Without are places of the machine that must not be seen in the sandbox, say
 	// the repository's own directory.
 	Without   []string
@@ -68,9 +69,21 @@ type Depth string
 
 // The depths of a drill.
 const (
-	Full  Depth = "full"  // everything that the recovery point holds
-	Quick Depth = "quick" // the critical components; the system is not started
+	Full   Depth = "full"   // everything that the recovery point holds
+	Quick  Depth = "quick"  // the critical components; the system is not started
+	Subset Depth = "subset" // all but optional components, of which files are read at random
 )
+
+// chosen tells whether a drill of this depth restores a component.
+func (d Depth) chosen(importance profile.Importance) bool {
+	switch d {
+	case Quick:
+		return importance == profile.Critical
+	case Subset:
+		return importance != profile.Optional
+	}
+	return true
+}
 
 // Objectives bound what a recovery may take and what it may lose; 0 is no bound.
 type Objectives struct{ RTO, RPO time.Duration }

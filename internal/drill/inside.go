@@ -1,6 +1,7 @@
 package drill
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -176,7 +177,7 @@ func (r *rehearsal) rehearse(ctx context.Context) (*outcome, error) {
 	}
 	r.recover, err = recovery.New(recovery.Options{
 		System: r.System, Profile: p, Catalog: r.catalog, Host: host.Local(), Point: r.point, Settings: r.Settings,
-		Force: r.Force, Only: r.Only, Rehearsal: &recovery.Rehearsal{Services: r.Services},
+		Force: r.Force, Only: r.Only, Without: r.Without, Rehearsal: &recovery.Rehearsal{Services: r.Services},
 	})
 	if err != nil {
 		return nil, err
@@ -192,10 +193,11 @@ func (r *rehearsal) rehearse(ctx context.Context) (*outcome, error) {
 	run, runErr := engine.Start(ctx, book, runbook.Meta{ID: r.ID, Point: r.point.ID()})
 	o := &outcome{Run: run, Replaced: r.recover.Replaced(), Restores: r.recover.Restores()}
 	if runErr != nil {
-		o.Error, o.Refused = runErr.Error(), errors.Is(runErr, runbook.ErrRefused)
+		o.Error = runErr.Error()
 	}
 	if run != nil {
 		o.Checks = run.Checks()
+		o.Error = cmp.Or(run.Error, o.Error) // in which secrets are concealed
 	}
 	return o, nil
 }

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"lifeboat/internal/component"
 	"lifeboat/internal/component/mysql"
 	"lifeboat/internal/profile"
 	"lifeboat/internal/recovery"
@@ -32,6 +33,9 @@ type job struct {
 	Settings map[string]string
 	Force    []string
 	Only     []string
+	// Without are read in part instead of being restored: Share of their files.
+	Without []string
+	Share   float64
 	// Systemd says that systemd manages the machine; Services that what stops and
 	// starts services works in the sandbox.
 	Systemd, Services bool
@@ -53,7 +57,6 @@ type outcome struct {
 	Replaced []recovery.Replaced `json:"replaced,omitempty"`
 	Restores map[string]string   `json:"restores,omitempty"`
 	Error    string              `json:"error,omitempty"`
-	Refused  bool                `json:"refused,omitempty"`
 }
 
 const outcomeType = "drill.outcome"
@@ -81,11 +84,13 @@ func (d *drill) job(ctx context.Context) (job, error) {
 		return j, fmt.Errorf("drill: look who manages this machine: %w", err)
 	}
 	j.Services = strings.TrimSpace(string(comm)) != "systemd"
-	if d.Depth == Quick {
-		for _, c := range d.Point.Manifest.Components {
-			if _, err := d.Point.Manifest.Component(c.Name); err == nil && c.Importance == profile.Critical && !d.Catalog.Kinds[c.Kind].Passive {
-				j.Only = append(j.Only, c.Name)
-			}
+	for _, c := range d.Point.Manifest.Components {
+		switch chosen := d.Depth.chosen(c.Importance); {
+		case c.Status != component.StatusCaptured || d.Catalog.Kinds[c.Kind].Passive:
+		case d.Depth == Quick && chosen:
+			j.Only = append(j.Only, c.Name)
+		case d.Depth == Subset && !chosen:
+			j.Without, j.Share = append(j.Without, c.Name), d.Share
 		}
 	}
 	j.Servers, err = d.servers(ctx)
@@ -222,14 +227,15 @@ func (d *drill) talk(ctx context.Context, j job, socket *os.File) (*outcome, err
 	}
 	last, readErr := d.listen(from)
 	var visit error
-	if last != nil && d.Visit != nil {
+	if last != nil && ctx.Err() == nil && d.Visit != nil {
 		visit = d.Visit(ctx, d.box)
 	}
 	to.Close()
-	if waitErr := process.Wait(); last == nil {
-		if ctx.Err() != nil {
-			return nil, fmt.Errorf("drill: %w", errors.Join(runbook.ErrInterrupted, ctx.Err()))
-		}
+	waitErr := process.Wait()
+	switch {
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("drill: %w", runbook.ErrInterrupted)
+	case last == nil:
 		return nil, fmt.Errorf("drill: the process in the sandbox ended without a result: %w: %s", errors.Join(err, readErr, waitErr), said)
 	}
 	return last, visit

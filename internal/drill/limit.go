@@ -61,7 +61,7 @@ func (d *drill) need() int64 {
 	need := int64(spareDisk)
 	for _, c := range d.Point.Manifest.Components {
 		switch {
-		case c.Status != component.StatusCaptured, d.Depth == Quick && c.Importance != "critical":
+		case c.Status != component.StatusCaptured, !d.Depth.chosen(c.Importance):
 		case len(c.Paths) == 0:
 			need += 4 * c.Bytes
 		default:

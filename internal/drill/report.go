@@ -84,6 +84,7 @@ type Component struct {
 const (
 	Restored   = "restored"
 	ReadOnly   = "read" // no step restores it
+	Sampled    = "read in part"
 	NotChosen  = "not chosen"
 	NotInPoint = "not in the point"
 	Missing    = "not restored"
@@ -177,7 +178,6 @@ func (r *Report) judge(o *outcome) {
 
 // account compares what was restored with what the manifest promises.
 func (d *drill) account(r *Report, o *outcome) {
-	chosen := func(record component.Record) bool { return d.Depth != Quick || record.Importance == "critical" }
 	for _, record := range d.Point.Manifest.Components {
 		c := Component{Name: record.Name, Kind: record.Kind, Importance: string(record.Importance), Bytes: record.Bytes, Items: record.Items}
 		switch {
@@ -186,14 +186,18 @@ func (d *drill) account(r *Report, o *outcome) {
 		case record.Status != component.StatusCaptured:
 			c.State = NotInPoint
 			r.NotExercised = append(r.NotExercised, Unexercised{What: "Component " + record.Name, Why: "the recovery point does not have it: " + cmp.Or(record.Reason, string(record.Status))})
-		case !chosen(record):
+		case d.Depth.chosen(record.Importance):
+			if c.State = restored(record.Name, o); c.State == Missing {
+				r.find("component %s is in the recovery point and was not restored%s", record.Name, why(record.Name, o))
+			}
+		case d.Depth == Quick:
 			c.State = NotChosen
 			r.NotExercised = append(r.NotExercised, Unexercised{What: "Component " + record.Name, Why: "a quick drill restores what is critical"})
 		default:
-			c.State = restored(record.Name, o)
-			if c.State == Missing {
-				r.find("component %s is in the recovery point and was not restored%s", record.Name, why(record.Name, o))
-			}
+			c.State = Sampled
+			r.NotExercised = append(r.NotExercised, Unexercised{
+				What: "Component " + record.Name, Why: "it is optional, and --random-subset was given", By: fmt.Sprintf("%.3g %% of its files were read", 100*d.Share),
+			})
 		}
 		r.Components = append(r.Components, c)
 	}

@@ -50,6 +50,8 @@ type Options struct {
 	// What a person must look at is left out.
 	Around  bool
 	KeepOld bool // keep what was set aside after success
+	// Without are components that are left out as if the point did not have them.
+	Without []string
 	// Rehearsal is set where the recovery is tried out in a sandbox.
 	Rehearsal *Rehearsal
 }
@@ -280,5 +282,5 @@ func (r *Recovery) record(name string) (component.Record, error) {
 
 // wanted tells whether a component is part of this recovery.
 func (r *Recovery) wanted(name string) bool {
-	return len(r.Only) == 0 || slices.Contains(r.Only, name)
+	return (len(r.Only) == 0 || slices.Contains(r.Only, name)) && !slices.Contains(r.Without, name)
 }
