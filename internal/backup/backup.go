@@ -381,6 +381,9 @@ func (b *Backup) preflight() []runbook.Step {
 					return err
 				}
 				told(task, draft.Survey())
+				for _, text := range draft.Losses() {
+					task.Warnf("%s", text)
+				}
 				if parent := draft.Parent(); parent != nil {
 					task.Logf("unchanged files are taken over from point %s", parent.Short())
 				}

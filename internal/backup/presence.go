@@ -18,7 +18,7 @@ import (
 // a critical one is gone is a failure of its own.
 func (b *Backup) missed() runbook.Step {
 	return runbook.Step{
-		ID: "preflight/missed", Title: "Nothing is gone that was there", Needs: []string{"preflight/repository"}, EachTime: true,
+		ID: "preflight/missed", Title: "This machine has what the point before holds", Needs: []string{"preflight/repository"}, EachTime: true,
 		Run: func(_ context.Context, task runbook.Task) error {
 			before := b.draft.Parent()
 			for _, p := range b.parts {

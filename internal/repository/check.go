@@ -331,13 +331,6 @@ func (c *checker) pack(kind FindingKind, id ID, err error, lost []packedBlob) {
 // listPacks returns all packs with their sizes.
 func (r *Repository) listPacks(ctx context.Context) (map[ID]int64, error) {
 	sizes := make(map[ID]int64)
-	err := r.store.List(ctx, storage.Data, func(info storage.Info) error {
-		id, err := ParseID(info.Name)
-		sizes[id] = info.Size
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list packs: %w", err)
-	}
-	return sizes, nil
+	err := r.eachPack(ctx, func(id ID, info storage.Info) { sizes[id] = info.Size })
+	return sizes, err
 }

@@ -112,13 +112,15 @@ func (c *checker) blob(kind BlobType, id, snapshot ID, path string) bool {
 	if !c.bad[id] {
 		return true
 	}
-	for _, other := range append(c.index.others(kind, id), p) {
+	places := append(c.index.others(kind, id), p)
+	for _, other := range places {
+		if _, there := c.sizes[other.pack]; there && c.packs[other.pack] == nil {
+			return true // this copy is whole
+		}
+	}
+	for _, other := range places {
 		if f := c.packs[other.pack]; f != nil {
 			f.affects(snapshot, path)
-			continue
-		}
-		if _, there := c.sizes[other.pack]; there {
-			return true // another copy is whole
 		}
 	}
 	return false

@@ -24,14 +24,15 @@ import (
 // AddStream and AddBytes may be called from several goroutines at once; Commit
 // or Abort ends the session.
 type Session struct {
-	repo   *Repository
-	opts   SessionOptions
-	begun  time.Time
-	lock   *HeldLock
-	writer *writer
-	links  links
-	ctx    context.Context // of all calls; over with the writer's
-	cancel context.CancelCauseFunc
+	repo     *Repository
+	opts     SessionOptions
+	begun    time.Time
+	lock     *HeldLock
+	writer   *writer
+	links    links
+	presence Presence
+	ctx      context.Context // of all calls; over with the writer's
+	cancel   context.CancelCauseFunc
 
 	files   chan fileJob
 	chunks  chan chunk
@@ -62,8 +63,12 @@ const (
 	walkersPer = 8
 )
 
+// Presence is how the packs were found when the session began.
+func (s *Session) Presence() Presence { return s.presence }
+
 // Begin starts a session. It takes a shared lock, which Commit and Abort give
-// up. Cancelling ctx afterwards does not end the session. ErrVersion for a
+// up. What the index lists and the store does not have counts as not stored: the
+// session stores it again, and Presence tells of it. Cancelling ctx afterwards does not end the session. ErrVersion for a
 // repository of version 1, which is only read.
 func (r *Repository) Begin(ctx context.Context, opts SessionOptions) (*Session, error) {
 	if r.config.Version != formatVersion {
@@ -89,10 +94,7 @@ func (r *Repository) Begin(ctx context.Context, opts SessionOptions) (*Session, 
 		names:  make(map[string]*names),
 		made:   make(map[ID]*Tree),
 	}
-	err = r.loadIndex(ctx)
-	if err == nil {
-		err = r.adopt(ctx)
-	}
+	s.presence, err = r.present(ctx)
 	if err == nil {
 		s.writer, err = newWriter(context.WithoutCancel(ctx), r, opts.Compression, opts.Workers)
 	}

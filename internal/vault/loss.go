@@ -1,0 +1,50 @@
+package vault
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Losses are warnings about what the repository should hold and does not. What this
+// machine still has of it the draft stores anew.
+func (d *Draft) Losses() []string {
+	var texts []string
+	p := d.session.Presence()
+	if !p.Whole() {
+		var what []string
+		if p.Missing > 0 {
+			what = append(what, counted(p.Missing, "pack is", "packs are")+" missing")
+		}
+		if p.Cut > 0 {
+			what = append(what, counted(p.Cut, "pack is", "packs are")+" not as long as written")
+		}
+		texts = append(texts, fmt.Sprintf("the repository has lost data: %s. What is still on this machine is stored anew by this backup; older points may be damaged. To see which: lifeboat verify; then, to have the index say what is there: lifeboat repository repair", strings.Join(what, ", ")))
+	}
+	for _, err := range d.vault.repo.Damage() {
+		texts = append(texts, fmt.Sprintf("%v: what only this file lists is stored anew; lifeboat repository repair writes a new index, lifeboat verify tells what is damaged", err))
+	}
+	unlisted := 0
+	for _, at := range d.survey.Points {
+		if at.Damage != nil && !d.vault.repo.Listed(at.Snapshot) {
+			unlisted++
+		}
+	}
+	switch {
+	case unlisted > 0 && p.Whole() && p.Packs > p.Listed:
+		texts = append(texts, fmt.Sprintf("no index lists the directories of %s, and %s: index files are gone. What is still on this machine is stored anew; lifeboat repository repair brings the rest back, lifeboat verify tells what is damaged",
+			counted(unlisted, "recovery point", "recovery points"), counted(p.Packs-p.Listed, "pack that is there", "packs that are there")))
+	case p.Unlisted >= manyUnlisted && p.Unlisted > p.Listed:
+		texts = append(texts, fmt.Sprintf("%s in no index: index files may be gone; lifeboat verify tells what is damaged, lifeboat repository repair lists them again", counted(p.Unlisted, "pack is", "packs are")))
+	}
+	return texts
+}
+
+// manyUnlisted packs that no index lists are more than broken off backups leave.
+const manyUnlisted = 16
+
+func counted(n int, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprint(n, " ", more)
+}
