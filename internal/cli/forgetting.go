@@ -51,11 +51,15 @@ func (f *forgetting) byRules(ctx context.Context, r config.Repository, repo *rep
 	v := f.vaultOf(f.conf, repo)
 	var verdicts []vault.Verdict
 	var unread []*vault.Point
-	survey, err := f.survey(ctx, v, func(points []*vault.Point) (_ []*vault.Point, err error) {
+	choose := func(points []*vault.Point) (_ []*vault.Point, err error) {
 		unread = slices.DeleteFunc(slices.Clone(points), func(p *vault.Point) bool { return !p.Unread() })
-		verdicts, err = judge(points, rules)
+		verdicts, err = judgeWhole(ctx, v, points, rules)
 		return going(verdicts), err
-	})
+	}
+	if err := f.mayPrune(ctx, r, repo, choose); err != nil {
+		return err
+	}
+	survey, err := f.survey(ctx, v, choose)
 	if survey != nil {
 		err = errors.Join(err, f.showSurvey(survey))
 	}
@@ -68,7 +72,65 @@ func (f *forgetting) byRules(ctx context.Context, r config.Repository, repo *rep
 	if err := f.warnUnread(unread); err != nil {
 		return err
 	}
+	if err := f.warnDamaged(verdicts); err != nil {
+		return err
+	}
 	return f.after(ctx, r, repo, going(verdicts), len(verdicts))
+}
+
+// judgeWhole is judge, and where a point would go it looks first which points are
+// whole: one that lacks something takes no other's place.
+func judgeWhole(ctx context.Context, v *vault.Vault, points []*vault.Point, rules map[string]config.Retention) ([]vault.Verdict, error) {
+	verdicts, err := judge(points, rules)
+	if err != nil || len(going(verdicts)) == 0 {
+		return verdicts, err
+	}
+	own := slices.DeleteFunc(slices.Clone(points), func(p *vault.Point) bool { return rules[p.System()].IsZero() })
+	if err := v.Examine(ctx, own); err != nil {
+		return nil, err
+	}
+	return judge(points, rules)
+}
+
+// warnDamaged warns of points that are damaged.
+func (f *forgetting) warnDamaged(verdicts []vault.Verdict) error {
+	for _, v := range verdicts {
+		p := v.Point
+		if p.Damage == nil || p.Unread() {
+			continue
+		}
+		err := fmt.Errorf("point %s of %s, %s, is damaged: %w; it stays, and whole points stay in its place; lifeboat verify tells what is damaged, and what to do", p.Short(), p.System(), when(p.Time()), p.Damage)
+		if err := f.warn(err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mayPrune refuses before anything goes where the prune that is to follow would be
+// refused: points would be gone, and no byte free.
+func (f *forgetting) mayPrune(ctx context.Context, r config.Repository, repo *repository.Repository, choose func([]*vault.Point) ([]*vault.Point, error)) error {
+	if f.dry || !f.free {
+		return nil
+	}
+	points, err := allPoints(ctx, f.vaultOf(f.conf, repo))
+	if err != nil {
+		return err
+	}
+	chosen, err := choose(points)
+	if err != nil {
+		return err
+	}
+	opts := f.opts
+	opts.DryRun = true
+	for _, p := range chosen {
+		opts.Without = append(opts.Without, p.Snapshot.ID)
+	}
+	_, err = repo.Prune(ctx, opts)
+	if errors.Is(err, repository.ErrDamaged) {
+		return runbook.Refuse("", "repository %s: nothing was removed, because the prune would be refused: %v", called(r), err)
+	}
+	return err
 }
 
 // allPoints are all points that there are, and behind them what cannot be read.
@@ -236,7 +298,11 @@ func (f *forgetting) byName(ctx context.Context, r config.Repository, repo *repo
 			return err
 		}
 	}
-	survey, err := f.survey(ctx, v, func(now []*vault.Point) ([]*vault.Point, error) { return named(now, f.points) })
+	choose := func(now []*vault.Point) ([]*vault.Point, error) { return named(now, f.points) }
+	if err := f.mayPrune(ctx, r, repo, choose); err != nil {
+		return err
+	}
+	survey, err := f.survey(ctx, v, choose)
 	if survey != nil {
 		err = errors.Join(err, f.showSurvey(survey))
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lifeboat/internal/component"
+	"lifeboat/internal/runbook"
 	"lifeboat/internal/vault"
 )
 
@@ -88,6 +89,9 @@ func (a *app) listCommand() *cobra.Command {
 			var rows [][]string
 			for _, p := range points {
 				view := viewOf(p)
+				if p.Damage != nil {
+					a.code = runbook.ExitWarnings
+				}
 				if a.json {
 					if err := a.emit(view); err != nil {
 						return err

@@ -203,6 +203,28 @@ func protect(newestFirst []*Verdict, now time.Time, reason string, ok func(*Poin
 	}
 }
 
+// Examine looks whether all that points need is in the repository, as far as can be
+// told without reading their content, and sets the Damage of those that lack
+// something. Without that a point counts as whole when its
+// manifest can be read. The caller holds a lock, or bears with what others change.
+func (v *Vault) Examine(ctx context.Context, points []*Point) error {
+	var whole []*Point
+	var snapshots []*repository.Snapshot
+	for _, p := range slices.Backward(points) { // the newest first
+		if p.Damage == nil {
+			whole, snapshots = append(whole, p), append(snapshots, p.Snapshot)
+		}
+	}
+	lacks, err := v.repo.Lacking(ctx, snapshots)
+	if err != nil {
+		return fmt.Errorf("look whether the points are whole: %w", err)
+	}
+	for i, p := range whole {
+		p.Damage = lacks[i]
+	}
+	return nil
+}
+
 // Forget removes the points that choose returns of all that the survey found, those
 // that are Unread too. Nobody else writes meanwhile, so that what choose decides on
 // stays true; it needs the repository to itself. A pinned point is ErrPinned, one whose
