@@ -142,7 +142,7 @@ func (a *app) drill(ctx context.Context, system string, f drillFlags) error {
 		Force: f.force, Depth: drill.Full, State: a.state(conf), Limits: limits, Keep: f.keep, Version: Version,
 	}
 	if s, ok := conf.System(system); ok {
-		o.Settings, o.Objectives = s.Settings, drill.Objectives(s.Objectives)
+		o.Settings, o.Objectives = s.Settings, drill.Objectives{RTO: s.Objectives.RTO, RPO: s.Objectives.RPO}
 	}
 	if p.Digest() != point.Manifest.ProfileDigest {
 		o.Remarks = append(o.Remarks, "the recovery point was made with another version of profile "+p.Name+" than the one that is installed: a recovery asks for --force profile")

@@ -2,10 +2,12 @@ package cli
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"lifeboat/internal/repository"
+	"lifeboat/internal/routine"
 	"lifeboat/internal/vault"
 )
 
@@ -82,6 +84,11 @@ what could not be read. Files are read and hashed; --quick trusts change times.`
 					return err
 				}
 			}
+			if f.point == "" && report.OK() && !report.Missed() {
+				if err := a.noteVerified(system, report); err != nil {
+					return err
+				}
+			}
 			return a.showVerify(report, readData)
 		},
 	}
@@ -96,4 +103,33 @@ what could not be read. Files are read and hashed; --quick trusts change times.`
 	c.Flags().BoolVarP(&a.yes, "yes", "y", false, "do not ask")
 	a.readFlags(c)
 	return c
+}
+
+// noteVerified remembers for status that a repository of the configuration was found
+// whole.
+func (a *app) noteVerified(system string, report *vault.Verification) error {
+	conf, err := a.loadOrEmpty()
+	if err != nil {
+		return err
+	}
+	r, err := a.chooseRepository(conf, system)
+	if err != nil || r.Name == "" {
+		return err
+	}
+	for _, s := range conf.Systems {
+		points := 0
+		for _, p := range report.Points {
+			if p.System == s.Name {
+				points++
+			}
+		}
+		if points == 0 || system != "" && system != s.Name {
+			continue
+		}
+		done := routine.Verified{Time: time.Now(), Points: points, Bytes: report.Bytes, Read: report.BytesRead}
+		if err := routine.NewBook(a.state(conf)).SetVerified(s.Name, r.Name, done); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -77,10 +77,14 @@ type System struct {
 	Line     int      `yaml:"-"`
 }
 
-// Objectives bound a recovery of a system; 0 is no bound.
+// Objectives bound a recovery of a system and its protection; 0 is no bound for a
+// drill, and the usual one for status.
 type Objectives struct {
 	RTO time.Duration `yaml:"rto,omitempty"` // how long it may take
 	RPO time.Duration `yaml:"rpo,omitempty"` // how old the newest recovery point may be
+
+	Verify Span `yaml:"verify,omitempty"` // how long ago a repository was found whole
+	Copy   Span `yaml:"copy,omitempty"`   // how old the newest point of a further repository may be
 }
 
 // SystemNames lists the systems in the order of the file.
