@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -28,7 +29,7 @@ type drillFlags struct {
 	quick, full            bool
 	subset                 string
 	diskLimit, memoryLimit string
-	html                   absolutePath
+	html, pdf              absolutePath
 	noStore                bool
 }
 
@@ -70,6 +71,7 @@ A drill that was killed leaves nothing running; the next command clears away the
 	flags.StringVar(&f.diskLimit, "disk-limit", "", "write at most `SIZE` in the sandbox, such as 20G")
 	flags.StringVar(&f.memoryLimit, "memory-limit", "", "use at most `SIZE` of memory, such as 2G")
 	flags.Var(&f.html, "html", "also write the report as a page to `FILE`")
+	flags.Var(&f.pdf, "pdf", "also write the report as PDF to `FILE`")
 	flags.BoolVar(&f.noStore, "no-store", false, "do not keep the report in the repository")
 	a.repositoryFlags(c)
 	c.AddCommand(a.drillHistoryCommand(), a.drillDiscardCommand())
@@ -163,10 +165,11 @@ func (a *app) drill(ctx context.Context, system string, f drillFlags) error {
 	if err != nil {
 		return err
 	}
-	if f.html != "" {
-		if err := writePage(string(f.html), report); err != nil {
-			return err
-		}
+	if err := errors.Join(
+		writePage(string(f.html), func(w io.Writer) error { return report.HTML(w, nil) }),
+		writePage(string(f.pdf), report.PDF),
+	); err != nil {
+		return err
 	}
 	if !f.noStore {
 		if _, err := drill.Save(ctx, v, head.New(a.state(conf)), report); err != nil {
@@ -257,12 +260,16 @@ func (a *app) visit(ctx context.Context, box *sandbox.Sandbox) error {
 	return nil
 }
 
-func writePage(file string, report *drill.Report) error {
+// writePage writes a report to a file, if one is named.
+func writePage(file string, write func(io.Writer) error) error {
+	if file == "" {
+		return nil
+	}
 	f, err := os.OpenFile(file, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
-	return errors.Join(report.HTML(f, nil), f.Close())
+	return errors.Join(write(f), f.Close())
 }
 
 // sweepDrills removes what drills that were killed have left. That it cannot is told

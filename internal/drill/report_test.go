@@ -166,6 +166,10 @@ func TestPage(t *testing.T) {
 	if err := r.HTML(&b, []byte{1, 2}); err != nil {
 		t.Fatal(err)
 	}
+	var paper bytes.Buffer
+	if err := r.PDF(&paper); err != nil || !bytes.HasPrefix(paper.Bytes(), []byte("%PDF-")) {
+		t.Errorf("%.20q, %v", paper.Bytes(), err)
+	}
 	text := b.String()
 	for _, want := range []string{"1m0s", "1h0m0s", "0102", "&lt;script&gt;", "NOT OK"} {
 		if !strings.Contains(text, want) {
