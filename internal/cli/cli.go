@@ -160,10 +160,14 @@ Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 done with warnings,
 	flags.StringVar(&a.stateDir, "state-dir", "", "directory of runs and locks (default from the configuration, else /var/lib/lifeboat)")
 	flags.BoolVar(&a.json, "json", false, "print one JSON object a line")
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "show every line that steps log")
-	root.PersistentPreRun = func(*cobra.Command, []string) {
+	root.PersistentPreRunE = func(*cobra.Command, []string) (err error) {
 		if a.json {
 			a.notices.json = a.emit
 		}
+		if a.stateDir != "" { // others than this process use it, from other directories
+			a.stateDir, err = filepath.Abs(a.stateDir)
+		}
+		return err
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(

@@ -78,6 +78,9 @@ func (a *app) forget(ctx context.Context, f forgetFlags, names []string) error {
 	if len(f.points) > 0 && (!f.rules.IsZero() || len(names) > 0) {
 		return usagef("--point names the points that go; a system and --keep-… say nothing then")
 	}
+	if err := removable(f.points...); err != nil {
+		return err
+	}
 	conf, err := a.loadOrEmpty()
 	if err != nil {
 		return err

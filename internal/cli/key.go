@@ -151,6 +151,9 @@ repository.`,
 		Example: "  lifeboat key list\n  lifeboat key remove 1a2b3c4d",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
+			if err := removable(names[0]); err != nil {
+				return err
+			}
 			return a.withRepository(c.Context(), func(repo *repository.Repository) error {
 				id, err := repo.FindKey(c.Context(), names[0])
 				if err != nil {

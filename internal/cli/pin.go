@@ -125,6 +125,9 @@ doing counts as removed on purpose then.`,
   lifeboat unpin 1a2b3c4d --repository second`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
+			if err := removable(names[0]); err != nil {
+				return err
+			}
 			conf, err := a.loadOrEmpty()
 			if err != nil {
 				return err

@@ -8,7 +8,8 @@ func (a *app) repositoryCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "repository",
 		Short: "Look after repositories and the stores that hold them",
-		Example: `  lifeboat repository check-store s3:https://objects.example.com/backup/smt
+		Example: `  lifeboat repository create
+  lifeboat repository check-store s3:https://objects.example.com/backup/smt
   lifeboat repository repair --read-data
   lifeboat repository unlock
   lifeboat repository serve --directory /srv/lifeboat --self-signed
@@ -16,6 +17,6 @@ func (a *app) repositoryCommand() *cobra.Command {
 		Args: knownVerb,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(a.checkStoreCommand(), a.repairCommand(), a.unlockCommand(), a.serveCommand(), a.protectCommand())
+	c.AddCommand(a.createCommand(), a.checkStoreCommand(), a.repairCommand(), a.unlockCommand(), a.serveCommand(), a.protectCommand())
 	return c
 }

@@ -52,7 +52,7 @@ func (a *app) addSecond(ctx context.Context, second string) error {
 		r.Name, r.Password = secondName, first.Password
 	}
 	if r.Name == first.Name {
-		return usagef("%s is the first repository", r.Name)
+		return usagef("%s is the first repository; if it is lost, lifeboat repository create %s makes it anew", r.Name, r.Name)
 	}
 	if r.Store, err = a.storeOf(r.URL, r.Store); err != nil {
 		return err

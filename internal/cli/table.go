@@ -61,6 +61,20 @@ func when(t time.Time) string {
 
 func ago(t time.Time) string { return humanize.Time(t) }
 
+// leastID is how much of an id names what is removed for good.
+const leastID = 4
+
+// removable refuses beginnings of ids that are too short for something to be removed
+// by them: a slip of a finger names another one.
+func removable(references ...string) error {
+	for _, reference := range references {
+		if len(reference) < leastID {
+			return usagef("%q is too short to remove something by: give at least %d characters of the id", reference, leastID)
+		}
+	}
+	return nil
+}
+
 func count(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one

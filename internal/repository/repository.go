@@ -96,14 +96,14 @@ func Create(ctx context.Context, store storage.Store, password []byte, opts Opti
 	}
 	// Packs without a config mean that the config was lost; a second master key
 	// would make them unreadable.
-	var found error
-	err = store.List(ctx, storage.Data, func(storage.Info) error {
-		found = hint(fmt.Errorf("create repository at %s: %w", store.Location(), &DamageError{What: "config file", Err: storage.ErrNotFound}),
-			"the location holds packs but no config file: restore that file from a copy, or choose an empty location")
-		return found
-	})
-	if err != nil {
-		return nil, err
+	for _, kind := range []storage.Type{storage.Data, storage.Index, storage.Snapshot} {
+		err = store.List(ctx, kind, func(storage.Info) error {
+			return hint(fmt.Errorf("create repository at %s: %w", store.Location(), &DamageError{What: "config file", Err: storage.ErrNotFound}),
+				"the location holds packs, an index or snapshots, but no config file: restore that file from a copy, or choose an empty location")
+		})
+		if err != nil {
+			return nil, err
+		}
 	}
 	r := newRepository(store, opts)
 	r.config = newConfig(opts.Like)
@@ -176,7 +176,7 @@ func Open(ctx context.Context, store storage.Store, password []byte, opts Option
 	_, err := store.Stat(ctx, storage.Handle{Type: storage.Config})
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil, hint(fmt.Errorf("open repository at %s: %w", store.Location(), ErrNoRepository),
-			"check the location, or create a repository there")
+			"check the location; if it is new or was lost, lifeboat repository create makes one there that the configuration names")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open repository at %s: %w", store.Location(), err)
