@@ -152,7 +152,7 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 			return usageError{err}
 		}
 	}
-	if f.dry {
+	if f.dry || f.newName != "" && old == nil { // what a new name changes is shown before it is asked about
 		if err := r.LookAhead(ctx); err != nil {
 			return err
 		}
@@ -192,6 +192,7 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 		if err := a.beginRecovery(ctx, engine, book, r, point, f.question); err != nil {
 			return err
 		}
+		r.Begin()
 		a.ran, err = engine.Start(ctx, book, runbook.Meta{
 			Point: point.ID(), Resume: fmt.Sprintf("lifeboat recover %s --resume", system), Options: map[string]string{
 				"repository": recordable(a.repository), "password-file": a.password.file, "password-command": a.password.command, "password-directory": a.password.from(), "only": strings.Join(f.only, ","),

@@ -64,8 +64,11 @@ func renameStep() StepType {
 				},
 				Run: func(ctx context.Context, task runbook.Task) error { return r.rename(ctx, task, p, opts) },
 			}
-			if opts.To != "" && (opts.Own || r.renamed == nil) { // else nothing is restored yet
+			if opts.To != "" {
 				step.Done = func(ctx context.Context) (bool, string, error) {
+					if r.renamed != nil && !opts.Own { // nothing is restored yet
+						return false, "", nil
+					}
 					plan, err := r.planRename(ctx, p, opts)
 					return err == nil && plan.Empty(), opts.From + " is nowhere in the " + opts.Part, err
 				}
@@ -159,6 +162,9 @@ func (r *Recovery) renameBack(task runbook.Task, opts *RenameOptions) error {
 	}
 	return err
 }
+
+// Begin ends looking ahead: from now on the machine tells what is done.
+func (r *Recovery) Begin() { r.renamed = nil }
 
 // lookAtRename tells what the new name would change, by looking at the point's
 // content in a directory and its database in a private server.

@@ -232,7 +232,10 @@ func aside(t *testing.T, db live, p *DatabasePlan, before []string) {
 		if strings.Contains(s, "OBJECT_TO_GROUP") {
 			continue // the server has its place
 		}
-		if _, err := tx.Exec(s); err != nil {
+		if strings.HasPrefix(s, "UPDATE `SOFTWARE_LICENSE` SET `boundToHost` = 'srv2.new.example' WHERE `softwareLicenseId` = 'l2';") {
+			continue
+		}
+		if _, err := tx.Exec(s); err != nil || strings.HasPrefix(s, "UPDATE") {
 			t.Errorf("%v in %s", err, s)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -185,6 +186,10 @@ func (b *filesPlanner) rewrite(name, text string) string {
 			continue
 		}
 		now := b.names.Rewrite(line)
+		if now != line && b.places.Base != "" && prose.MatchString(line) {
+			b.Left = append(b.Left, fmt.Sprintf("%s:%d: %s", name, number, strings.TrimSpace(line)))
+			now = line
+		}
 		if now != line {
 			old, new := difference(line, now)
 			b.Changes = append(b.Changes, Change{fmt.Sprintf("%s:%d", name, number), old, new})
@@ -193,6 +198,9 @@ func (b *filesPlanner) rewrite(name, text string) string {
 	}
 	return out.String()
 }
+
+// prose are the keys of the file backend in which people write.
+var prose = regexp.MustCompile(`^\s*(?i:notes|description|advice|changelog)\s*[=:]`)
 
 // entry tells whether a line of a list of hosts is that of one.
 func entry(line, id string) bool {

@@ -30,7 +30,7 @@ var before = map[string]string{
 	"etc/opsi/pckeys":                                  "srv2.new.example:99\nopsi.old.example:01\npc1.old.example:02\n",
 	"var/lib/opsi/config/depots/opsi.old.example.ini":  "[depotshare]\nremoteurl = smb://opsi/opsi_depot\nlocalurl = file:///var/lib/opsi/depot\n",
 	"var/lib/opsi/config/depots/depot.old.example.ini": "[depotserver]\nmasterdepotid = opsi.old.example\n",
-	"var/lib/opsi/config/clients/pc1.old.example.ini":  "[generalconfig]\nclientconfig.depot.id = [\"opsi.old.example\"]\n",
+	"var/lib/opsi/config/clients/pc1.old.example.ini":  "[info]\nnotes = depends on opsi.old.example\n[generalconfig]\nclientconfig.depot.id = [\"opsi.old.example\"]\n",
 	"var/lib/opsi/config/clients/srv2.new.example.ini": "[info]\ndescription = to be replaced\n",
 	"var/lib/opsi/config/clientgroups.ini":             "[servers]\nopsi.old.example = 1\nsrv2.new.example = 1\npc1.old.example = 1\n",
 	"var/lib/opsi/config/config.ini":                   "[clientconfig.depot.id]\ndefaultvalues = [\"opsi.old.example\"]\n",
@@ -49,7 +49,7 @@ var after = map[string]string{
 	"var/lib/opsi/config/depots/opsi.old.example.ini":  "",
 	"var/lib/opsi/config/depots/srv2.new.example.ini":  "[depotshare]\nremoteurl = smb://srv2/opsi_depot\nlocalurl = file:///var/lib/opsi/depot\n",
 	"var/lib/opsi/config/depots/depot.old.example.ini": "[depotserver]\nmasterdepotid = srv2.new.example\n",
-	"var/lib/opsi/config/clients/pc1.old.example.ini":  "[generalconfig]\nclientconfig.depot.id = [\"srv2.new.example\"]\n",
+	"var/lib/opsi/config/clients/pc1.old.example.ini":  "[info]\nnotes = depends on opsi.old.example\n[generalconfig]\nclientconfig.depot.id = [\"srv2.new.example\"]\n",
 	"var/lib/opsi/config/clients/srv2.new.example.ini": "",
 	"var/lib/opsi/config/clientgroups.ini":             "[servers]\nsrv2.new.example = 1\npc1.old.example = 1\n",
 	"var/lib/opsi/config/config.ini":                   "[clientconfig.depot.id]\ndefaultvalues = [\"srv2.new.example\"]\n",
@@ -167,7 +167,7 @@ func TestFiles(t *testing.T) {
 	if kept := texts(t, aside)["var/lib/opsi/config/clients/srv2.new.example.ini"]; !strings.Contains(kept, "to be replaced") {
 		t.Errorf("set aside: %q", kept)
 	}
-	if len(p.Left) != 2 {
+	if len(p.Left) != 3 {
 		t.Errorf("left: %q", p.Left)
 	}
 	if len(p.Removed) != 3 {

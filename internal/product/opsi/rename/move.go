@@ -102,6 +102,10 @@ func included(env product.RenameEnv, file string) []string {
 	return names
 }
 
+const asideHead = `-- The rows of the host that had the server's new id. Give that host another id in
+-- all of them before you load them: this one is the server's now.
+`
+
 // writeAside keeps the statements that bring removed rows back. What an earlier
 // run has written stays: by then the rows may be gone.
 func writeAside(file string, statements []string) error {
@@ -115,6 +119,6 @@ func writeAside(file string, statements []string) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteString(strings.Join(statements, "\n") + "\n")
+	_, err = f.WriteString(asideHead + strings.Join(statements, "\n") + "\n")
 	return errors.Join(err, f.Sync(), f.Close())
 }

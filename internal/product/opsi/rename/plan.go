@@ -141,13 +141,16 @@ func (b *databasePlanner) removeOther(ctx context.Context) error {
 		if rows[0][0] == "0" {
 			continue
 		}
-		if err := b.setAside(ctx, r.table, r.column); err != nil {
-			return err
-		}
 		if r.keep == unbind {
+			if err := b.noteBinding(ctx, r); err != nil {
+				return err
+			}
 			b.add("UPDATE %s SET %s = NULL%s WHERE %s = %s", name(r.table), name(r.column), b.schema.still(r.table), name(r.column), id)
 			b.Removed = append(b.Removed, fmt.Sprintf("the binding of %s rows of %s to %s", rows[0][0], r.table, b.names.New))
 			continue
+		}
+		if err := b.setAside(ctx, r.table, r.column); err != nil {
+			return err
 		}
 		b.add("DELETE %s", where)
 		b.Removed = append(b.Removed, fmt.Sprintf("%s rows of %s of %s", rows[0][0], r.table, b.names.New))
@@ -168,6 +171,27 @@ func (b *databasePlanner) setAside(ctx context.Context, table, column string) er
 	}
 	for _, r := range rows {
 		b.Aside = append(b.Aside, fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s);", name(table), strings.Join(names, ", "), r[0]))
+	}
+	return nil
+}
+
+// noteBinding writes down which rows were bound to the new id.
+func (b *databasePlanner) noteBinding(ctx context.Context, r reference) error {
+	keys := b.schema.keys[r.table]
+	if len(keys) == 0 {
+		return nil
+	}
+	var quoted []string
+	for _, k := range keys {
+		quoted = append(quoted, "CONCAT("+literal(name(k)+" = ")+", QUOTE("+name(k)+"))")
+	}
+	rows, err := b.db.Query(ctx, fmt.Sprintf("SELECT CONCAT_WS(' AND ', %s) FROM %s WHERE %s = %s",
+		strings.Join(quoted, ", "), name(r.table), name(r.column), literal(b.names.New)))
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		b.Aside = append(b.Aside, fmt.Sprintf("UPDATE %s SET %s = '%s' WHERE %s;", name(r.table), name(r.column), b.names.New, row[0]))
 	}
 	return nil
 }
