@@ -26,7 +26,7 @@ func (s *Session) Commit(ctx context.Context, info SnapshotInfo) (id ID, err err
 		s.stop()
 		s.writer.fail(ErrClosed)
 		s.writer.running.Wait()
-		err = errors.Join(err, s.lock.Release())
+		err = errors.Join(err, s.repo.sessionEnded(), s.lock.Release())
 	}()
 	if len(s.entries) == 0 {
 		return ID{}, errors.New("commit: nothing was added")
@@ -76,7 +76,7 @@ func (s *Session) Abort(ctx context.Context) error {
 		err = nil // the caller knows
 	}
 	s.writer.fail(ErrClosed)
-	return errors.Join(err, s.repo.flushIndex(context.WithoutCancel(ctx)), s.lock.Release())
+	return errors.Join(err, s.repo.flushIndex(context.WithoutCancel(ctx)), s.repo.sessionEnded(), s.lock.Release())
 }
 
 func (s *Session) end() error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -25,6 +26,35 @@ type Presence struct {
 
 // Whole tells whether all packs are as the index says.
 func (p Presence) Whole() bool { return p.Missing+p.Cut == 0 }
+
+// sessions are those under way in this process. While there are any, what is lost
+// stays out of the index.
+type sessions struct {
+	mu   sync.Mutex
+	n    int
+	lost bool
+}
+
+func (r *Repository) sessionBegan(p Presence) {
+	r.sessions.mu.Lock()
+	defer r.sessions.mu.Unlock()
+	r.sessions.n++
+	r.sessions.lost = r.sessions.lost || !p.Whole()
+}
+
+// sessionEnded has the index read again after the last session: packs that were not
+// there may be copied back, and who reads finds out by itself.
+func (r *Repository) sessionEnded() error {
+	r.sessions.mu.Lock()
+	defer r.sessions.mu.Unlock()
+	if r.sessions.n--; r.sessions.n > 0 || !r.sessions.lost {
+		return nil
+	}
+	r.sessions.lost = false
+	r.refresh.Lock()
+	defer r.refresh.Unlock()
+	return r.renewIndex()
+}
 
 // settled is the age from which a pack that no index lists is not one of a backup
 // under way on another machine: an index file is written more often.

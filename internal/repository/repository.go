@@ -75,6 +75,8 @@ type Repository struct {
 	pending pendingIndex  // packs that no index file lists yet
 	uploads *uploadRecord // the same, for the process after this one
 
+	sessions sessions
+
 	refresh sync.Mutex // held while index files are read
 	trees   treeCache
 	cache   *cache.Cache

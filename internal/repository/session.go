@@ -95,11 +95,12 @@ func (r *Repository) Begin(ctx context.Context, opts SessionOptions) (*Session, 
 		made:   make(map[ID]*Tree),
 	}
 	s.presence, err = r.present(ctx)
+	r.sessionBegan(s.presence)
 	if err == nil {
 		s.writer, err = newWriter(context.WithoutCancel(ctx), r, opts.Compression, opts.Workers)
 	}
 	if err != nil {
-		return nil, errors.Join(err, lock.Release())
+		return nil, errors.Join(err, r.sessionEnded(), lock.Release())
 	}
 	s.ctx, s.cancel = context.WithCancelCause(s.writer.ctx)
 	for range readersPer * opts.Workers {

@@ -155,6 +155,11 @@ func (s *sequence) step(ctx context.Context) error {
 	switch n := s.rng.IntN(20); {
 	case n == 0:
 		return s.interlude()
+	case n == 19:
+		if err := first.ensure(ctx); err != nil {
+			return err
+		}
+		return s.loss(ctx, first)
 	case n < 5: // both at once
 		second := s.other(first)
 		if err := errors.Join(first.ensure(ctx), second.ensure(ctx)); err != nil {
