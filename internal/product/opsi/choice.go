@@ -82,21 +82,35 @@ func Choose(ctx context.Context, h *host.Host, asked []string, configuration boo
 	kinds := v.kinds()
 	for _, known := range saveable {
 		named, all, auto := asksFor(asked, known.kind)
-		_, used := v.first(known.kind)
-		conf, there := v.any(known.kind)
+		conf, used := v.first(known.kind)
+		there := used
+		if !used {
+			conf, there = v.any(known.kind)
+		}
 		switch {
-		case used && (named || all || auto):
-			c.Components = append(c.Components, known.component)
-		case used || !named && !all:
-		case there:
+		case !named && !all && (!auto || !used):
+			continue
+		case !there && named:
+			return Choice{}, fmt.Errorf("this server has no backend of the sort %s: no file in %s/backends names one", known.kind, backend.Dir)
+		case !there:
+			continue
+		}
+		gone := v.gone(conf)
+		switch {
+		case gone != "" && named:
+			return Choice{}, fmt.Errorf("the backend %s cannot be saved: %s is not there", conf.Name, gone)
+		case gone != "" && (!used || known.kind == backend.DHCP):
+			c.Warnings = append(c.Warnings, fmt.Sprintf("the backend %s is left out: %s is not there", conf.Name, gone))
+			continue
+		}
+		if !used {
 			if err := v.unused(conf, c.Settings); err != nil {
 				return Choice{}, err
 			}
 			c.Warnings = append(c.Warnings, fmt.Sprintf("opsi does not use the backend %s; it is saved all the same", conf.Name))
-			c.Components, kinds = append(c.Components, known.component), append(kinds, string(known.kind))
-		case named:
-			return Choice{}, fmt.Errorf("this server has no backend of the sort %s: no file in %s/backends names one", known.kind, backend.Dir)
+			kinds = append(kinds, string(known.kind))
 		}
+		c.Components = append(c.Components, known.component)
 	}
 	if len(c.Settings) > 0 {
 		c.Settings["backends"] = strings.Join(kinds, " ")
@@ -114,6 +128,23 @@ func (v *view) any(kind backend.Kind) (backend.Conf, bool) {
 		return backend.Conf{}, false
 	}
 	return v.server.Confs[i], true
+}
+
+// gone is the place of a backend's data at which nothing is, or "".
+func (v *view) gone(c backend.Conf) string {
+	var place string
+	switch c.Kind() {
+	case backend.File:
+		place = baseDir(c)
+	case backend.DHCP:
+		if place = v.dhcpdConf(); place == "" {
+			return "the DHCP server's configuration"
+		}
+	}
+	if place == "" || v.there(place) {
+		return ""
+	}
+	return place
 }
 
 // unused gives the settings of a backend that opsi does not use.

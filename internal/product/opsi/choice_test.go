@@ -33,6 +33,8 @@ func serverWith(t *testing.T, files map[string]string) *host.Host {
 
 func bothBackends() map[string]string {
 	return map[string]string{
+		"../dhcp/dhcpd.conf":           "",
+		"../../var/lib/opsi/config/c":  "",
 		"backends/file.conf":           "module = 'File'\nconfig = {'baseDir': '/var/lib/opsi/config', 'hostKeyFile': '/etc/opsi/pckeys'}\n",
 		"backends/mysql.conf":          "module = 'MySQL'\nconfig = {'address': 'localhost', 'database': 'opsi', 'username': 'opsi', 'password': 'x'}\n",
 		"backends/dhcpd.conf":          "module = 'DHCPD'\nconfig = {'dhcpdConfigFile': '/etc/dhcp/dhcpd.conf'}\n",
@@ -54,6 +56,29 @@ func TestChoose(t *testing.T) {
 		}
 		if unused := slices.Contains(c.Components, "dhcp"); unused != (len(c.Warnings) == 1) {
 			t.Errorf("%q warns %v", asked, c.Warnings)
+		}
+	}
+	for _, c := range []struct{ gone, dispatch, asked, want, err string }{
+		{"../dhcp/dhcpd.conf", "", "dhcp", "", "the backend dhcpd cannot be saved: /etc/dhcp/dhcpd.conf is not there"},
+		{"../dhcp/dhcpd.conf", "", "all", "the backend dhcpd is left out", ""},
+		{"../dhcp/dhcpd.conf", ".* : file, dhcpd\n", "dhcp", "", "/etc/dhcp/dhcpd.conf is not there"},
+		{"../dhcp/dhcpd.conf", ".* : file, dhcpd\n", "auto", "the backend dhcpd is left out", ""},
+		{"../../var/lib/opsi/config/c", "", "file", "", "the backend file cannot be saved: /var/lib/opsi/config is not there"},
+		{"../../var/lib/opsi/config/c", ".* : mysql\n", "file", "", "the backend file cannot be saved"},
+		{"../../var/lib/opsi/config/c", ".* : mysql\n", "auto", "", ""},
+	} {
+		files := bothBackends()
+		delete(files, c.gone)
+		if c.dispatch != "" {
+			files["backendManager/dispatch.conf"] = c.dispatch
+		}
+		got, err := Choose(t.Context(), serverWith(t, files), words(c.asked), true)
+		warned := strings.Join(got.Warnings, "; ")
+		if (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) || (c.want == "") != (warned == "") || !strings.Contains(warned, c.want) {
+			t.Errorf("without %s, %q: %v, %v", c.gone, c.asked, got, err)
+		}
+		if slices.Contains(got.Components, "dhcp") {
+			t.Errorf("without %s, %q: %v", c.gone, c.asked, got.Components)
 		}
 	}
 	files := bothBackends()

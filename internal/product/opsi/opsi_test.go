@@ -149,6 +149,10 @@ func TestBroken(t *testing.T) {
 		{"a second database not in use", "/etc/opsi/backends/mysql2.conf", mysqlConf, "4.2", "", "mysql2 is another one of the sort MySQL and not in use"},
 		{"no file", "/etc/opsi/backendManager/dispatch.conf", ".*: mysql3, file\n", "4.2", "uses the backend mysql3, for which there is no file", ""},
 		{"no file, and none is needed", "/etc/opsi/backendManager/dispatch.conf", ".*: jsonrpc\n", "4.2", "", ""},
+		{"LDAP without a file", "/etc/opsi/backendManager/dispatch.conf", ".*: file, ldap\n", "4.2", "no file in /etc/opsi/backends and which cannot be saved; convert its data first, with opsi-convert ldap file", ""},
+		{"empty", "/etc/opsi/backendManager/dispatch.conf", "# nothing\n", "4.2", "names no backend that holds data", ""},
+		{"only what holds nothing", "/etc/opsi/backendManager/dispatch.conf", ".*: opsipxeconfd, dhcpd, hostcontrol\n", "4.2", "names no backend that holds data", ""},
+		{"empty, and it is MySQL", "/etc/opsi/backendManager/dispatch.conf", "", "4.3.1.2", "", ""},
 		{"lines", "/etc/opsi/backendManager/dispatch.conf", "what\n.*: file\n", "4.2", "", "does not understand: [1]"},
 		{"too large", "/etc/opsi/backendManager/dispatch.conf", strings.Repeat("#", 1<<17), "4.2", "dispatch.conf is larger", ""},
 	} {
@@ -169,6 +173,26 @@ func TestBroken(t *testing.T) {
 	delete(files, "/etc/opsi/backendManager/dispatch.conf")
 	if got := ask(t, machine(t, files), "broken", "4.2.0.1"); !strings.Contains(got, "dispatch.conf is not there") {
 		t.Errorf("no dispatch.conf: %q", got)
+	}
+}
+
+func TestAbsent(t *testing.T) {
+	for name, test := range map[string]struct {
+		gone, version, want string
+	}{
+		"nothing":            {"", "4.2", ""},
+		"the host keys":      {"/etc/opsi/pckeys", "4.2", "host keys of the file backend, /etc/opsi/pckeys, are not there"},
+		"the directory":      {"/var/lib/opsi/config/depots/opsi.example.com.ini", "4.2", "directory of the file backend, /var/lib/opsi/config, is not there"},
+		"left over since":    {"/etc/opsi/pckeys", "4.3.1.2", ""},
+		"not used":           {"/etc/opsi/backends/file.conf", "4.2", ""},
+		"opsi not installed": {"/etc/opsi/backendManager/dispatch.conf", "", ""},
+	} {
+		files := hybrid()
+		files["/etc/opsi/pckeys"] = "x"
+		delete(files, test.gone)
+		if got := ask(t, machine(t, files), "absent", test.version); (got == "") != (test.want == "") || !strings.Contains(got, test.want) {
+			t.Errorf("%s: %q", name, got)
+		}
 	}
 }
 

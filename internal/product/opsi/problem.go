@@ -3,6 +3,7 @@ package opsi
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"lifeboat/internal/product/opsi/backend"
 )
@@ -21,8 +22,14 @@ func (v *view) broken() []string {
 	if v.server.Dispatch == nil && v.server.DispatchErr == nil && len(v.server.Confs) > 0 && !v.server.Since43(v.version) {
 		add("%s/backendManager/dispatch.conf is not there, and opsi %s needs it", backend.Dir, v.version)
 	}
+	if v.server.Dispatch != nil && v.idle() {
+		add("%s/backendManager/dispatch.conf names no backend that holds data: opsi would have no clients", backend.Dir)
+	}
 	for _, name := range v.lacking {
-		if !slices.Contains(dataless, name) {
+		switch {
+		case backend.Conf{Module: name}.Kind() == backend.Unsupported:
+			add("opsi uses the backend %s, for which there is no file in %s/backends and which cannot be saved; convert its data first, with opsi-convert %s file", name, backend.Dir, name)
+		case !slices.Contains(dataless, name):
 			add("opsi uses the backend %s, for which there is no file in %s/backends", name, backend.Dir)
 		}
 	}
@@ -44,6 +51,44 @@ func (v *view) broken() []string {
 		default:
 			first[kind] = c.Name
 		}
+	}
+	return list
+}
+
+// idle tells whether opsi uses nothing that could hold data, and is no depot
+// server, which asks the configuration server for them.
+func (v *view) idle() bool {
+	if v.server.Role == "depotserver" {
+		return false
+	}
+	for _, name := range v.lacking {
+		if name == "jsonrpc" || !slices.Contains(dataless, name) {
+			return false // told by itself
+		}
+	}
+	return !slices.ContainsFunc(v.used, func(c backend.Conf) bool {
+		kind := c.Kind()
+		return c.Err != nil || kind != backend.None && kind != backend.DHCP || strings.EqualFold(c.Module, "jsonrpc")
+	})
+}
+
+// absent lists what a backup would miss of the file backend, because it is not
+// there. Where it is to be restored that is no hindrance.
+func (v *view) absent() []string {
+	c, ok := v.first(backend.File)
+	if !ok || v.server.Since43(v.version) {
+		return nil // since 4.3 what is left over is no loss
+	}
+	b, err := c.FileBackend()
+	if err != nil {
+		return nil // told as broken
+	}
+	var list []string
+	if !v.there(b.BaseDir) {
+		list = append(list, fmt.Sprintf("the directory of the file backend, %s, is not there", b.BaseDir))
+	}
+	if !v.there(b.HostKeyFile) {
+		list = append(list, fmt.Sprintf("the host keys of the file backend, %s, are not there", b.HostKeyFile))
 	}
 	return list
 }

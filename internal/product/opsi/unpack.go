@@ -142,6 +142,7 @@ func (s *saved) describe(dir string) error {
 	}
 	s.used, _ = s.server.Used(s.archive.Info.OpsiVersion)
 	s.set("opsi_version", s.archive.Info.OpsiVersion)
+	s.result.Settings["absent"] = "" // what the archive lacks is missed below
 	if s.server.ID == "" {
 		s.set("server_id", strings.ToLower(s.archive.Info.FQDN))
 		s.result.Facts["server_id"] = strings.ToLower(s.archive.Info.FQDN)
