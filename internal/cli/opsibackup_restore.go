@@ -47,6 +47,11 @@ configuration, /etc/opsi: that takes --configuration.`,
 			if err := opsi.CheckBackends(r.backends); err != nil {
 				return backendError(err)
 			}
+			if c.Flags().Changed("new-server-id") {
+				if err := opsi.CheckServerID(r.newID); err != nil {
+					return usagef("--new-server-id: %w", err)
+				}
+			}
 			done, err := o.begin(c)
 			if err != nil {
 				return err
@@ -167,6 +172,9 @@ func (r *opsiRestore) back(ctx context.Context, conf *config.Config, s config.Sy
 	if f.force, err = r.compared(ctx, conf, s, f); err != nil {
 		return err
 	}
+	if err := r.tellRemaining(ctx, saved, components); err != nil {
+		return err
+	}
 	r.yes = true // it was asked what was to be asked
 	if err := r.recover(ctx, s.Name, f); err != nil {
 		return err
@@ -177,6 +185,18 @@ func (r *opsiRestore) back(ctx context.Context, conf *config.Config, s config.Sy
 	r.printf("\nRestored: %s. What stood in the way is set aside.\nTo bring it back: lifeboat recover %[2]s --rollback %[3]s\nTo remove it: lifeboat recover %[2]s --discard-old %[3]s\n",
 		strings.Join(components, ", "), s.Name, r.ran.ID)
 	return nil
+}
+
+// tellRemaining warns of backends that opsi uses here and that the archive lacks.
+func (r *opsiRestore) tellRemaining(ctx context.Context, saved map[string]string, components []string) error {
+	if opsi.NamesBackends(r.backends) {
+		return nil
+	}
+	remaining, err := opsi.Remaining(ctx, host.Local(), saved, components, r.configuration)
+	if err != nil || len(remaining) == 0 {
+		return err
+	}
+	return r.warn(fmt.Errorf("opsi uses on this machine also what the archive lacks: %s; what is in there stays, and is of another moment than what is restored", strings.Join(remaining, ", ")))
 }
 
 // compared compares the system of the archive with this one, and asks where they

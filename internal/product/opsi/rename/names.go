@@ -20,11 +20,19 @@ type Names struct {
 // hostID is opsi's own rule: a host name and a domain of at least two labels.
 var hostID = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?){2,}$`)
 
+// CheckID refuses what opsi would not take for the id of a host.
+func CheckID(id string) error {
+	if !hostID.MatchString(id) || len(id) > 253 {
+		return fmt.Errorf("%q is no id of an opsi host; it is the fully qualified name in lower case, like opsi.example.com", id)
+	}
+	return nil
+}
+
 // Validate refuses what opsi would not take for the id of a host.
 func (n Names) Validate() error {
 	for _, id := range []string{n.Old, n.New} {
-		if !hostID.MatchString(id) || len(id) > 253 {
-			return fmt.Errorf("%q is no id of an opsi host; it is the fully qualified name in lower case, like opsi.example.com", id)
+		if err := CheckID(id); err != nil {
+			return err
 		}
 	}
 	if n.Old == n.New {
