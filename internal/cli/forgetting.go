@@ -263,7 +263,7 @@ func (f *forgetting) after(ctx context.Context, r config.Repository, repo *repos
 	if err != nil {
 		return err
 	}
-	view["freed_bytes"] = after.Freed
+	view["freed_bytes"], view["room_bytes"] = after.Freed, after.Written
 	text := fmt.Sprintf("%s would be removed, %d stay.", count(len(gone), "recovery point", "recovery points"), judged-len(gone))
 	// What they alone need is what a prune frees more; of what cannot be read nobody knows.
 	if !slices.ContainsFunc(gone, (*vault.Point).Unread) {
@@ -278,7 +278,11 @@ func (f *forgetting) after(ctx context.Context, r config.Repository, repo *repos
 	if f.json {
 		return f.emit(view)
 	}
-	f.printf("%s a prune would then free %s.\n", text, size(max(after.Freed, 0)))
+	room := ""
+	if after.Written > 0 {
+		room = fmt.Sprintf(", and needs %s of room meanwhile", size(after.Written))
+	}
+	f.printf("%s a prune would then free %s%s.\n", text, size(max(after.Freed, 0)), room)
 	return nil
 }
 

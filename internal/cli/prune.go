@@ -140,6 +140,9 @@ func (a *app) prune(ctx context.Context, r config.Repository, repo *repository.R
 		return report, a.emit(pruneView{Type: "prune", Repository: called(r), PruneReport: report})
 	}
 	a.printf("%s %s\n", painterFor(a.out).bold("Repository "+called(r)+":"), prunedText(report))
+	if (opts.KeepPacks || opts.Unsafe) && report.Left.Bytes > 0 {
+		a.printf("What is unused lies in packs of which something is needed. To free it, that is stored anew first: lifeboat prune --dry-run -r %s says how much room that takes.\n", called(r))
+	}
 	return report, nil
 }
 
@@ -157,7 +160,7 @@ func prunedText(r *repository.PruneReport) string {
 	} else {
 		b.WriteString(size(max(r.Freed, 0)) + would(" freed: ", " would be freed: ") + count(r.Deleted.Packs, "pack", "packs") + would(" deleted", " would be deleted"))
 		if r.Repacked.Packs > 0 {
-			b.WriteString(", what is needed of " + count(r.Repacked.Packs, "pack", "packs") + " stored anew (" + size(r.Written) + ")")
+			b.WriteString(", what is needed of " + count(r.Repacked.Packs, "pack", "packs") + " stored anew (" + size(r.Written) + would(")", ", before anything is deleted: so much room is needed meanwhile)"))
 		}
 	}
 	b.WriteString("; " + size(r.Total.Bytes-r.Freed) + would(" stay", " would stay"))

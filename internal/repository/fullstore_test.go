@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/dustin/go-humanize"
 	"golang.org/x/sys/unix"
 
 	"lifeboat/internal/storage"
@@ -210,4 +211,28 @@ func TestKilledUnsafePrune(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// A prune that finds no room for what it stores anew says how much that is, and has
+// deleted nothing.
+func TestPruneWithoutRoom(t *testing.T) {
+	t.Parallel()
+	m := memoryRepo(t)
+	want := contents(t, openMemory(t, m))
+	plan, err := openMemory(t, m).Prune(t.Context(), PruneOptions{DryRun: true})
+	if err != nil || plan.Repacked.Packs == 0 {
+		t.Fatalf("%+v, %v", plan, err)
+	}
+	f := faulty.Wrap(m)
+	f.Before = func(_ int, op string, h storage.Handle) error {
+		if op == "save" && h.Type == storage.Data {
+			return storage.ErrNoSpace
+		}
+		return nil
+	}
+	_, err = openMemory(t, f).Prune(t.Context(), PruneOptions{})
+	if !errors.Is(err, storage.ErrNoSpace) || !strings.Contains(err.Error(), humanize.IBytes(uint64(plan.Written))+" of room") || !strings.Contains(err.Error(), "--max-repack") {
+		t.Errorf("%v", err)
+	}
+	sound(t, m, want)
 }

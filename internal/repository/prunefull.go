@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dustin/go-humanize"
+
 	"lifeboat/internal/storage"
 )
 
@@ -193,4 +195,24 @@ func (p *prune) mayDeleteFull(ctx context.Context) error {
 	// What makes room shows it, too; else the index may still find some.
 	_, err = p.makeRoom(ctx)
 	return err
+}
+
+// tooFull says how much room a repack needs that found too little, and what can be
+// done without. Total is what it would have stored, in bytes.
+func (p *prune) tooFull(err error, total int64) error {
+	var smallest, whole int64
+	for _, s := range p.packs {
+		switch {
+		case s.there && s.fate == repackPack && (smallest == 0 || s.size < smallest):
+			smallest = s.size
+		case s.there && s.fate == deletePack:
+			whole += s.size
+		}
+	}
+	without := "--keep-packs would free nothing, for something is needed of every pack"
+	if whole > 0 {
+		without = fmt.Sprintf("--keep-packs frees %s without that room", humanize.IBytes(uint64(whole)))
+	}
+	return hint(err, "nothing was deleted. What is needed is stored anew before anything goes, which takes %s of room here; make that room, or forget more points. In steps it takes less: --max-repack from %s on, several times; %s",
+		humanize.IBytes(uint64(total)), humanize.IBytes(uint64(smallest)), without)
 }

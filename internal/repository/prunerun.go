@@ -66,7 +66,7 @@ func (p *prune) repack(ctx context.Context) error {
 	})
 	err = w.finish(err)
 	if errors.Is(err, storage.ErrNoSpace) {
-		return hint(err, "nothing was deleted; a prune that keeps packs (--keep-packs) needs no room")
+		return p.tooFull(err, total)
 	}
 	if err != nil {
 		return fmt.Errorf("repack; nothing was deleted: %w", err)
