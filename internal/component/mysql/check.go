@@ -38,8 +38,12 @@ func (c *Component) Check(ctx context.Context, rec component.Record) ([]componen
 	if err != nil {
 		return nil, err
 	}
+	disturbed, err := c.disturbed(checks)
+	if err != nil {
+		return nil, err
+	}
 	objects, err := c.compareObjects(ctx, conn, d)
-	return append(checks, objects...), err
+	return append(append(checks, disturbed...), objects...), err
 }
 
 // compare looks at tables, rows, checksums, schema version and references of

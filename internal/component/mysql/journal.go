@@ -29,6 +29,7 @@ const (
 	doAccount   = "account"  // an account that does not exist will be made
 	doRestored  = "restored" // everything is in place
 	doRun       = "run"      // a statement will be executed
+	doAgain     = "again"    // the restored tables were spoiled; they are taken back and loaded anew
 	doRollback  = "rollback" // everything will be put back
 	doRolled    = "rolled-back"
 	doDiscard   = "discard"
@@ -69,6 +70,7 @@ type journal struct {
 	swapped    bool
 	accounts   []string
 	restored   bool
+	again      bool
 	rolling    bool
 	keep       bool
 	rolledBack bool
@@ -155,6 +157,8 @@ func (j *journal) apply(r record) {
 		}
 	case doRestored:
 		j.restored = true
+	case doAgain:
+		j.again = true
 	case doRollback:
 		j.rolling, j.keep = true, j.keep || r.Keep
 	case doRolled:

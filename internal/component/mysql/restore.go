@@ -40,6 +40,9 @@ func (c *Component) restore(ctx context.Context, source component.Source, opts c
 	if err != nil {
 		return err
 	}
+	if err := c.startOver(ctx, detail, opts.Warn); err != nil {
+		return err
+	}
 	s, err := c.connect(ctx, "")
 	if err != nil {
 		return err
