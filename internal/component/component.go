@@ -64,6 +64,19 @@ type Querier interface {
 	Login(ctx context.Context) error
 }
 
+// Admitter is implemented by databases that can let the application's own account in.
+type Admitter interface {
+	// Refused tells whether an error of Login is one of the account or its
+	// password, and not of the way to the server.
+	Refused(err error) bool
+	// Admit gives the account the configured password, and rights on the
+	// database if it has none. It returns what was done, "" when Login works
+	// already. No error has the password. What was before is kept in Env.State.
+	Admit(ctx context.Context) (string, error)
+	// Withdraw makes the account what it was before Admit; it may be repeated.
+	Withdraw(ctx context.Context) error
+}
+
 // Transactor is implemented by databases that can change rows all at once.
 type Transactor interface {
 	// Transact runs changing statements on one connection, as administrator and

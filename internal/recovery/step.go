@@ -35,6 +35,7 @@ func Steps() map[string]StepType {
 		"check":   checkStep(),
 		"reboot":  rebootStep(),
 		"rename":  renameStep(),
+		"access":  accessStep(),
 	}
 }
 

@@ -75,6 +75,7 @@ var (
 
 	_ component.Transactor = (*Component)(nil)
 	_ component.Stager     = (*Component)(nil)
+	_ component.Admitter   = (*Component)(nil)
 )
 
 // New makes the component of one database. A nil product is none.

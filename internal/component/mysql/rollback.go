@@ -171,7 +171,7 @@ func (r *restore) dropMade(ctx context.Context) error {
 
 // Discard drops what Restore set aside.
 func (c *Component) Discard(ctx context.Context) error {
-	if err := c.discard(ctx); err != nil {
+	if err := errors.Join(c.discard(ctx), c.forget()); err != nil {
 		return fmt.Errorf("discard the database set aside for %s: %w", c.opts.Database, err)
 	}
 	return nil

@@ -28,6 +28,7 @@ const (
 	errUnknownCollation = 1273
 	errCannotUser       = 1396
 	errNoRoutineGrant   = 1403
+	errSocketDenied     = 1698 // MariaDB's, of an account without a password
 )
 
 // isError tells whether err is the server's error of one of the numbers.
