@@ -77,6 +77,12 @@ type Admitter interface {
 	Withdraw(ctx context.Context) error
 }
 
+// Reacher is implemented by kinds that restore through a service, which has to run.
+type Reacher interface {
+	// Reach returns why the service does not answer; it changes nothing.
+	Reach(ctx context.Context) error
+}
+
 // Transactor is implemented by databases that can change rows all at once.
 type Transactor interface {
 	// Transact runs changing statements on one connection, as administrator and

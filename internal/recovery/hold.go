@@ -2,10 +2,12 @@ package recovery
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	"lifeboat/internal/component"
 	"lifeboat/internal/profile"
 	"lifeboat/internal/runbook"
 )
@@ -25,7 +27,38 @@ func (r *Recovery) hold() []runbook.Step {
 	stop := r.stopStep()
 	stop.ID = holdStep
 	stop.Title = "Stop the system and keep it stopped until the recovery ends"
+	run := stop.Run
+	stop.Run = func(ctx context.Context, task runbook.Task) error {
+		if err := r.reach(ctx); err != nil {
+			return err
+		}
+		return run(ctx, task)
+	}
 	return []runbook.Step{r.identityStep("restore/identity", true), withNeeds(stop, "restore/identity")}
+}
+
+// reach looks for the services that the restore needs, while the system still runs.
+func (r *Recovery) reach(ctx context.Context) error {
+	if r.Rehearsal != nil { // the sandbox has its own
+		return nil
+	}
+	var problems []error
+	settings := r.Scope(ctx).Settings
+	for _, spec := range r.Profile.Components {
+		if _, err := r.record(spec.Name); err != nil || !r.wanted(spec.Name) {
+			continue
+		}
+		c, err := component.Make(r.Catalog.Kinds, component.Env{Host: r.Host, Settings: settings}, spec)
+		if err != nil {
+			continue // its restore says so
+		}
+		if s, ok := c.(component.Reacher); ok {
+			if err := s.Reach(ctx); err != nil {
+				problems = append(problems, fmt.Errorf("component %s: %w; nothing was stopped or changed yet", spec.Name, err))
+			}
+		}
+	}
+	return errors.Join(problems...)
 }
 
 // alone tells whether components are put back without the system being stopped.

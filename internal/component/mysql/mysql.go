@@ -76,6 +76,7 @@ var (
 	_ component.Transactor = (*Component)(nil)
 	_ component.Stager     = (*Component)(nil)
 	_ component.Admitter   = (*Component)(nil)
+	_ component.Reacher    = (*Component)(nil)
 )
 
 // New makes the component of one database. A nil product is none.
