@@ -245,7 +245,7 @@ func TestImportOfLessOfOpsi(t *testing.T) {
 	}{
 		"no database":      {without(archive.Database), []string{"database"}, "what the backend mysql holds"},
 		"no files":         {without(archive.Files), []string{"file-backend"}, "what the backend file holds"},
-		"no configuration": {without(archive.Configuration), nil, "--no-configuration"},
+		"no configuration": {without(archive.Configuration), []string{"configuration"}, "--no-configuration"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			i, err := importFrom(t, "opsi", opsiArchive(t, c.members))

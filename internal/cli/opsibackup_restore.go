@@ -13,6 +13,7 @@ import (
 	"lifeboat/internal/backup"
 	"lifeboat/internal/config"
 	"lifeboat/internal/host"
+	"lifeboat/internal/product"
 	"lifeboat/internal/product/opsi"
 	"lifeboat/internal/product/opsi/archive"
 	"lifeboat/internal/runbook"
@@ -128,9 +129,17 @@ func (r *opsiRestore) take(ctx context.Context, conf *config.Config, s config.Sy
 	if err != nil {
 		return "", nil, err
 	}
-	product, err := catalog().Products.Get("opsi")
+	known, err := catalog().Products.Get("opsi")
 	if err != nil {
 		return "", nil, err
+	}
+	here := *known
+	here.Unpack = func(ctx context.Context, file, dir string, password product.Password) (*product.Import, error) {
+		found, err := known.Unpack(ctx, file, dir, password)
+		if err == nil {
+			err = opsi.Here(ctx, host.Local(), found)
+		}
+		return found, err
 	}
 	v, closeVault, err := r.open(ctx, conf, s.Name)
 	if err != nil {
@@ -141,7 +150,7 @@ func (r *opsiRestore) take(ctx context.Context, conf *config.Config, s config.Sy
 	i, err := backup.NewImport(ctx, backup.Options{
 		System: s.Name, Profile: pr, Catalog: catalog(), Host: host.Local(), Vault: v, Choose: choose,
 		StateDir: r.state(conf), Version: Version, Trigger: vault.Imported,
-	}, product, backup.Saved{Path: file})
+	}, &here, backup.Saved{Path: file})
 	if err != nil {
 		return "", nil, err
 	}

@@ -64,6 +64,10 @@ func (r *Recovery) compile(stage string, steps []profile.Step, before []runbook.
 			if len(before) > 0 {
 				step.Needs = append(step.Needs, before[len(before)-1].ID)
 			}
+			// Of two chosen components one may lie within the other.
+			if len(r.Only) > 0 && len(out) > 0 {
+				step.After = []string{previous}
+			}
 		}
 		previous = step.ID
 		out = append(out, step)

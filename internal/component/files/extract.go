@@ -21,7 +21,12 @@ func Extract(ctx context.Context, source component.Source, path, dir string, f F
 		return err
 	}
 	target := filepath.Join(parent, filepath.Base(path))
-	if _, err := os.Lstat(target); err == nil {
+	if info, err := os.Lstat(target); err == nil {
+		// A file that two components share came with the other one.
+		node, err := Node(ctx, source, path)
+		if err == nil && node.Type == repository.File && info.Mode() == node.Mode && info.Size() == int64(node.Size) && info.ModTime().Equal(node.ModTime) {
+			return nil
+		}
 		return fmt.Errorf("%s is there already: %w", target, fs.ErrExist)
 	}
 	_, err = source.RestorePath(ctx, path, target, repository.RestoreOptions{

@@ -156,8 +156,8 @@ func (v *view) unused(c backend.Conf, settings map[string]string) error {
 			return err
 		}
 		settings["file_base"], settings["host_keys"] = b.BaseDir, b.HostKeyFile
-		if !within(b.HostKeyFile, backend.Dir) && !within(b.HostKeyFile, b.BaseDir) {
-			settings["host_keys_outside"] = b.HostKeyFile
+		if within(b.HostKeyFile, backend.Dir) {
+			settings["host_keys_inside"] = b.HostKeyFile
 		}
 	case backend.MySQL:
 		d, err := c.Database()

@@ -1,13 +1,16 @@
 package opsi
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
 	"lifeboat/internal/host"
+	"lifeboat/internal/product"
 	"lifeboat/internal/product/opsi/archive"
 )
 
@@ -155,6 +158,38 @@ func TestTarget(t *testing.T) {
 		if c.want == "" && access["db_user"] != "opsi" || access["db_password"] != "" {
 			t.Errorf("%s: access %v", name, access)
 		}
+	}
+}
+
+// What an archive without a configuration holds goes where this machine's opsi looks.
+func TestHere(t *testing.T) {
+	found := func(configuration bool) *product.Import {
+		i := &product.Import{
+			Files:    []product.ImportFile{{Path: "/var/lib/opsi/config", Component: "file-backend"}, {Path: "/etc/opsi/pckeys", Component: "file-backend"}},
+			Dumps:    []product.ImportDump{{Database: "opsi"}},
+			Settings: map[string]string{"file_base": "/var/lib/opsi/config", "host_keys": "/etc/opsi/pckeys", "host_keys_inside": "/etc/opsi/pckeys", "db_name": "opsi"},
+		}
+		if configuration {
+			i.Files = append(i.Files, product.ImportFile{Path: "/etc/opsi", Component: Configuration})
+		}
+		return i
+	}
+	files := bothBackends()
+	files["backends/file.conf"] = "module = 'File'\nconfig = {'baseDir': '/srv/opsi', 'hostKeyFile': '/srv/keys'}\n"
+	files["backends/mysql.conf"] = strings.Replace(files["backends/mysql.conf"], "'database': 'opsi'", "'database': 'opsi2'", 1)
+	h := serverWith(t, files)
+	bare, whole := found(false), found(true)
+	if err := errors.Join(Here(t.Context(), h, bare), Here(t.Context(), h, whole)); err != nil {
+		t.Fatal(err)
+	}
+	if bare.Files[0].Path != "/srv/opsi" || bare.Files[1].Path != "/srv/keys" || bare.Dumps[0].Database != "opsi2" || bare.Settings["host_keys_inside"] != "" {
+		t.Errorf("%+v", bare)
+	}
+	if differences, _, err := Target(t.Context(), h, bare.Settings, []string{"file-backend", "database"}); err != nil || len(differences) != 0 {
+		t.Errorf("%q, %v", differences, err)
+	}
+	if !reflect.DeepEqual(whole, found(true)) {
+		t.Errorf("with a configuration, which says it: %+v", whole)
 	}
 }
 

@@ -84,7 +84,7 @@ func TestSettings(t *testing.T) {
 	h := machine(t, hybrid())
 	for what, want := range map[string]string{
 		"backends": "file mysql dhcp", "broken": "", "ignored": "", "server_id": "opsi.example.com",
-		"file_base": "/var/lib/opsi/config", "host_keys": "/etc/opsi/pckeys", "host_keys_outside": "",
+		"file_base": "/var/lib/opsi/config", "host_keys": "/etc/opsi/pckeys", "host_keys_inside": "/etc/opsi/pckeys",
 		"db_host": "localhost", "db_socket": "/run/mysqld/mysqld.sock", "db_name": "opsi42", "db_user": "o", "db_password": `it's "q#`,
 		"dhcpd_conf": "/etc/dhcp3/dhcpd.conf", "dhcpd_files": "/etc/dhcp3/dhcpd.conf\n/etc/dhcp3/hosts.conf\n/etc/dhcp3/more # 1.conf",
 		"tls_files": "/etc/letsencrypt/cert.pem", "updater_files": "/srv/repos.d", "dhcp_service": "", "version": "", "schema": "", "depot_changes": "",
@@ -114,7 +114,7 @@ func TestSettingsOfOtherServers(t *testing.T) {
 		t.Errorf("4.3 with a dispatch.conf: %q", got)
 	}
 	h = machine(t, files)
-	if got := ask(t, h, "host_keys_outside", "4.2.0.1"); got != "/srv/keys" {
+	if got := ask(t, h, "host_keys", "4.2.0.1") + ask(t, h, "host_keys_inside", "4.2.0.1"); got != "/srv/keys" {
 		t.Errorf("host keys elsewhere: %q", got)
 	}
 	depot := machine(t, map[string]string{

@@ -13,7 +13,7 @@ import (
 // Options are the options of the source opsi.
 type Options struct {
 	// What is asked for. Lists are one entry a line.
-	What string `yaml:"what" short:"true" jsonschema:"required,enum=version,enum=schema,enum=server_id,enum=backends,enum=broken,enum=absent,enum=ignored,enum=file_base,enum=host_keys,enum=host_keys_outside,enum=db_host,enum=db_socket,enum=db_name,enum=db_user,enum=db_password,enum=dhcpd_conf,enum=dhcpd_files,enum=dhcp_service,enum=tls_files,enum=updater_files,enum=depot_dir,enum=workbench_dir,enum=repository_dir,enum=depot_changes"`
+	What string `yaml:"what" short:"true" jsonschema:"required,enum=version,enum=schema,enum=server_id,enum=backends,enum=broken,enum=absent,enum=ignored,enum=file_base,enum=host_keys,enum=host_keys_inside,enum=db_host,enum=db_socket,enum=db_name,enum=db_user,enum=db_password,enum=dhcpd_conf,enum=dhcpd_files,enum=dhcp_service,enum=tls_files,enum=updater_files,enum=depot_dir,enum=workbench_dir,enum=repository_dir,enum=depot_changes"`
 	// Version of opsi, on which it depends whether dispatch.conf counts. Without
 	// it that of the installed opsi counts.
 	Version string `yaml:"version,omitempty"`
@@ -114,7 +114,7 @@ func read(ctx context.Context, scope profile.Scope, options any) (string, bool, 
 		return valued(strings.Join(v.absent(), "; "), nil)
 	case "ignored":
 		return valued(strings.Join(v.ignored(), "; "), nil)
-	case "file_base", "host_keys", "host_keys_outside":
+	case "file_base", "host_keys", "host_keys_inside":
 		return v.fileBackend(o.What)
 	case "db_host", "db_socket", "db_name", "db_user", "db_password":
 		return v.database(o.What)
@@ -186,10 +186,10 @@ func (v *view) fileBackend(what string) (string, bool, error) {
 		return b.BaseDir, true, nil
 	case what == "host_keys":
 		return b.HostKeyFile, true, nil
-	case within(b.HostKeyFile, backend.Dir) || within(b.HostKeyFile, b.BaseDir):
-		return "", false, nil
+	case within(b.HostKeyFile, backend.Dir):
+		return b.HostKeyFile, true, nil
 	}
-	return b.HostKeyFile, true, nil
+	return "", false, nil
 }
 
 func (v *view) database(what string) (string, bool, error) {

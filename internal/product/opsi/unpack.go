@@ -238,29 +238,25 @@ func (s *saved) files() bool {
 	return true
 }
 
-// hostKeys takes the copy of the keys that stands beside the file backend, unless
-// the configuration brings the file itself.
+// hostKeys takes the keys for the file backend: as the configuration has them, of
+// which they are a part too, else the copy beside the file backend.
 func (s *saved) hostKeys(name, to string) {
-	component := "file-backend"
 	if within(to, backend.Dir) {
-		component = "configuration"
-	} else {
-		s.set("host_keys_outside", to)
+		s.set("host_keys_inside", to)
 	}
-	for _, m := range s.archive.Members {
-		own := m.Part == archive.Configuration && path.Join(backend.Dir, m.Path) == to && m.Type != archive.Symlink
-		if own {
-			return
-		}
-	}
-	for _, m := range s.archive.Members {
-		if m.Part == archive.HostKeys && m.Backend == name {
-			s.take(component, to, m.Name, false)
+	for _, which := range []func(*archive.Member) bool{
+		func(m *archive.Member) bool {
+			return m.Part == archive.Configuration && path.Join(backend.Dir, m.Path) == to && (m.Type == archive.Regular || m.Type == archive.Hardlink)
+		},
+		func(m *archive.Member) bool { return m.Part == archive.HostKeys && m.Backend == name },
+	} {
+		if i := slices.IndexFunc(s.archive.Members, which); i >= 0 {
+			s.take("file-backend", to, s.archive.Members[i].Name, false)
 			return
 		}
 	}
 	if base := s.result.Settings["file_base"]; !within(to, base) {
-		s.miss(component, "the host keys of the file backend (archives of opsi-backup before 2018 lack them)", "Each client must get a new key.", true)
+		s.miss("file-backend", "the host keys of the file backend (archives of opsi-backup before 2018 lack them)", "Each client must get a new key.", true)
 	}
 }
 
