@@ -82,7 +82,7 @@ func (a *app) verifyAgainst(ctx context.Context, names []string, f againstFlags)
 	if err != nil {
 		return err
 	}
-	return a.showAgainst(point, all)
+	return a.showAgainst(point, v.Repository().Flag(), all)
 }
 
 // beforeComparing tells what makes a comparison say less: another machine,
@@ -108,7 +108,7 @@ func (a *app) beforeComparing(ctx context.Context, r *recovery.Recovery, point *
 	return nil
 }
 
-func (a *app) showAgainst(point *vault.Point, all []*recovery.Against) error {
+func (a *app) showAgainst(point *vault.Point, flag string, all []*recovery.Against) error {
 	var changed, suspicious, unreadable int64
 	var failed []*recovery.Against
 	for _, c := range all {
@@ -146,7 +146,7 @@ func (a *app) showAgainst(point *vault.Point, all []*recovery.Against) error {
 	}
 	a.group(all, paint.yellow("Changed since the recovery point, as a system in use does"), func(c *recovery.Against) *recovery.Group { return &c.Changed })
 	a.leftOut(all)
-	a.afterComparing(point, changed, suspicious, unreadable+int64(len(failed)))
+	a.afterComparing(point, flag, changed, suspicious, unreadable+int64(len(failed)))
 	return nil
 }
 
@@ -236,14 +236,14 @@ func (a *app) leftOut(all []*recovery.Against) {
 	}
 }
 
-func (a *app) afterComparing(point *vault.Point, changed, suspicious, failed int64) {
+func (a *app) afterComparing(point *vault.Point, flag string, changed, suspicious, failed int64) {
 	a.printf("\n%s\n", map[bool]string{true: "Nothing differs.", false: fmt.Sprintf("%d changed since, %d suspicious, %d could not be compared.", changed, suspicious, failed)}[changed+suspicious+failed == 0])
 	switch system, id := point.System(), point.Short(); {
 	case suspicious > 0:
-		a.printf("Content that changes by itself or under its old times is a failing disk or somebody's work. Look at the kernel's log\nand at the files as they were: lifeboat restore %s PATH --target DIR --from %s\nKeep that point until it is clear, for a new one holds the files as they are now: lifeboat pin %s %s\n", system, id, system, id)
+		a.printf("Content that changes by itself or under its old times is a failing disk or somebody's work. Look at the kernel's log\nand at the files as they were: lifeboat restore %s PATH --target DIR --from %s%s\nKeep that point until it is clear, for a new one holds the files as they are now: lifeboat pin %s %s%s\n", system, id, flag, system, id, flag)
 	case failed > 0:
 		a.printf("Correct what is named above and compare again. Only root can read everything.\n")
 	case changed > 0:
-		a.printf("Next, to protect what is new: lifeboat backup %s\n", system)
+		a.printf("Next, to protect what is new: lifeboat backup %s%s\n", system, flag)
 	}
 }

@@ -157,6 +157,7 @@ func (a *app) openKnowing(ctx context.Context, r config.Repository, password []b
 		return nil, err
 	}
 	opts := a.repositoryOptions()
+	opts.Flag = a.flagFor(r)
 	opts.Cache = kept
 	repo, err := repository.Open(ctx, store, password, opts)
 	if err != nil {
@@ -176,6 +177,8 @@ func (a *app) repositoryOptions() repository.Options {
 		Uploads:   filepath.Join(a.state(conf), "uploads"),
 		Sightings: filepath.Join(a.state(conf), "sightings"),
 		NoLock:    a.noLock,
+		RetryLock: a.retryLock,
+		Waiting:   a.notices.waiting,
 		Warn:      a.notices.warn,
 	}
 }

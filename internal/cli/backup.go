@@ -70,6 +70,7 @@ one that fails does not keep the others from it.`,
 	c.Flags().StringSliceVar(&without, "without", nil, "leave `COMPONENT[,COMPONENT]` out this time")
 	a.compressionFlag(c)
 	a.repositoryFlags(c)
+	a.patient(c)
 	return c
 }
 
@@ -106,7 +107,17 @@ func (a *app) backUp(ctx context.Context, conf *config.Config, s config.System, 
 	if !noCopy {
 		b.Further = a.further(conf, s)
 	}
-	return a.runBackup(ctx, conf, b, dry, "lifeboat backup "+s.Name)
+	again := "lifeboat backup " + s.Name
+	if trigger != vault.Manual {
+		again += " --trigger " + string(trigger)
+	}
+	if noCopy {
+		again += " --no-copy"
+	}
+	if a.repository != "" {
+		again += v.Repository().Flag()
+	}
+	return a.runBackup(ctx, conf, b, dry, again)
 }
 
 // halfRestored is why nothing is captured during a recovery that is unfinished.
@@ -149,7 +160,7 @@ func (a *app) runBackup(ctx context.Context, conf *config.Config, b *backup.Back
 	}
 	a.printf("\n%s %s sealed in %s: %s protected, %s stored anew.\n", painterFor(a.out).green("Recovery point"), p.Short(),
 		firstOf(took(time.Since(started).Seconds()), "a moment"), size(p.Manifest.Bytes()), size(stored))
-	a.printf("Next: lifeboat verify %s --point %s\n", p.System(), p.Short())
+	a.printf("Next: lifeboat verify %s --point %s%s\n", p.System(), p.Short(), b.Vault.Repository().Flag())
 	return a.showBackupStates(ctx, conf, b)
 }
 

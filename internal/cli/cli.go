@@ -14,6 +14,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -55,9 +56,12 @@ func Main() int {
 
 // fail prints an error once and returns its exit code.
 func (a *app) fail(command *cobra.Command, err error) int {
-	code := a.exitCode(err)
+	code, text := a.exitCode(err), err.Error()
+	if code == runbook.ExitInterrupted {
+		text = strings.ReplaceAll(text, context.Canceled.Error(), runbook.ErrInterrupted.Error())
+	}
 	if a.json {
-		_ = json.NewEncoder(a.err).Encode(map[string]any{"type": "error", "error": err.Error(), "exit": code})
+		_ = json.NewEncoder(a.err).Encode(map[string]any{"type": "error", "error": text, "exit": code})
 		return code
 	}
 	var waiting *runbook.WaitingError
@@ -67,10 +71,12 @@ func (a *app) fail(command *cobra.Command, err error) int {
 		return code
 	}
 	if !errors.Is(err, errSilent) {
-		fmt.Fprintf(a.err, "%s %v\n", painterFor(a.err).red("lifeboat:"), err)
+		fmt.Fprintf(a.err, "%s %s\n", painterFor(a.err).red("lifeboat:"), text)
 	}
-	if hint := a.outage(err); hint != "" {
-		fmt.Fprintln(a.err, hint)
+	for _, hint := range []string{a.outage(err), lockHint(command, err), a.refusal(err)} {
+		if hint != "" {
+			fmt.Fprintln(a.err, hint)
+		}
 	}
 	if a.ran != nil && a.ran.State == runbook.StateFailed && a.ran.Hint != "" {
 		fmt.Fprintf(a.err, "Correct that, then: %s\n", a.ran.Hint)
@@ -118,6 +124,7 @@ type app struct {
 	verbose    bool
 	yes        bool
 	noCache    bool
+	retryLock  time.Duration
 	noLock     bool // for verbs that only read
 	completing bool // a shell asks for words: nobody may be asked
 	repository string
@@ -160,7 +167,10 @@ Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 done with warnings,
 	flags.StringVar(&a.stateDir, "state-dir", "", "directory of runs and locks (default from the configuration, else /var/lib/lifeboat)")
 	flags.BoolVar(&a.json, "json", false, "print one JSON object a line")
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "show every line that steps log")
-	root.PersistentPreRunE = func(*cobra.Command, []string) (err error) {
+	root.PersistentPreRunE = func(c *cobra.Command, _ []string) (err error) {
+		if f := c.Flags().Lookup("retry-lock"); f != nil && !f.Changed {
+			a.retryLock, _ = time.ParseDuration(f.DefValue)
+		}
 		if a.json {
 			a.notices.json = a.emit
 		}
@@ -185,9 +195,18 @@ Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 done with warnings,
 func (a *app) repositoryFlags(c *cobra.Command) {
 	c.Flags().StringVarP(&a.repository, "repository", "r", "", "`URL` of the repository (default from the configuration)")
 	a.password.register(c, "", "the repository's password")
+	c.Flags().DurationVar(&a.retryLock, "retry-lock", 0, "wait at most `DURATION` for a lock of another process, such as 5m")
 	c.Flags().BoolVar(&a.noCache, "no-cache", false, "do without the copies of index and trees on this machine")
 	a.storeFlags(c)
 }
+
+// patient lets a verb that makes points wait for others unless it is told not to: a
+// scheduled backup that meets a prune would else be left out.
+func (a *app) patient(c *cobra.Command) {
+	c.Flags().Lookup("retry-lock").DefValue = defaultRetryLock.String()
+}
+
+const defaultRetryLock = 5 * time.Minute
 
 // readFlags are repositoryFlags of a verb that writes nothing to the repository.
 func (a *app) readFlags(c *cobra.Command) {

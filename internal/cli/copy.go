@@ -48,6 +48,7 @@ is damaged is left out, with a warning that names it.`,
 	c.Flags().BoolVarP(&f.dry, "dry-run", "n", false, "show what would be copied, and how many bytes that stores")
 	f.password.register(c, "to-", "the password of the repository that gets the copies")
 	a.repositoryFlags(c)
+	a.patient(c)
 	c.Flags().StringVar(&a.repository, "from", "", "`NAME` or URL of the repository that has the points (default the system's first)")
 	c.Flags().Lookup("repository").Hidden = true
 	return c

@@ -38,6 +38,11 @@ What a removed point alone needed stays in the repository until a prune.`,
   lifeboat forget --point 1a2b3c4d`,
 		Args: args(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
+			for _, rule := range []string{"last", "hourly", "daily", "weekly", "monthly", "yearly"} {
+				if n, _ := c.Flags().GetInt("keep-" + rule); n < 1 && c.Flags().Changed("keep-"+rule) {
+					return usagef("--keep-%s %d keeps nothing; give at least 1, or leave it out", rule, n)
+				}
+			}
 			return a.forget(c.Context(), f, names)
 		},
 	}

@@ -241,7 +241,7 @@ func (f *forgetting) after(ctx context.Context, r config.Repository, repo *repos
 			return err
 		}
 		if len(gone) > 0 && !f.json {
-			f.printf("To free the space they took: lifeboat prune\n")
+			f.printf("To free the space they took: lifeboat prune%s\n", repo.Flag())
 		}
 		return nil
 	}

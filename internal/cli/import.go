@@ -41,6 +41,7 @@ known, 1 that it cannot be imported.`,
 	f.password.register(c, "archive-", "the password of an encrypted file")
 	a.compressionFlag(c)
 	a.repositoryFlags(c)
+	a.patient(c)
 	return c
 }
 

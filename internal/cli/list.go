@@ -108,7 +108,7 @@ func (a *app) listCommand() *cobra.Command {
 					return fmt.Errorf("%w of %s in this repository, and no such system in %s", vault.ErrNoPoint, system, a.configFile)
 				}
 				if len(unread) == 0 {
-					a.printf("No recovery points yet. Next: lifeboat backup\n")
+					a.printf("No recovery points yet. Next: lifeboat backup%s\n", v.Repository().Flag())
 				}
 				return a.warnUnread(unread)
 			}

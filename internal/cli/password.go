@@ -113,7 +113,7 @@ func (a *app) passwordOf(ctx context.Context, r config.Repository, flags passwor
 		return a.readPassword(ctx, from, "password of repository "+firstOf(r.Name, storage.Redact(r.URL)))
 	}
 	if !onTerminal() {
-		return nil, usagef("repository %s needs a password: give --password-file or --password-command, or LIFEBOAT_PASSWORD_FILE in the environment", storage.Redact(r.URL))
+		return nil, usagef("repository %s needs a password: give --password-file or --password-command, LIFEBOAT_PASSWORD_FILE (or _COMMAND, _CREDENTIAL) in the environment, or password: in %s", storage.Redact(r.URL), a.configFile)
 	}
 	return a.promptPassword(ctx, "Password of repository "+storage.Redact(r.URL))
 }

@@ -164,7 +164,7 @@ func (a *app) showProtection(of config.Repository, r *repository.ProtectReport, 
 		a.printf("%s %s\n", paint.red("DAMAGED"), text)
 	}
 	if !r.OK() {
-		a.printf("Everything that is there was locked. Look at it with lifeboat verify, and in the store for older versions of these files.\n")
+		a.printf("Everything that is there was locked. Look at it with lifeboat verify%s, and in the store for older versions of these files.\n", a.flagFor(of))
 	}
 	return nil
 }

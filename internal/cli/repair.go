@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -73,6 +74,17 @@ func (a *app) repair(ctx context.Context, repo *repository.Repository, readData 
 		a.printf("The index was right; nothing was changed.\n")
 		return nil
 	}
-	a.printf("The index lists what can be read now. Next: lifeboat backup stores again what is still on the machine,\nthen lifeboat verify --read-data tells which points are whole.\n")
+	flag := repo.Flag()
+	if !slices.ContainsFunc(report.Findings, func(f *repository.Finding) bool {
+		return f.Kind != repository.DamagedIndex && f.Kind != repository.OrphanPack
+	}) {
+		a.printf("The index lists all that is there now. Next: lifeboat verify%s tells which points are whole.\n", flag)
+		return nil
+	}
+	if used, err := a.chooseRepository(a.known(), ""); err == nil && a.isCopy(used) {
+		a.printf("The index lists what can be read now. Next: lifeboat verify --read-data%s tells which points are whole, and what to do about others.\n", flag)
+		return nil
+	}
+	a.printf("The index lists what can be read now. Next: lifeboat backup%s stores again what is still on the machine,\nthen lifeboat verify --read-data%s tells which points are whole.\n", flag, flag)
 	return nil
 }

@@ -72,7 +72,7 @@ func (a *app) onEach(ctx context.Context, list []config.Repository, do func(r co
 			break
 		}
 	}
-	if err := errors.Join(errs...); len(errs) == len(list) || ctx.Err() != nil {
+	if err := errors.Join(errs...); len(errs) == len(list) || ctx.Err() != nil || errors.Is(err, errDeclined) {
 		return err
 	}
 	for _, err := range errs {
@@ -98,7 +98,7 @@ func (a *app) warn(err error) error {
 func (a *app) warnIndex(repo *repository.Repository) {
 	code := a.code
 	for _, err := range repo.Damage() {
-		_ = a.warn(fmt.Errorf("%w; what only this file lists is not found until lifeboat repository repair has written a new index", err))
+		_ = a.warn(fmt.Errorf("%w; what only this file lists is not found until lifeboat repository repair%s has written a new index", err, repo.Flag()))
 	}
 	if code != runbook.ExitDone {
 		a.code = code

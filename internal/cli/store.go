@@ -125,6 +125,9 @@ func (n *notices) retry(f retry.Failure) {
 		return
 	}
 	text := clean(fmt.Sprintf("store %s: %s; trying again in %s (attempt %d)", f.Store, why, pause(f.Pause), f.Attempt))
+	if f.Attempt == 2 && !f.Until.IsZero() {
+		text += fmt.Sprintf(" and so on until %s (retry_for says how long); Ctrl-C ends that", f.Until.Local().Format(time.TimeOnly))
+	}
 	if n.line != nil {
 		n.line(text)
 		return

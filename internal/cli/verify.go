@@ -65,6 +65,10 @@ what could not be read. Files are read and hashed; --quick trusts change times.`
 				return err
 			}
 			defer closeVault()
+			used, err := a.chooseRepository(a.known(), system)
+			if err != nil {
+				return err
+			}
 			if f.point != "" && vault.IsLatest(f.point) {
 				p, err := a.find(ctx, v, f.point, vault.Filter{System: system})
 				if err != nil {
@@ -92,7 +96,8 @@ what could not be read. Files are read and hashed; --quick trusts change times.`
 					}
 				}
 			}
-			return a.showVerify(report, readData)
+			a.pointHead(report.Head, used)
+			return a.showVerify(ctx, report, used, readData)
 		},
 	}
 	c.Flags().BoolVar(&readData, "read-data", false, "read and check every byte")

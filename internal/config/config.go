@@ -46,9 +46,11 @@ type Elsewhere struct {
 
 // Repository is where recovery points live.
 type Repository struct {
-	Name     string   `yaml:"name" jsonschema:"required"`
-	URL      string   `yaml:"url" jsonschema:"required"` // a directory, or sftp:, rest:, s3:
-	Password Password `yaml:"password" jsonschema:"required"`
+	Name string `yaml:"name" jsonschema:"required"`
+	URL  string `yaml:"url" jsonschema:"required"` // a directory, or sftp:, rest:, s3:
+	// Password is where the password is; missing, it comes from the environment or
+	// is asked for.
+	Password Password `yaml:"password,omitempty"`
 	// Retention is of the systems that have none of their own.
 	Retention *Retention `yaml:"retention,omitempty"`
 	// Compression is auto if it is not set.

@@ -57,7 +57,6 @@ func TestParseProblems(t *testing.T) {
 		{"unknown repository", "[main, away]", "[mian]", "system smt1: unknown repository mian; did you mean main?"},
 		{"two ways to a password", "{file: /etc/lifeboat/password}", "{file: /x, env: Y}", "password needs exactly one of"},
 		{"password in the open", "{file: /etc/lifeboat/password}", "secret", "must be a mapping"},
-		{"no password", "    password: {file: /etc/lifeboat/password}\n", "", "password is missing"},
 		{"relative password file", "/etc/lifeboat/password", "password", `password file "password" is not absolute`},
 		{"credential path", "{file: /etc/lifeboat/password}", "{credential: ../x}", "is a name, not a path"},
 		{"relative directory", "url: /srv/lifeboat", "url: srv/lifeboat", `the directory "srv/lifeboat" is not absolute`},

@@ -76,8 +76,11 @@ type SFTP struct {
 	KeyFile    string    `yaml:"key_file,omitempty"`
 	Passphrase *Password `yaml:"passphrase,omitempty"` // of the key file
 	Password   *Password `yaml:"password,omitempty"`   // where no key is taken
-	KnownHosts []string  `yaml:"known_hosts,omitempty"`
+	KnownHosts Files     `yaml:"known_hosts,omitempty"`
 }
+
+// Files are paths: a list, or a single one.
+type Files []string
 
 // REST says how we log in to a REST server.
 type REST struct {

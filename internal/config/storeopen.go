@@ -22,6 +22,15 @@ func handleStore(doc *strict.Document) {
 	strict.Handle(doc, func(node *yaml.Node, s *S3) { doc.Fill(node, s) })
 	strict.Handle(doc, func(node *yaml.Node, o *ObjectLock) { doc.Fill(node, o) })
 	strict.Handle(doc, func(node *yaml.Node, s *SFTP) { doc.Fill(node, s) })
+	strict.Handle(doc, func(node *yaml.Node, f *Files) {
+		if node.Kind != yaml.ScalarNode {
+			doc.Decode(node, (*[]string)(f))
+			return
+		}
+		var one string
+		doc.Decode(node, &one)
+		*f = Files{one}
+	})
 	strict.Handle(doc, func(node *yaml.Node, r *REST) { doc.Fill(node, r) })
 }
 

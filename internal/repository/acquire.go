@@ -24,15 +24,13 @@ type acquisition struct {
 
 // conflictHint is what to do about a lock in the way.
 func (a *acquisition) conflictHint(l Lock) string {
-	s := "wait until it has ended; if it is known to be gone: lifeboat repository unlock --remove-all"
+	unlock := a.r.command("repository unlock")
+	s := "wait until it has ended; if it is known to be gone: " + unlock + " --remove-all"
 	switch {
 	case l.Damage != nil:
-		s = "if no other process uses the repository: lifeboat repository unlock; else it counts as given up half an hour after it was written"
+		s = "if no other process uses the repository: " + unlock + "; else it counts as given up half an hour after it was written"
 	case l.ahead():
-		s = "its clock is ahead of this machine's, or was; if it is not renewed it counts as given up half an hour after it was written. If its process is known to be gone: lifeboat repository unlock --remove-all"
-	}
-	if a.reading {
-		s += "; --no-lock reads in spite of it"
+		s = "its clock is ahead of this machine's, or was; if it is not renewed it counts as given up half an hour after it was written. If its process is known to be gone: " + unlock + " --remove-all"
 	}
 	return s
 }

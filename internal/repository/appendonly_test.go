@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -54,7 +55,20 @@ func TestAppendOnlyClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, change := r.ChangePassword(t.Context(), []byte("third"))
+	// A repair that replaces an index file: one lists a pack that is gone.
+	packs, err := filepath.Glob(filepath.Join(dir, "data", "*", "*"))
+	if err != nil || len(packs) == 0 {
+		t.Fatal(packs, err)
+	}
+	if err := os.Rename(packs[0], dir+".pack"); err != nil {
+		t.Fatal(err)
+	}
+	_, repair := r.RepairIndex(t.Context())
+	if err := os.Rename(dir+".pack", packs[0]); err != nil {
+		t.Fatal(err)
+	}
 	for what, err := range map[string]error{
+		"repair": repair,
 		"forget": r.Forget(t.Context(), first.ID), "remove key": r.RemoveKey(t.Context(), second), "change password": change,
 	} {
 		if !errors.Is(err, storage.ErrAppendOnly) || !errors.Is(err, fs.ErrPermission) || retry.Transient(err) ||

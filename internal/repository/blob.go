@@ -81,7 +81,7 @@ func (r *Repository) locate(ctx context.Context, kind BlobType, id ID) (place, e
 		return p, nil
 	}
 	return place{}, hint(&DamageError{What: kind.String() + " blob", ID: id, Err: errMissingBlob},
-		"if an index file was lost or damaged, repairing the index brings it back (lifeboat repository repair)")
+		"if an index file was lost or damaged, repairing the index brings it back (%s)", r.command("repository repair"))
 }
 
 // errPackGone says why the blobs of a pack cannot be read.
@@ -97,13 +97,13 @@ func (r *Repository) readBlob(ctx context.Context, p place, buf *blobBuffer) ([]
 		limit = maxTreeBlob
 	}
 	if p.blob.size() > limit || p.blob.length > limit {
-		return nil, p.damage(errTooLarge)
+		return nil, r.damage(p, errTooLarge)
 	}
 	buf.sealed = buf.room(buf.sealed, int(p.blob.length))
 	sealed := buf.sealed[:p.blob.length]
 	err := storage.ReadRange(ctx, r.store, handle(storage.Data, p.pack), sealed, int64(p.blob.offset))
 	if errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrShort) {
-		return nil, p.damage(fmt.Errorf("its pack is missing or cut short: %w", err))
+		return nil, r.damage(p, fmt.Errorf("its pack is missing or cut short: %w", err))
 	}
 	if err != nil {
 		return nil, err
@@ -115,21 +115,21 @@ func (r *Repository) readBlob(ctx context.Context, p place, buf *blobBuffer) ([]
 func (r *Repository) decodeBlob(p place, sealed []byte, buf *blobBuffer) ([]byte, error) {
 	plain, err := r.key.Open(sealed)
 	if err != nil {
-		return nil, p.damage(err)
+		return nil, r.damage(p, err)
 	}
 	if p.blob.plain != 0 {
 		buf.plain = buf.room(buf.plain, int(p.blob.plain))
 		if plain, err = decompress(buf.plain, plain, int(p.blob.plain)); err != nil {
-			return nil, p.damage(err)
+			return nil, r.damage(p, err)
 		}
 	}
 	if Hash(plain) != p.blob.id {
-		return nil, p.damage(errWrongHash)
+		return nil, r.damage(p, errWrongHash)
 	}
 	return plain, nil
 }
 
-func (p place) damage(err error) error {
+func (r *Repository) damage(p place, err error) error {
 	return hint(&DamageError{What: p.blob.kind.String() + " blob", ID: p.blob.id, Pack: p.pack, Err: err},
-		"a check that reads all data names the snapshots and paths that need it")
+		"%s names the snapshots and paths that need it", r.command("verify --read-data"))
 }

@@ -110,6 +110,16 @@ func (r *Report) DamagedPacks() (packs []ID) {
 	return packs
 }
 
+// Unlisting tells whether the index lost something while packs are there that no
+// index lists: they hold it, as far as can be told before RepairIndex has read them.
+func (r *Report) Unlisting() bool {
+	kinds := map[FindingKind]bool{}
+	for _, f := range r.Findings {
+		kinds[f.Kind] = true
+	}
+	return kinds[OrphanPack] && (kinds[DamagedIndex] || kinds[MissingBlobs])
+}
+
 // Err is nil when no data is affected, else it carries ErrDamaged and the first
 // findings.
 func (r *Report) Err() error {
@@ -246,7 +256,9 @@ func (c *checker) add(f *Finding) *Finding {
 // files checks keys, index and the list of packs against each other.
 func (c *checker) files(ctx context.Context) error {
 	if _, err := c.r.Keys(ctx); errors.Is(err, ErrDamaged) {
-		c.add(&Finding{Kind: DamagedKey, File: damagedFile(storage.Key, err), Err: err})
+		for _, err := range joined(err) {
+			c.add(&Finding{Kind: DamagedKey, File: damagedFile(storage.Key, err), Err: err})
+		}
 	} else if err != nil {
 		return err
 	}
@@ -254,7 +266,7 @@ func (c *checker) files(ctx context.Context) error {
 		return err
 	}
 	for _, err := range c.index.damage {
-		c.add(&Finding{Kind: DamagedIndex, File: damagedFile(storage.Index, err), Err: hint(err, repairIndex)})
+		c.add(&Finding{Kind: DamagedIndex, File: damagedFile(storage.Index, err), Err: hint(err, "%s", c.r.repairIndex())})
 	}
 	var err error
 	if c.sizes, err = c.r.listPacks(ctx); err != nil {
@@ -264,7 +276,7 @@ func (c *checker) files(ctx context.Context) error {
 		c.report.Blobs += len(blobs)
 		size, found := c.sizes[pack]
 		if !found {
-			c.pack(MissingPack, pack, hint(&DamageError{What: "pack", ID: pack, Err: storage.ErrNotFound}, "copy it back from a copy of the repository, or "+repairIndex+" and back up again"), blobs)
+			c.pack(MissingPack, pack, hint(&DamageError{What: "pack", ID: pack, Err: storage.ErrNotFound}, "copy it back from a copy of the repository, or %s and store again what it held", c.r.repairIndex()), blobs)
 			continue
 		}
 		if want := packSize(blobs); size != want {
@@ -302,6 +314,18 @@ func beyond(blobs []packedBlob, size int64) (lost []packedBlob) {
 		}
 	}
 	return lost
+}
+
+// joined lists what was put together with errors.Join.
+func joined(err error) (all []error) {
+	list, ok := err.(interface{ Unwrap() []error })
+	if _, one := err.(*DamageError); one || !ok {
+		return []error{err}
+	}
+	for _, err := range list.Unwrap() {
+		all = append(all, joined(err)...)
+	}
+	return all
 }
 
 func damagedFile(t storage.Type, err error) string {

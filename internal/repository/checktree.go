@@ -104,7 +104,7 @@ func (c *checker) blob(kind BlobType, id, snapshot ID, path string) bool {
 	p, ok := c.index.lookup(kind, id)
 	if !ok {
 		if c.missing == nil {
-			c.missing = c.add(&Finding{Kind: MissingBlobs, Err: hint(&DamageError{What: kind.String() + " blob", ID: id, Err: errMissingBlob}, repairIndex+"; if that does not help, the packs are lost")})
+			c.missing = c.add(&Finding{Kind: MissingBlobs, Err: hint(&DamageError{What: kind.String() + " blob", ID: id, Err: errMissingBlob}, "%s", c.r.repairIndex())})
 		}
 		c.missing.affects(snapshot, path)
 		return false

@@ -185,7 +185,7 @@ func (c *copier) present(ctx context.Context) error {
 	}
 	for id := range c.dst.index.byPack() {
 		if _, there := sizes[id]; !there {
-			return hint(&DamageError{What: "pack", ID: id, Err: storage.ErrNotFound}, "repair the index of the destination (lifeboat repository repair), then copy again")
+			return hint(&DamageError{What: "pack", ID: id, Err: storage.ErrNotFound}, "repair the index of the destination (%s), then copy again", c.dst.command("repository repair"))
 		}
 	}
 	return nil

@@ -133,5 +133,5 @@ func (c *copier) locate(ctx context.Context, kind BlobType, id ID) (place, error
 			return p, nil
 		}
 	}
-	return first, first.damage(errPackGone)
+	return first, c.src.damage(first, errPackGone)
 }

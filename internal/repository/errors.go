@@ -40,7 +40,15 @@ var (
 )
 
 // repairIndex is the advice where an index is not right.
-const repairIndex = "repair the index (lifeboat repository repair)"
+func (r *Repository) repairIndex() string {
+	return "repair the index (" + r.command("repository repair") + ")"
+}
+
+// Flag is Options.Flag.
+func (r *Repository) Flag() string { return r.opts.Flag }
+
+// command is what a person types to have something done to this repository.
+func (r *Repository) command(verb string) string { return "lifeboat " + verb + r.opts.Flag }
 
 // HintError is an error with a sentence on what to do about it.
 type HintError struct {

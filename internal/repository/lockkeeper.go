@@ -61,7 +61,39 @@ func (r *Repository) Lock(ctx context.Context, exclusive bool) (*HeldLock, error
 	return r.take(ctx, acquisition{r: r, exclusive: exclusive})
 }
 
+// take waits for locks that are in the way as long as Options say. Nobody waits for
+// a lock of this process: it may only be given up afterwards.
 func (r *Repository) take(ctx context.Context, a acquisition) (*HeldLock, error) {
+	until := time.Now().Add(r.opts.RetryLock)
+	told := false
+	for pause := settle; ; pause = min(2*pause, retryLockEvery) {
+		held, err := r.takeNow(ctx, a)
+		var locked *LockedError
+		if !errors.As(err, &locked) || !r.awaited(locked.Lock) || time.Now().Add(pause).After(until) {
+			return held, err
+		}
+		if !told && r.opts.Waiting != nil {
+			r.opts.Waiting(locked, until)
+		}
+		told = true
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// retryLockEvery is how long a lock in the way is left alone, at most, before the next
+// look.
+const retryLockEvery = 5 * time.Second
+
+// awaited tells whether the holder of a lock may give it up while we wait.
+func (r *Repository) awaited(l Lock) bool {
+	return l.Damage == nil && !l.ahead() && !(l.PID == os.Getpid() && l.Hostname == r.opts.Hostname)
+}
+
+func (r *Repository) takeNow(ctx context.Context, a acquisition) (*HeldLock, error) {
 	k := &r.locks
 	if r.opts.NoLock {
 		return &HeldLock{keeper: k}, nil
@@ -121,7 +153,7 @@ func (r *Repository) tellPassed(locks []Lock) {
 		if l.Damage == nil {
 			continue // of a process that is gone, as far as a reader needs to know
 		}
-		r.opts.Warn(fmt.Sprintf("repository %s: %s; it is passed over for reading (lifeboat repository unlock removes it)", r.Location(), l.unreadable()))
+		r.opts.Warn(fmt.Sprintf("repository %s: %s; it is passed over for reading (%s removes it)", r.Location(), l.unreadable(), r.command("repository unlock")))
 	}
 }
 

@@ -142,7 +142,7 @@ func (m *mover) span(ctx context.Context, s span, use func(moved) error) error {
 			out.room = data[start:end:end]
 			out.plain, err = m.repo.decodeBlob(p, out.room, scratch)
 		} else {
-			err = p.damage(err)
+			err = m.repo.damage(p, err)
 		}
 		if err != nil && m.damaged != nil {
 			if err := m.damaged(p, err); err != nil {

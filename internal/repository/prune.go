@@ -179,7 +179,7 @@ func (p *prune) locked(ctx context.Context) (err error) {
 		p.lock, err = p.lockFull(ctx)
 	}
 	if errors.Is(err, storage.ErrNoSpace) && !p.opts.Unsafe {
-		return hint(err, "%s", fullHint)
+		return p.r.fullHint(err)
 	}
 	if err != nil {
 		return err

@@ -18,7 +18,9 @@ import (
 // the rest an index file must be written first, or with Unsafe right after.
 
 // fullHint is what to do where even a lock finds no room.
-const fullHint = "free some kilobytes where the repository lies, or forget a point, which needs no room; the last resort is lifeboat prune --unsafe-recover-no-free-space"
+func (r *Repository) fullHint(err error) error {
+	return hint(err, "free some kilobytes where the repository lies, or forget a point, which needs no room; the last resort is %s", r.command("prune --unsafe-recover-no-free-space"))
+}
 
 // lockFull takes the lock in a store that has no room for it: what may go first
 // goes without a lock. Locks of others were looked for before, and while the store
@@ -51,7 +53,7 @@ func (p *prune) lockFull(ctx context.Context) (*HeldLock, error) {
 	written, serr := p.r.saveIndex(ctx, packs, nil)
 	p.report.IndexWritten += len(written)
 	if serr != nil {
-		err = errors.Join(err, unlisted(serr))
+		err = errors.Join(err, p.unlisted(serr))
 	}
 	if err != nil && lock != nil {
 		return nil, errors.Join(err, lock.Release())
@@ -83,8 +85,8 @@ func (r *Repository) alone(ctx context.Context) error {
 	return err
 }
 
-func unlisted(err error) error {
-	return hint(fmt.Errorf("an index file was removed and could not be written anew: %w", err), "no data is lost: make room, then lifeboat repository repair lists it again")
+func (p *prune) unlisted(err error) error {
+	return hint(fmt.Errorf("an index file was removed and could not be written anew: %w", err), "no data is lost: make room, then %s lists it again", p.r.command("repository repair"))
 }
 
 // staying returns what of an index file does not go.
@@ -170,14 +172,14 @@ func (p *prune) replaceIndex(ctx context.Context) error {
 		}
 	}
 	if !p.opts.Unsafe {
-		return hint(err, "%s", fullHint)
+		return p.r.fullHint(err)
 	}
 	for len(p.stale) > 0 {
 		packs, _, err := p.unlist(ctx)
 		written, serr := p.r.saveIndex(ctx, packs, nil)
 		p.report.IndexWritten += len(written)
 		if serr != nil {
-			err = errors.Join(err, unlisted(serr))
+			err = errors.Join(err, p.unlisted(serr))
 		}
 		if err != nil {
 			return err

@@ -92,7 +92,7 @@ func (p *prune) readIndexFiles(ctx context.Context) ([]indexedPacks, error) {
 				case s.fate != keepPack || !s.there:
 					f.stale = true
 				case packSize(list) != s.listed:
-					return hint(&DamageError{What: "index", ID: id, Err: fmt.Errorf("it lists pack %s in part", pack)}, repairIndex+" first")
+					return hint(&DamageError{What: "index", ID: id, Err: fmt.Errorf("it lists pack %s in part", pack)}, "%s first", p.r.repairIndex())
 				}
 				f.packs = append(f.packs, pack)
 				f.blobs += len(list)

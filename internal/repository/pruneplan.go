@@ -77,7 +77,7 @@ func (p *prune) list(ctx context.Context) error {
 	for _, damage := range unread {
 		if !slices.Contains(p.opts.Without, damage.ID) {
 			return hint(fmt.Errorf("%s cannot be read, and what it needs is not known: %w", handle(storage.Snapshot, damage.ID), damage),
-				"copy the file back from a copy of the repository, or give up what it alone needs: lifeboat forget --point %s", damage.ID.Short())
+				"copy the file back from a copy of the repository, or give up what it alone needs: %s --point %s", p.r.command("forget"), damage.ID.Short())
 		}
 	}
 	snapshots = slices.DeleteFunc(snapshots, func(s *Snapshot) bool { return slices.Contains(p.opts.Without, s.ID) })
@@ -93,7 +93,7 @@ func (p *prune) list(ctx context.Context) error {
 // plan finds out what is needed and decides what becomes of every pack.
 func (p *prune) plan(ctx context.Context) error {
 	if err := errors.Join(p.index.damage...); err != nil {
-		return hint(fmt.Errorf("%s cannot be read: %w", damagedFile(storage.Index, err), err), repairIndex+" first")
+		return hint(fmt.Errorf("%s cannot be read: %w", damagedFile(storage.Index, err), err), "%s first", p.r.repairIndex())
 	}
 	if err := p.survey(ctx); err != nil {
 		return err
@@ -187,15 +187,15 @@ func (p *prune) locate(kind BlobType, id ID) (place, error) {
 	first, ok := p.index.lookup(kind, id)
 	if !ok {
 		return place{}, hint(&DamageError{What: kind.String() + " blob", ID: id, Err: errMissingBlob},
-			"a snapshot needs it; "+repairIndex+", and if that does not help, lifeboat verify names what is affected")
+			"a snapshot needs it; %s, and if that does not help, %s names what is affected", p.r.repairIndex(), p.r.command("verify"))
 	}
 	for _, c := range append([]place{first}, p.index.others(kind, id)...) {
 		if p.packs[c.pack].whole() {
 			return c, nil
 		}
 	}
-	return place{}, hint(first.damage(errPackGone),
-		"a snapshot needs it; restore the pack from a copy of the repository, or "+repairIndex+"; lifeboat verify names what is affected")
+	return place{}, hint(p.r.damage(first, errPackGone),
+		"a snapshot needs it; restore the pack from a copy of the repository, or %s; %s names what is affected", p.r.repairIndex(), p.r.command("verify"))
 }
 
 // estimate fills in the report from the plan.

@@ -72,7 +72,7 @@ func (r *Repository) RepairIndex(ctx context.Context, damaged ...ID) (report *Re
 			continue
 		}
 		if err := r.removeFile(ctx, storage.Index, id); err != nil && !errors.Is(err, storage.ErrNotFound) {
-			return nil, fmt.Errorf("remove an index file that was replaced: %w", err)
+			return nil, fmt.Errorf("the new index is written, but what it replaces still counts; remove index file %s: %w", id.Short(), elsewhere(err))
 		}
 	}
 	return report, nil

@@ -12,6 +12,7 @@ import (
 	"os/user"
 	"slices"
 	"sync"
+	"time"
 
 	"lifeboat/internal/repository/cache"
 	"lifeboat/internal/repository/chunker"
@@ -30,12 +31,21 @@ type Options struct {
 	// NoLock takes no locks. It is for stores that nobody writes to, and for
 	// reading where a lock of others is known to mean nothing.
 	NoLock bool
+	// RetryLock is how long a lock of another process is waited for that keeps ours
+	// out; 0 for not at all. Locks that cannot be read are not waited for.
+	RetryLock time.Duration
+	// Waiting is told that a lock is waited for, and until when at most; nil for
+	// nobody.
+	Waiting func(l *LockedError, until time.Time)
 	// Sightings is a directory of this machine in which is remembered since when
 	// lock files are seen whose age nothing else tells. Empty for this process only.
 	Sightings string
 	// Warn is told, in a sentence, what was passed over; nil for nobody. It may be
 	// called from several goroutines at once.
 	Warn func(text string)
+	// Flag is what stands behind a command of this program so that it acts on this
+	// repository, such as " -r second"; the advice in errors has it.
+	Flag string
 	// PackSize is the size in bytes at which a pack is closed; 0 is 16 MiB, the
 	// most is 128 MiB. Some five packs are in memory at once.
 	PackSize int

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"time"
 )
@@ -136,7 +137,7 @@ func (p *pass) finish() (*Run, error) {
 		}
 		end.Hint = resume
 	case p.stopped && (p.waiting == nil || !p.waiting.Restart):
-		end.State, err = StateInterrupted, fmt.Errorf("run %s: %w; resume it with: %s", p.run.ID, ErrInterrupted, resume)
+		end.State, err = StateInterrupted, fmt.Errorf("run %s: %w; %s: %s", p.run.ID, ErrInterrupted, again(resume), resume)
 		end.Hint = resume
 	case p.waiting != nil:
 		end.State, err = StateWaiting, p.waiting
@@ -195,4 +196,13 @@ func (p *pass) reported(id string) StepReport {
 
 func (p *pass) since(start time.Time) float64 {
 	return p.engine.o.Clock().Sub(start).Seconds()
+}
+
+// again says what a command does with a run that has ended too early: only what takes
+// a run up resumes it, anything else begins a new one.
+func again(command string) string {
+	if strings.Contains(command, "--resume") || strings.Contains(command, "--rollback") {
+		return "resume it with"
+	}
+	return "begin again with"
 }

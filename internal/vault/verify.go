@@ -30,12 +30,27 @@ type Verification struct {
 	Bytes     int64          `json:"bytes"`              // of all packs
 	BytesRead int64          `json:"bytes_read"`
 	Unlisted  int64          `json:"bytes_unlisted,omitempty"` // of packs that belong to no index
+	// Unlisting says that the index lost something which those packs hold, as far
+	// as can be told before the index was repaired.
+	Unlisting bool      `json:"repair_index_first,omitempty"`
+	Findings  []Finding `json:"findings,omitempty"` // of files of the repository
 	// Leftovers are of interrupted uploads.
 	Leftovers repository.Leftovers `json:"leftovers,omitzero"`
 	// Head is what changed since this machine last looked; nil where no record is
 	// kept. HeadError says why it could not be compared.
 	Head      *head.Findings `json:"head,omitempty"`
 	HeadError string         `json:"head_error,omitempty"`
+}
+
+// Finding is one file of the repository that is not right.
+type Finding struct {
+	Kind repository.FindingKind `json:"kind"`
+	File string                 `json:"file,omitempty"`
+}
+
+// Found tells whether something of this kind is wrong.
+func (v *Verification) Found(kinds ...repository.FindingKind) bool {
+	return slices.ContainsFunc(v.Findings, func(f Finding) bool { return slices.Contains(kinds, f.Kind) })
 }
 
 // PointVerdict is what Verify says of one point.
@@ -45,6 +60,9 @@ type PointVerdict struct {
 	System   string    `json:"system"`
 	Time     time.Time `json:"time"`
 	Problems []string  `json:"problems,omitempty"`
+	// Tree is the same for copies of the point in other repositories; zero when the
+	// point cannot be read.
+	Tree repository.ID `json:"-"`
 	// Components are those that the problems affect, and Whole the others; both
 	// are empty when that cannot be told, or when nothing is wrong.
 	Components []ComponentDamage `json:"components,omitempty"`
@@ -77,12 +95,16 @@ func (v *Vault) Verify(ctx context.Context, opts VerifyOptions) (*Verification, 
 		return nil, fmt.Errorf("check repository: %w", err)
 	}
 	result.Bytes, result.BytesRead, result.Unlisted, result.Leftovers = report.Bytes, report.BytesRead, report.Unlisted, report.Leftovers
+	result.Unlisting = report.Unlisting()
 	survey := v.Survey(ctx, opts.Filter)
 	if result.Head = survey.Head; survey.HeadError != nil {
 		result.HeadError = survey.HeadError.Error()
 	}
 	byPoint, findings := map[string][]string{}, map[string][]*repository.Finding{}
 	for _, f := range report.Findings {
+		if f.Kind != repository.OrphanPack {
+			result.Findings = append(result.Findings, Finding{Kind: f.Kind, File: f.File})
+		}
 		if f.Kind == repository.DamagedOrphan {
 			result.Warnings = append(result.Warnings, describe(f))
 			continue
@@ -114,7 +136,7 @@ func (v *Vault) Verify(ctx context.Context, opts VerifyOptions) (*Verification, 
 		return nil, fmt.Errorf("%w of %s in this repository: nothing was verified", ErrNoPoint, opts.Filter.System)
 	}
 	for _, p := range points {
-		verdict := PointVerdict{ID: p.ID(), Short: p.Short(), System: p.System(), Time: p.Time(), Problems: byPoint[p.ID()]}
+		verdict := PointVerdict{ID: p.ID(), Short: p.Short(), System: p.System(), Time: p.Time(), Tree: p.Tree(), Problems: byPoint[p.ID()]}
 		if p.Damage != nil {
 			verdict.Problems = append(verdict.Problems, p.Damage.Error())
 		} else {

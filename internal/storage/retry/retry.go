@@ -43,6 +43,7 @@ type Failure struct {
 	Err     error
 	Pause   time.Duration // until the next attempt
 	Attempt int           // the number of the next one, from 2
+	Until   time.Time     // when it is given up
 }
 
 // Default bears with an outage of five minutes: services may be standing still
@@ -198,7 +199,7 @@ func (t *tries) again(ctx context.Context, err error) bool {
 		return false
 	}
 	if t.policy.Notify != nil {
-		t.policy.Notify(Failure{Store: t.store, Err: err, Pause: pause, Attempt: t.made + 1})
+		t.policy.Notify(Failure{Store: t.store, Err: err, Pause: pause, Attempt: t.made + 1, Until: t.since.Add(t.policy.For)})
 	}
 	var interrupted <-chan struct{}
 	if t.policy.Interrupt != nil {
