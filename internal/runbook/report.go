@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -63,6 +64,8 @@ func List(dir string) ([]*Run, error) {
 			runs = append(runs, run)
 		}
 	}
+	// Several may begin within the second that their ids tell.
+	slices.SortStableFunc(runs, func(a, b *Run) int { return a.Started.Compare(b.Started) })
 	return runs, errors.Join(unread...)
 }
 
