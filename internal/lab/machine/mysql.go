@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"syscall"
-	"time"
 )
 
 const (
@@ -47,34 +45,14 @@ func startMySQL() error {
 			return fmt.Errorf("mariadb-install-db: %w: %s", err, out)
 		}
 	}
-	log, err := os.OpenFile(mysqlLog, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	if err := Own("mysql:mysql", mysqlLog); err != nil {
-		return err
-	}
-	cmd := exec.Command("/usr/sbin/mariadbd", "--user=mysql", "--datadir="+dataDir, "--socket="+Socket, "--pid-file="+mysqlPid)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	for range 3000 {
-		select {
-		case err := <-ended:
-			return fmt.Errorf("mariadbd ended early (%v), see %s", err, mysqlLog)
-		case <-time.After(10 * time.Millisecond):
-		}
-		if db, err := OpenRoot(""); err == nil {
-			db.Close()
-			return nil
-		}
-	}
-	return fmt.Errorf("mariadbd does not answer, see %s", mysqlLog)
+	return Daemon{
+		Command: exec.Command("/usr/sbin/mariadbd", "--user=mysql", "--datadir="+dataDir, "--socket="+Socket, "--pid-file="+mysqlPid),
+		Log:     mysqlLog, Mode: 0o640, Owner: "mysql:mysql",
+		Answers: func() bool {
+			db, err := OpenRoot("")
+			return err == nil && db.Close() == nil
+		},
+	}.Start()
 }
 
 // mysqlConfig makes a current server behave like that of the line: engine and

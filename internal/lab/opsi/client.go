@@ -1,15 +1,10 @@
 package opsi
 
 import (
-	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"strings"
-	"time"
 
 	"lifeboat/internal/lab/machine"
 )
@@ -29,17 +24,11 @@ func clientRefresh(_ *machine.Machine, c *machine.Call) int {
 	if err := json.NewDecoder(c.Stdin).Decode(&id); err != nil {
 		return c.Fail(1, "client identity: %v", err)
 	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM([]byte(id.CA)) {
-		return c.Fail(1, "client identity: no CA")
+	hc, err := machine.Trusting(id.CA, port)
+	if err != nil {
+		return c.Fail(1, "client identity: %v", err)
 	}
-	hc := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
-		TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
-		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, network, "127.0.0.1"+port)
-		},
-	}}
-	req, err := http.NewRequest(http.MethodPost, "https://"+id.Server+port+"/rpc", strings.NewReader(`{"jsonrpc": "2.0", "id": 1, "method": "host_getObjects", "params": []}`))
+	req, err := http.NewRequest(http.MethodPost, "https://"+id.Server+":"+port+"/rpc", strings.NewReader(`{"jsonrpc": "2.0", "id": 1, "method": "host_getObjects", "params": []}`))
 	if err != nil {
 		return c.Fail(1, "%v", err)
 	}

@@ -41,7 +41,7 @@ func daemon(m *machine.Machine, c *machine.Call) int {
 	}
 	b, err := openBackends()
 	if err == nil && b.db != nil {
-		err = b.checkSchema(mustSpec(m).line())
+		err = b.checkSchema(machine.MustPart[Spec](m).line())
 	}
 	if err != nil {
 		return c.Fail(1, "%v", err)
@@ -55,7 +55,7 @@ func daemon(m *machine.Machine, c *machine.Call) int {
 		return c.Fail(1, "%v", err)
 	}
 	defer os.Remove(daemonPid)
-	listener, err := tls.Listen("tcp", port, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12})
+	listener, err := tls.Listen("tcp", ":"+port, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12})
 	if err != nil {
 		return c.Fail(1, "%v", err)
 	}

@@ -7,7 +7,6 @@
 package opsi
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
@@ -59,7 +58,7 @@ var Commands = []string{"/usr/bin/opsi-set-rights", "/usr/bin/opsi-package-manag
 
 // Plug adds opsi's packages, units and doubles to a machine.
 func Plug(m *machine.Machine) error {
-	spec, err := specOf(m)
+	spec, err := machine.Part[Spec](m)
 	if err != nil {
 		return err
 	}
@@ -76,23 +75,6 @@ func Plug(m *machine.Machine) error {
 		m.Unlogged[name] = true
 	}
 	return nil
-}
-
-func specOf(m *machine.Machine) (Spec, error) {
-	var s Spec
-	if err := json.Unmarshal(m.Spec.Product, &s); err != nil {
-		return s, fmt.Errorf("read opsi's part of the spec: %w", err)
-	}
-	return s, nil
-}
-
-// mustSpec is for doubles: Plug has read the spec already.
-func mustSpec(m *machine.Machine) Spec {
-	s, err := specOf(m)
-	if err != nil {
-		panic(err)
-	}
-	return s
 }
 
 func (s Spec) usesFile() bool  { return s.Variant != MySQL }

@@ -38,7 +38,7 @@ func setRightsCommand(m *machine.Machine, c *machine.Call) int {
 	if len(c.Args) > 0 {
 		only = filepath.Clean(c.Args[len(c.Args)-1])
 	}
-	if err := mustSpec(m).setRights(only); err != nil {
+	if err := machine.MustPart[Spec](m).setRights(only); err != nil {
 		return c.Fail(1, "%s: %v", c.Name, err)
 	}
 	return 0

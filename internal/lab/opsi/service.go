@@ -2,15 +2,12 @@ package opsi
 
 import (
 	"crypto/rand"
-	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"lifeboat/internal/lab/machine"
 )
@@ -18,7 +15,7 @@ import (
 const (
 	daemonPid = runDir + "/opsiconfd.pid"
 	daemonLog = logDir + "/opsiconfd/opsiconfd.log"
-	port      = ":4447"
+	port      = "4447"
 )
 
 func opsiconfdUnit() *machine.Unit {
@@ -45,7 +42,7 @@ func opsipxeconfdUnit() *machine.Unit {
 // it first makes the database and its access where they are missing, as its setup
 // does: what starts too early in a recovery makes an empty server.
 func startDaemon(m *machine.Machine) error {
-	if s := mustSpec(m); s.Variant == MySQL {
+	if s := machine.MustPart[Spec](m); s.Variant == MySQL {
 		if err := setUpDatabase(s, emptyServer(m), rand.Text()); err != nil {
 			return err
 		}
@@ -53,34 +50,12 @@ func startDaemon(m *machine.Machine) error {
 	if err := makeDirs(adminOwner, 0o770, runDir, logDir, logDir+"/opsiconfd"); err != nil {
 		return err
 	}
-	log, err := os.OpenFile(daemonLog, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o660)
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	if err := machine.Own(fileOwner, daemonLog); err != nil {
-		return err
-	}
 	cmd := exec.Command(machine.Program)
 	cmd.Args[0] = "opsiconfd-daemon"
-	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	for range 3000 {
-		select {
-		case err := <-ended:
-			return fmt.Errorf("opsiconfd ended (%v): %s", err, lastLine(daemonLog))
-		case <-time.After(10 * time.Millisecond):
-		}
-		if conn, err := net.Dial("tcp", "127.0.0.1"+port); err == nil {
-			return conn.Close()
-		}
-	}
-	return errors.New("opsiconfd does not answer, see " + daemonLog)
+	return machine.Daemon{
+		Command: cmd, Log: daemonLog, Mode: 0o660, Owner: fileOwner,
+		Answers: func() bool { return machine.Listens(port) },
+	}.Start()
 }
 
 // becomeOpsiconfd gives root up for the user and the groups that opsiconfd has, so
@@ -103,21 +78,12 @@ func becomeOpsiconfd() error {
 	return syscall.Setuid(uid)
 }
 
-func lastLine(path string) string {
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return err.Error()
-	}
-	lines := strings.Split(strings.TrimSpace(string(raw)), "\n")
-	return lines[len(lines)-1]
-}
-
 // opsiconfd is a double for opsiconfd's command line: setup, start and stop. Like the
 // real one its setup enables the service, which fails when that is masked, unless
 // --skip-setup names systemd.
 func opsiconfd(m *machine.Machine, c *machine.Call) int {
 	if slices.Contains(c.Args, "--version") {
-		version, _, _ := strings.Cut(mustSpec(m).Version, "-")
+		version, _, _ := strings.Cut(machine.MustPart[Spec](m).Version, "-")
 		c.Printf("%s [python-opsi=%s]\n", version, version)
 		return 0
 	}
@@ -127,7 +93,7 @@ func opsiconfd(m *machine.Machine, c *machine.Call) int {
 	var err error
 	switch verb := c.Args[0]; {
 	case verb == "setup" && slices.Contains(c.Args, "--configure-mysql"):
-		err = setUpDatabase(mustSpec(m), emptyServer(m), rand.Text())
+		err = setUpDatabase(machine.MustPart[Spec](m), emptyServer(m), rand.Text())
 	case verb == "setup":
 		err = setUpParts(m)
 		if err == nil && !slices.Contains(c.Args, "systemd") {

@@ -25,14 +25,14 @@ func install(m *machine.Machine, c *machine.Call) int {
 }
 
 func addSource(m *machine.Machine) error {
-	line := mustSpec(m).line()
+	line := machine.MustPart[Spec](m).line()
 	return machine.Write("/etc/apt/sources.list.d/opsi.list", "deb https://download.opsi.org/"+line+"/debian bookworm main\n", 0o644)
 }
 
 // setUp is what the package of the whole server does: opsi's own setup, and all that
 // it needs runs, now and after a boot.
 func setUp(m *machine.Machine) error {
-	s := mustSpec(m)
+	s := machine.MustPart[Spec](m)
 	for _, name := range s.services() {
 		if err := enable(m, name); err != nil {
 			return err
@@ -58,7 +58,7 @@ func setUp(m *machine.Machine) error {
 // with a new password where it uses one and cannot reach it, certificates, itself as
 // the only server. It may be repeated; what is there stays.
 func setUpParts(m *machine.Machine) error {
-	s := mustSpec(m)
+	s := machine.MustPart[Spec](m)
 	data, password := emptyServer(m), rand.Text()
 	if !machine.Exists(confDir + "/opsi.conf") {
 		if err := writeConfig(m, s, password, data.servers[0].key); err != nil {
@@ -85,7 +85,7 @@ func setUpParts(m *machine.Machine) error {
 func emptyServer(m *machine.Machine) *model {
 	raw := make([]byte, 16)
 	_, _ = rand.Read(raw) // never fails, crypto/rand.Read
-	return newModel(mustSpec(m), m.Spec.Hostname).fresh(hex.EncodeToString(raw))
+	return newModel(machine.MustPart[Spec](m), m.Spec.Hostname).fresh(hex.EncodeToString(raw))
 }
 
 // setUpDatabase makes the database reachable as mysql.conf says; where it is not,
@@ -143,7 +143,7 @@ func opsiSetup(m *machine.Machine, c *machine.Call) int {
 		c.Args = c.Args[1:]
 		return setRightsCommand(m, c)
 	case "--configure-mysql":
-		if err := setUpDatabase(mustSpec(m), emptyServer(m), rand.Text()); err != nil {
+		if err := setUpDatabase(machine.MustPart[Spec](m), emptyServer(m), rand.Text()); err != nil {
 			return c.Fail(1, "opsi-setup: %v", err)
 		}
 		return 0
@@ -165,7 +165,7 @@ func setup(m *machine.Machine, c *machine.Call) int {
 }
 
 func build(m *machine.Machine) (*Client, error) {
-	s := mustSpec(m)
+	s := machine.MustPart[Spec](m)
 	if err := addSource(m); err != nil {
 		return nil, err
 	}

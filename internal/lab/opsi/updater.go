@@ -14,7 +14,7 @@ import (
 // upstream is what the configured package repositories offer: all that was not made
 // here. A newer one of firefox is there when the lab was built so.
 func upstream(m *machine.Machine) []product {
-	s := mustSpec(m)
+	s := machine.MustPart[Spec](m)
 	var offer []product
 	for _, p := range newModel(s, m.Spec.Hostname).products {
 		if p.id == siteProduct {

@@ -1,9 +1,7 @@
 package smt
 
 import (
-	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -71,30 +69,11 @@ func rcApache(m *machine.Machine, c *machine.Call) int {
 
 // startApache starts the web server and waits until it answers or has ended.
 func startApache(*machine.Machine) error {
-	log, err := os.OpenFile(errorLog, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	cmd := exec.Command("/usr/sbin/httpd2-prefork")
-	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	for range 1000 {
-		select {
-		case err := <-ended:
-			return fmt.Errorf("httpd2-prefork ended (%v), see %s", err, errorLog)
-		case <-time.After(10 * time.Millisecond):
-		}
-		if conn, err := net.Dial("tcp", "127.0.0.1:80"); err == nil {
-			return conn.Close()
-		}
-	}
-	return fmt.Errorf("httpd2-prefork does not answer, see %s", errorLog)
+	return machine.Daemon{
+		Command: exec.Command("/usr/sbin/httpd2-prefork"),
+		Log:     errorLog, Mode: 0o640,
+		Answers: func() bool { return machine.Listens("80") },
+	}.Start()
 }
 
 // httpd is a double for apache with SMT's handlers: it serves the document
@@ -247,16 +226,10 @@ func clientRefresh(_ *machine.Machine, c *machine.Call) int {
 	if err := json.NewDecoder(c.Stdin).Decode(&id); err != nil {
 		return c.Fail(1, "client identity: %v", err)
 	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM([]byte(id.CA)) {
-		return c.Fail(1, "client identity: no CA")
+	hc, err := machine.Trusting(id.CA, "443")
+	if err != nil {
+		return c.Fail(1, "client identity: %v", err)
 	}
-	hc := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
-		TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
-		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, network, "127.0.0.1:443")
-		},
-	}}
 	req, err := http.NewRequest(http.MethodGet, "https://"+id.Server+"/repo/repoindex.xml", nil)
 	if err != nil {
 		return c.Fail(1, "%v", err)

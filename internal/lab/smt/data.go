@@ -91,7 +91,7 @@ func fill(m *machine.Machine, db *sql.DB) error {
 			return err
 		}
 	}
-	if mustSpec(m).Local {
+	if machine.MustPart[Spec](m).Local {
 		text, err := ddl("local")
 		if err == nil {
 			_, err = db.Exec(text)
@@ -148,7 +148,7 @@ func fillPatches(db *sql.DB) error {
 // buildTree makes the package repositories as mirror runs left them. A custom
 // repository has no upstream: it is lost with the tree.
 func buildTree(m *machine.Machine, db *sql.DB) error {
-	spec := mustSpec(m)
+	spec := machine.MustPart[Spec](m)
 	root := filepath.Join(spec.MirrorTo, "repo")
 	if err := os.MkdirAll(spec.MirrorTo, 0o755); err != nil {
 		return err

@@ -108,7 +108,7 @@ func mirror(m *machine.Machine, c *machine.Call) int {
 // dropPrivileges makes the process user smt, as SMT's tools do from 1.1 on: a
 // tree or a configuration with the wrong owner then fails as it does for them.
 func dropPrivileges(m *machine.Machine) error {
-	if mustSpec(m).Schema == "0.09" || os.Geteuid() != 0 {
+	if machine.MustPart[Spec](m).Schema == "0.09" || os.Geteuid() != 0 {
 		return nil
 	}
 	uid, gid, err := machine.IDs("smt:www")
@@ -123,7 +123,7 @@ func mirrorTime(m *machine.Machine) string {
 	if raw, err := readFile(machine.Home + "/mirror-time"); err == nil {
 		return strings.TrimSpace(raw)
 	}
-	return mustSpec(m).MirrorTime
+	return machine.MustPart[Spec](m).MirrorTime
 }
 
 type mirrorRun struct {

@@ -140,7 +140,7 @@ func links(m *machine.Machine) [][2]string {
 		{"/etc/apache2/vhosts.d/vhost-ssl.conf", confDir + "/vhost-ssl.conf"},
 		{"/etc/cron.d/novell.com-smt", confDir + "/novell.com-smt"},
 	}
-	if mustSpec(m).Schema != "0.09" {
+	if machine.MustPart[Spec](m).Schema != "0.09" {
 		list = append(list, [2]string{"/etc/apache2/conf.d/smt_support.conf", confDir + "/smt_support.conf"})
 	}
 	return list

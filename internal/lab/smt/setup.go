@@ -29,7 +29,7 @@ func setup(m *machine.Machine, c *machine.Call) int {
 }
 
 func build(m *machine.Machine) error {
-	spec := mustSpec(m)
+	spec := machine.MustPart[Spec](m)
 	if err := machine.Write(m.CredentialsFile(), m.CredentialsText(), 0o600); err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func setACL(file string) error {
 
 // localFiles are what administrators changed and added over the years.
 func localFiles(m *machine.Machine) error {
-	spec := mustSpec(m)
+	spec := machine.MustPart[Spec](m)
 	cron := spec.cronTable()
 	files := []struct {
 		path, text string

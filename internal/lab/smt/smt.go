@@ -8,7 +8,6 @@ package smt
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
@@ -49,7 +48,7 @@ const (
 
 // Plug adds SMT's packages, units and doubles to a machine.
 func Plug(m *machine.Machine) error {
-	spec, err := specOf(m)
+	spec, err := machine.Part[Spec](m)
 	if err != nil {
 		return err
 	}
@@ -70,23 +69,6 @@ func Plug(m *machine.Machine) error {
 
 // SystemCommands are doubles of the operating system that know SMT's modules.
 var SystemCommands = []string{"/usr/sbin/yast2", "/usr/sbin/yast-ca-export"}
-
-func specOf(m *machine.Machine) (Spec, error) {
-	var s Spec
-	if err := json.Unmarshal(m.Spec.Product, &s); err != nil {
-		return s, fmt.Errorf("read SMT's part of the spec: %w", err)
-	}
-	return s, nil
-}
-
-// mustSpec is for doubles: Plug has read the spec already.
-func mustSpec(m *machine.Machine) Spec {
-	s, err := specOf(m)
-	if err != nil {
-		panic(err)
-	}
-	return s
-}
 
 // legacy lines have init scripts, NCC and MyISAM.
 func legacy(m *machine.Machine) bool { return m.Line() < 12 }

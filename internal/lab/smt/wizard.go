@@ -29,7 +29,7 @@ func yast(m *machine.Machine, c *machine.Call) int {
 // the schema of the installed version, a fresh smt.conf, certificates when
 // there are none, and SMT started and enabled.
 func wizard(m *machine.Machine, c *machine.Call) int {
-	spec := mustSpec(m)
+	spec := machine.MustPart[Spec](m)
 	if _, err := machine.InstalledPackage("smt"); err != nil {
 		return c.Fail(1, "smt-wizard: %v", err)
 	}
