@@ -42,10 +42,23 @@ func (a *app) targets(c *config.Config, system string) ([]config.Repository, err
 	return []config.Repository{r}, err
 }
 
+// onTargets does something to each repository that a verb is about.
+func (a *app) onTargets(ctx context.Context, do func(r config.Repository, repo *repository.Repository) error) error {
+	conf, err := a.loadOrEmpty()
+	if err != nil {
+		return err
+	}
+	list, err := a.targets(conf, "")
+	if err != nil {
+		return err
+	}
+	return a.onEach(ctx, list, do)
+}
+
 // onEach does something to one repository after the other. The ones after a
 // failure have their turn too; it is an error when none succeeds, else a warning.
 func (a *app) onEach(ctx context.Context, list []config.Repository, do func(r config.Repository, repo *repository.Repository) error) error {
-	if len(list) > 1 && (a.password != (passwordFlags{}) || len(a.storeOptions) > 0 || a.limitUpload != "" || a.limitDownload != "") {
+	if len(list) > 1 && (a.password != (passwordFlags{}) || len(a.storeOptions) > 0) {
 		return usagef("flags that say how a repository is opened are about one of them: name it with --repository")
 	}
 	var errs []error

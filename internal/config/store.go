@@ -179,7 +179,6 @@ func (s *Store) Fits(url string) error {
 	only("ca_file", s.CAFile != "", "s3", "rest")
 	only("fingerprint", s.Fingerprint != "", "s3", "rest")
 	only("retry_for", s.RetryFor != 0, "s3", "sftp", "rest")
-	only("limit", s.Limit != (Limit{}), "s3", "sftp", "rest")
 	only("s3", s.S3 != (S3{}), "s3")
 	only("object_lock", s.ObjectLock != (ObjectLock{}), "s3")
 	only("sftp", s.SFTP.KeyFile != "" || s.SFTP.Passphrase != nil || s.SFTP.Password != nil || len(s.SFTP.KnownHosts) > 0, "sftp")

@@ -118,7 +118,6 @@ func TestStoreProblems(t *testing.T) {
 		{"fingerprint", "sha256:00", "sha1:00", "repository server: fingerprint:"},
 		{"two trusts", "    rest:\n", "    ca_file: /x\n    rest:\n", "one of them is enough"},
 		{"another sort", "url: sftp:backup@example.org:/lifeboat", "url: /srv/lifeboat", "lifeboat.yaml:12: repository host: sftp has no meaning for a directory, only for sftp"},
-		{"limit of a directory", "s3:https://objects.example.org/backup/smt", "/srv", "limit has no meaning for a directory, only for s3, sftp, rest"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

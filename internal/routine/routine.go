@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"hash/fnv"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -60,11 +59,7 @@ func Tasks(c *config.Config, s config.System) ([]Task, error) {
 // commands are the command lines of a job.
 func commands(c *config.Config, s config.System, t Task) ([][]string, error) {
 	var lines [][]string
-	add := func(r config.Repository, words ...string) {
-		if filepath.IsAbs(r.URL) { // a directory takes no limit
-			lines = append(lines, words)
-			return
-		}
+	add := func(words ...string) {
 		if up := t.Job.Limit.Upload; up != "" {
 			words = append(words, "--limit-upload="+string(up))
 		}
@@ -88,13 +83,13 @@ func commands(c *config.Config, s config.System, t Task) ([][]string, error) {
 				words = append(words, "--without="+name)
 			}
 		}
-		add(list[0], words...)
+		add(words...)
 	case config.JobCopy:
 		if len(list) < 2 {
 			return nil, errors.New("the system has no second repository to copy to (lifeboat init --second URL makes one)")
 		}
 		for _, r := range list[1:] {
-			add(r, "copy", s.Name, "--to="+r.Name)
+			add("copy", s.Name, "--to="+r.Name)
 		}
 	case config.JobVerify:
 		for _, r := range list {
@@ -106,12 +101,12 @@ func commands(c *config.Config, s config.System, t Task) ([][]string, error) {
 			default:
 				words = append(words, "--read-data-subset="+t.Job.ReadData)
 			}
-			add(r, words...)
+			add(words...)
 		}
 	case config.JobPrune:
 		for _, r := range list {
 			if !c.Retention(s, r.Name).IsZero() {
-				add(r, "forget", s.Name, "--prune", "--repository="+r.Name)
+				add("forget", s.Name, "--prune", "--repository="+r.Name)
 			}
 		}
 		if len(lines) == 0 {

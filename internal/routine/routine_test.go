@@ -19,7 +19,7 @@ func TestCommands(t *testing.T) {
 	}
 	want := []string{
 		"backup: backup smt --trigger=scheduled --without=package-tree",
-		"backup-large: backup smt --trigger=scheduled --with=package-tree",
+		"backup-large: backup smt --trigger=scheduled --with=package-tree --limit-upload=5M",
 		"copy: copy smt --to=away --limit-upload=6M",
 		"verify: verify smt --repository=main --read-data-subset=5%",
 		"verify: verify smt --repository=away --read-data-subset=5%",

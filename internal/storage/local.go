@@ -11,6 +11,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"lifeboat/internal/storage/limit"
 )
 
 // Local is a store in a directory, in the format's default layout. Files are
@@ -18,6 +20,7 @@ import (
 type Local struct {
 	root     string
 	readOnly bool
+	limit    *limit.Limit
 
 	mu   sync.Mutex
 	made map[string]bool // directories known to exist
@@ -35,7 +38,7 @@ func OpenLocal(path string, opts Options) (*Local, error) {
 	if err != nil {
 		return nil, fmt.Errorf("repository directory %s: %w", path, err)
 	}
-	return &Local{root: abs, readOnly: opts.ReadOnly, made: make(map[string]bool)}, nil
+	return &Local{root: abs, readOnly: opts.ReadOnly, limit: opts.Limit, made: make(map[string]bool)}, nil
 }
 
 // Location returns the directory.
@@ -68,7 +71,7 @@ func (l *Local) Load(ctx context.Context, h Handle, offset, length int64) (io.Re
 		return nil, classify("load", h, err)
 	}
 	if length == 0 && offset == 0 {
-		return f, nil
+		return l.limit.Reader(ctx, f), nil
 	}
 	info, err := f.Stat()
 	if err != nil {
@@ -82,7 +85,7 @@ func (l *Local) Load(ctx context.Context, h Handle, offset, length int64) (io.Re
 	if length == 0 {
 		length = info.Size() - offset
 	}
-	return &section{SectionReader: io.NewSectionReader(f, offset, length), file: f}, nil
+	return l.limit.Reader(ctx, &section{SectionReader: io.NewSectionReader(f, offset, length), file: f}), nil
 }
 
 type section struct {

@@ -9,10 +9,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"lifeboat/internal/storage"
+	"lifeboat/internal/storage/limit"
 	"lifeboat/internal/storage/storagetest"
 )
 
@@ -27,6 +30,33 @@ func open(t *testing.T, url string) storage.Store {
 
 func TestLocalConformance(t *testing.T) {
 	storagetest.Run(t, open, func(t *testing.T) string { return filepath.Join(t.TempDir(), "a", "store") })
+}
+
+// A directory may lie on a disk or a share that others need, too. The clock is the
+// test's own.
+func TestLocalLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const speed, size = 1 << 20, 10 << 20
+		s, err := storage.OpenLocal(t.TempDir(), storage.Options{Limit: limit.New(speed, speed)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := storage.Handle{Type: storage.Data, Name: strings.Repeat("a1", 32)}
+		begin := time.Now()
+		if err := s.Save(t.Context(), h, make([]byte, size)); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begin); took < 9*time.Second || took > 11*time.Second {
+			t.Errorf("saved in %v", took)
+		}
+		begin = time.Now()
+		if err := storage.ReadRange(t.Context(), s, h, make([]byte, size/2), 1); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begin); took < 4*time.Second || took > 6*time.Second {
+			t.Errorf("read in %v", took)
+		}
+	})
 }
 
 // Where the file system has no unnamed files, as over NFS and on old kernels.

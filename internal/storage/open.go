@@ -4,12 +4,16 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	"lifeboat/internal/storage/limit"
 )
 
 // Options says how a store is opened.
 type Options struct {
 	// ReadOnly refuses every write with ErrReadOnly.
 	ReadOnly bool
+	// Limit bounds what is written and read; nil for no bound.
+	Limit *limit.Limit
 }
 
 // UnsupportedError says that a URL names a sort of store that this program

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -61,7 +62,7 @@ func (l *Local) Save(ctx context.Context, h Handle, data []byte) (err error) {
 			os.Remove(f.Name())
 		}
 	}()
-	if err := f.fill(ctx, data); err != nil {
+	if err := f.fill(ctx, l.limit.Writer(ctx, f), data); err != nil {
 		return err
 	}
 	if named {
@@ -84,12 +85,12 @@ type tempFile struct {
 	named bool
 }
 
-func (f tempFile) fill(ctx context.Context, data []byte) error {
+func (f tempFile) fill(ctx context.Context, w io.Writer, data []byte) error {
 	for len(data) > 0 {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		n, err := f.Write(data[:min(len(data), writeStep)])
+		n, err := w.Write(data[:min(len(data), writeStep)])
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
-// Package limit holds connections to a number of bytes a second, so that a
-// backup leaves room for others on a line. It counts what goes over the wire,
-// encryption and protocol included. What is transferred is not known here.
+// Package limit holds connections, and files that stand for them, to a number of
+// bytes a second, so that a backup leaves room for others on a line or a disk. Of
+// a connection it counts what goes over the wire, encryption and protocol included.
+// What is transferred is not known here.
 package limit
 
 import (

@@ -28,7 +28,7 @@ type Options struct {
 	// Fingerprint is that of the only certificate trusted for HTTPS; empty for
 	// the usual checks.
 	Fingerprint string
-	// Limit bounds what is transferred over a network; nil for no bound.
+	// Limit bounds what is transferred; nil for no bound.
 	Limit *limit.Limit
 	// Stall is the least progress of a transfer; stall.Default if not set.
 	Stall stall.Limit
@@ -62,7 +62,7 @@ func Open(ctx context.Context, address string, opts Options) (storage.Store, err
 	case "rest":
 		store, err = opts.rest(address)
 	default:
-		return storage.Open(ctx, address, storage.Options{ReadOnly: opts.ReadOnly})
+		return storage.Open(ctx, address, storage.Options{ReadOnly: opts.ReadOnly, Limit: opts.Limit})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("repository %s: %w", storage.Redact(address), err)
