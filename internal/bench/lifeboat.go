@@ -45,7 +45,7 @@ func Lifeboat(program, feeder string) Peer {
 // prepareLifeboat makes an empty repository and writes the two files. `lifeboat
 // init` would also install a boot unit, which has no place in a measurement.
 func prepareLifeboat(ctx context.Context, p Place) error {
-	password := "bench\n"
+	password := string(repository.NewPassword()) + "\n" // as init makes it
 	for name, text := range map[string]string{
 		"password":            password,
 		"lifeboat.yaml":       fmt.Sprintf(benchConfig, filepath.Join(p.Dir, "state"), p.Store, filepath.Join(p.Dir, "etc", "password")),

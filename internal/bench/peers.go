@@ -154,7 +154,7 @@ func Floor() Peer {
 
 // firstLine is what a program says first, or "" when it cannot be run.
 func firstLine(args ...string) string {
-	out, err := exec.Command(args[0], args[1:]...).Output()
+	out, err := exec.Command(args[0], args[1:]...).CombinedOutput() // bzip2 tells its version on standard error
 	if err != nil {
 		return ""
 	}

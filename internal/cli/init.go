@@ -2,8 +2,6 @@ package cli
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"os"
@@ -19,9 +17,6 @@ import (
 	"lifeboat/internal/repository"
 	"lifeboat/internal/storage"
 )
-
-// passwordBytes is how much randomness a generated repository password has.
-const passwordBytes = 32
 
 func (a *app) initCommand() *cobra.Command {
 	var wanted []string
@@ -40,7 +35,7 @@ repository, which gets a copy of every point; that can be done later too.`,
 		Args: args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return a.init(c.Context(), wanted, second) },
 	}
-	c.Flags().StringVar(&second, "second", "", "make a second repository at this `URL`, or the one that the configuration has by this name")
+	c.Flags().StringVar(&second, "second", "", "make a second repository at this `URL`")
 	c.Flags().StringSliceVar(&wanted, "profile", nil, "protect these products (default: what is found)")
 	a.repositoryFlags(c)
 	c.Flags().Lookup("repository").Usage = "`URL` of the repository (default /var/lib/lifeboat/repository)"
@@ -187,11 +182,7 @@ func writePassword(file string) (made bool, err error) {
 		return false, fmt.Errorf("write password file: %w", err)
 	}
 	defer f.Close()
-	var secret [passwordBytes]byte
-	if _, err := rand.Read(secret[:]); err != nil {
-		return false, err
-	}
-	if _, err := fmt.Fprintln(f, base64.RawURLEncoding.EncodeToString(secret[:])); err != nil {
+	if _, err := fmt.Fprintf(f, "%s\n", repository.NewPassword()); err != nil {
 		return false, fmt.Errorf("write password file: %w", err)
 	}
 	return true, f.Sync()

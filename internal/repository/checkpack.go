@@ -70,9 +70,10 @@ func (c *checker) readPack(ctx context.Context, id ID, listed []packedBlob) erro
 	if Hash(data) != id {
 		problems = append(problems, errors.New("its content does not match its name"))
 	}
-	header, err := c.r.packHeader(ctx, id, size)
-	if err != nil && !damaging(err) {
-		return err
+	var header []packedBlob
+	length, err := headerLength(id, data, size)
+	if err == nil {
+		header, err = c.r.openHeader(id, data[size-length:], size)
 	}
 	if err != nil {
 		problems = append(problems, err)

@@ -126,29 +126,44 @@ func parseHeader(header []byte, bodySize int64) ([]packedBlob, error) {
 
 // packHeader reads the list of blobs from the end of a pack file.
 func (r *Repository) packHeader(ctx context.Context, id ID, size int64) ([]packedBlob, error) {
-	if size < headerLengthSize+crypto.Overhead {
-		return nil, &DamageError{What: "pack", ID: id, Err: fmt.Errorf("%w: %d bytes are too few", errPackHeader, size)}
-	}
 	// Most headers fit in the first guess.
 	tail := make([]byte, min(size, 64<<10))
 	if err := storage.ReadRange(ctx, r.store, handle(storage.Data, id), tail, size-int64(len(tail))); err != nil {
 		return nil, err
 	}
-	length := int64(binary.LittleEndian.Uint32(tail[len(tail)-headerLengthSize:]))
-	if length < crypto.Overhead || length > maxHeader || length > size-headerLengthSize {
-		return nil, &DamageError{What: "pack", ID: id, Err: fmt.Errorf("%w: it claims %d bytes", errPackHeader, length)}
+	length, err := headerLength(id, tail, size)
+	if err != nil {
+		return nil, err
 	}
-	if length+headerLengthSize > int64(len(tail)) {
-		tail = make([]byte, length+headerLengthSize)
-		if err := storage.ReadRange(ctx, r.store, handle(storage.Data, id), tail, size-int64(len(tail))); err != nil {
+	if length > int64(len(tail)) {
+		tail = make([]byte, length)
+		if err := storage.ReadRange(ctx, r.store, handle(storage.Data, id), tail, size-length); err != nil {
 			return nil, err
 		}
 	}
-	header, err := r.key.Open(tail[int64(len(tail))-headerLengthSize-length : len(tail)-headerLengthSize])
+	return r.openHeader(id, tail[int64(len(tail))-length:], size)
+}
+
+// headerLength is how many bytes at the end of a pack are its header and the
+// length of that. Tail is the end of the pack, size that of the whole of it.
+func headerLength(id ID, tail []byte, size int64) (int64, error) {
+	if size < headerLengthSize+crypto.Overhead {
+		return 0, &DamageError{What: "pack", ID: id, Err: fmt.Errorf("%w: %d bytes are too few", errPackHeader, size)}
+	}
+	length := int64(binary.LittleEndian.Uint32(tail[len(tail)-headerLengthSize:]))
+	if length < crypto.Overhead || length > maxHeader || length > size-headerLengthSize {
+		return 0, &DamageError{What: "pack", ID: id, Err: fmt.Errorf("%w: it claims %d bytes", errPackHeader, length)}
+	}
+	return length + headerLengthSize, nil
+}
+
+// openHeader reads the list of blobs from what headerLength has found.
+func (r *Repository) openHeader(id ID, tail []byte, size int64) ([]packedBlob, error) {
+	header, err := r.key.Open(tail[:len(tail)-headerLengthSize])
 	if err != nil {
 		return nil, &DamageError{What: "pack", ID: id, Err: fmt.Errorf("%w: %w", errPackHeader, err)}
 	}
-	blobs, err := parseHeader(header, size-headerLengthSize-length)
+	blobs, err := parseHeader(header, size-int64(len(tail)))
 	if err != nil {
 		return nil, &DamageError{What: "pack", ID: id, Err: err}
 	}
