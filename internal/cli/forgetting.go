@@ -56,14 +56,7 @@ func (f *forgetting) byRules(ctx context.Context, r config.Repository, repo *rep
 		verdicts, err = judgeWhole(ctx, v, points, rules)
 		return going(verdicts), err
 	}
-	if err := f.mayPrune(ctx, r, repo, choose); err != nil {
-		return err
-	}
-	survey, err := f.survey(ctx, v, choose)
-	if survey != nil {
-		err = errors.Join(err, f.showSurvey(survey))
-	}
-	if err != nil {
+	if err := f.remove(ctx, r, repo, choose); err != nil {
 		return err
 	}
 	if err := f.showVerdicts(r, verdicts, rules); err != nil {
@@ -107,9 +100,24 @@ func (f *forgetting) warnDamaged(verdicts []vault.Verdict) error {
 	return nil
 }
 
+// chooser picks the points that go out of all there are.
+type chooser = func([]*vault.Point) ([]*vault.Point, error)
+
+// remove has the points removed that choose returns, and shows what was found then.
+func (f *forgetting) remove(ctx context.Context, r config.Repository, repo *repository.Repository, choose chooser) error {
+	if err := f.mayPrune(ctx, r, repo, choose); err != nil {
+		return err
+	}
+	survey, err := f.survey(ctx, f.vaultOf(f.conf, repo), choose)
+	if survey != nil {
+		err = errors.Join(err, f.showSurvey(survey))
+	}
+	return err
+}
+
 // mayPrune refuses before anything goes where the prune that is to follow would be
 // refused: points would be gone, and no byte free.
-func (f *forgetting) mayPrune(ctx context.Context, r config.Repository, repo *repository.Repository, choose func([]*vault.Point) ([]*vault.Point, error)) error {
+func (f *forgetting) mayPrune(ctx context.Context, r config.Repository, repo *repository.Repository, choose chooser) error {
 	if f.dry || !f.free {
 		return nil
 	}
@@ -156,7 +164,7 @@ func (a *app) warnUnread(unread []*vault.Point) error {
 
 // survey has the points removed that choose returns, in a dry run none, and returns
 // what was found when they were chosen, with an error too.
-func (f *forgetting) survey(ctx context.Context, v *vault.Vault, choose func([]*vault.Point) ([]*vault.Point, error)) (found *vault.Survey, err error) {
+func (f *forgetting) survey(ctx context.Context, v *vault.Vault, choose chooser) (found *vault.Survey, err error) {
 	if f.dry {
 		found = v.Survey(ctx, vault.Filter{})
 		all, err := found.All()
@@ -288,8 +296,7 @@ func (f *forgetting) after(ctx context.Context, r config.Repository, repo *repos
 
 // byName removes the points that a person names.
 func (f *forgetting) byName(ctx context.Context, r config.Repository, repo *repository.Repository) error {
-	v := f.vaultOf(f.conf, repo)
-	found, err := allPoints(ctx, v)
+	found, err := allPoints(ctx, f.vaultOf(f.conf, repo))
 	if err != nil {
 		return err
 	}
@@ -303,14 +310,7 @@ func (f *forgetting) byName(ctx context.Context, r config.Repository, repo *repo
 		}
 	}
 	choose := func(now []*vault.Point) ([]*vault.Point, error) { return named(now, f.points) }
-	if err := f.mayPrune(ctx, r, repo, choose); err != nil {
-		return err
-	}
-	survey, err := f.survey(ctx, v, choose)
-	if survey != nil {
-		err = errors.Join(err, f.showSurvey(survey))
-	}
-	if err != nil {
+	if err := f.remove(ctx, r, repo, choose); err != nil {
 		return err
 	}
 	var verdicts []vault.Verdict

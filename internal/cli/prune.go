@@ -69,15 +69,7 @@ lost: lifeboat repository repair lists them again, when there is room.`,
 			if err != nil {
 				return err
 			}
-			conf, err := a.loadOrEmpty()
-			if err != nil {
-				return err
-			}
-			list, err := a.targets(conf, "")
-			if err != nil {
-				return err
-			}
-			return a.onEach(c.Context(), list, func(r config.Repository, repo *repository.Repository) error {
+			return a.onTargets(c.Context(), func(r config.Repository, repo *repository.Repository) error {
 				_, err := a.prune(c.Context(), r, repo, opts)
 				return err
 			})

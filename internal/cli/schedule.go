@@ -72,6 +72,18 @@ func (a *app) scheduled(conf *config.Config, names []string) ([]config.System, e
 	return []config.System{s}, err
 }
 
+// planned is the configuration, the systems in it whose schedule a verb is about,
+// and what acts on their machine.
+func (a *app) planned(f scheduleFlags, names []string) (conf *config.Config, systems []config.System, i routine.Installer, err error) {
+	if conf, err = a.load(); err == nil {
+		systems, err = a.scheduled(conf, names)
+	}
+	if err == nil {
+		i, err = a.installer(conf, f)
+	}
+	return conf, systems, i, err
+}
+
 // installer acts on this machine, or on the one below a root.
 func (a *app) installer(conf *config.Config, f scheduleFlags) (i routine.Installer, err error) {
 	i = routine.Installer{Host: host.Local(), Cron: f.cron}
@@ -126,15 +138,7 @@ func (a *app) tasks(conf *config.Config, s config.System) ([]routine.Task, error
 }
 
 func (a *app) scheduleOn(c *cobra.Command, f scheduleFlags, names []string) error {
-	conf, err := a.load()
-	if err != nil {
-		return err
-	}
-	systems, err := a.scheduled(conf, names)
-	if err != nil {
-		return err
-	}
-	i, err := a.installer(conf, f)
+	conf, systems, i, err := a.planned(f, names)
 	if err != nil {
 		return err
 	}
@@ -315,15 +319,7 @@ func machine() string {
 }
 
 func (a *app) scheduleStatus(f scheduleFlags, names []string) error {
-	conf, err := a.load()
-	if err != nil {
-		return err
-	}
-	systems, err := a.scheduled(conf, names)
-	if err != nil {
-		return err
-	}
-	i, err := a.installer(conf, f)
+	conf, systems, i, err := a.planned(f, names)
 	if err != nil {
 		return err
 	}

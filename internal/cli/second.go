@@ -24,10 +24,9 @@ func absoluteURL(url string) (string, error) {
 	return url, nil
 }
 
-// addSecond makes the second repository of a machine that is set up already. It
-// is one that the configuration names, or a new one at a URL with the password of
-// the first; the lines that are then missing in the configuration are shown, for
-// a program that rewrote it would lose its comments.
+// addSecond makes the second repository of a machine that is set up already, with
+// the password of the first; the lines that are then missing in the configuration
+// are shown, for a program that rewrote it would lose its comments.
 func (a *app) addSecond(ctx context.Context, second string) error {
 	conf, err := a.load()
 	if err != nil {
@@ -37,22 +36,14 @@ func (a *app) addSecond(ctx context.Context, second string) error {
 		return usagef("%s has no repository yet", a.configFile)
 	}
 	first := conf.Repositories[0]
-	r, known := conf.Repository(second)
-	if !known {
-		if r.URL, err = absoluteURL(second); err != nil {
-			return err
-		}
-		for _, other := range conf.Repositories {
-			if other.URL == r.URL {
-				r, known = other, true
-			}
-		}
+	r := config.Repository{Name: secondName, Password: first.Password}
+	if r.URL, err = absoluteURL(second); err != nil {
+		return err
 	}
-	if !known {
-		r.Name, r.Password = secondName, first.Password
-	}
-	if r.Name == first.Name {
-		return usagef("%s is the first repository; if it is lost, lifeboat repository create %s makes it anew", r.Name, r.Name)
+	for _, other := range conf.Repositories {
+		if other.Name == second || other.URL == r.URL {
+			return usagef("%s has the repository %s already; to make it: lifeboat repository create %s", a.configFile, other.Name, other.Name)
+		}
 	}
 	if r.Store, err = a.storeOf(r.URL, r.Store); err != nil {
 		return err
@@ -72,13 +63,9 @@ func (a *app) addSecond(ctx context.Context, second string) error {
 		return err
 	}
 	if a.json {
-		return a.emit(map[string]any{"type": "init-second", "repository": r.Name, "url": storage.Redact(r.URL), "created": made, "configured": known})
+		return a.emit(map[string]any{"type": "init-second", "repository": r.Name, "url": storage.Redact(r.URL), "created": made})
 	}
 	a.printf("Repository     %s (%s)\n", storage.Redact(r.URL), madeText(made))
-	if known {
-		a.printf("Next: name it in the repositories: of each system in %s, then lifeboat copy SYSTEM --to %s\n", a.configFile, r.Name)
-		return nil
-	}
 	given, err := a.password.given()
 	if err != nil {
 		return err

@@ -30,15 +30,7 @@ machine. Without --repository every repository of the configuration is unlocked.
   lifeboat repository unlock --repository /backup/lifeboat --remove-all`,
 		Args: args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
-			conf, err := a.loadOrEmpty()
-			if err != nil {
-				return err
-			}
-			list, err := a.targets(conf, "")
-			if err != nil {
-				return err
-			}
-			return a.onEach(c.Context(), list, func(r config.Repository, repo *repository.Repository) error {
+			return a.onTargets(c.Context(), func(r config.Repository, repo *repository.Repository) error {
 				return a.unlock(c.Context(), r, repo, all)
 			})
 		},
