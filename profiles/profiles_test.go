@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"lifeboat/internal/host"
+	"lifeboat/internal/host/hosttest"
 	"lifeboat/internal/profile"
 	"lifeboat/profiles"
 )
@@ -96,26 +97,6 @@ func TestShippedProfilesFitTheSchema(t *testing.T) {
 	}
 }
 
-// machine is a host below a temporary root with these files.
-func machine(t *testing.T, files map[string]string) *host.Host {
-	t.Helper()
-	root := t.TempDir()
-	for name, text := range files {
-		file := filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	h, err := host.At(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return h
-}
-
 func resolve(t *testing.T, r *profile.Registry, p *profile.Profile, h *host.Host) profile.Scope {
 	t.Helper()
 	ctx := context.Background()
@@ -147,7 +128,7 @@ signingKeyID=
 
 func TestSMTReadsTheSystem(t *testing.T) {
 	r, p := load(t, "smt")
-	h := machine(t, map[string]string{
+	h := hosttest.With(t, map[string]string{
 		"/etc/smt.conf":                            smtConf,
 		"/etc/smt.d/vhost-ssl.conf":                "<VirtualHost *:443>\n\tSSLCertificateFile /etc/ssl/own/cert.pem\n\tSSLCertificateKeyFile /etc/ssl/own/key.pem\n",
 		"/usr/lib/perl5/vendor_perl/5.18.2/SMT.pm": "package SMT;\n$SCHEMA_VERSION = 3.09;\n",
@@ -238,7 +219,7 @@ func components(s profile.Step) []string {
 // Without systemd's smt.target it is rcsmt that stops and starts SMT.
 func TestSMTBeforeSystemd(t *testing.T) {
 	r, p := load(t, "smt")
-	h := machine(t, map[string]string{"/etc/smt.conf": smtConf, "/etc/cron.d/novell.com-smt": "", "/sbin/chkconfig": ""})
+	h := hosttest.With(t, map[string]string{"/etc/smt.conf": smtConf, "/etc/cron.d/novell.com-smt": "", "/sbin/chkconfig": ""})
 	scope := resolve(t, r, p, h)
 	for name, list := range map[string][]profile.Command{"rcsmt stop": p.Quiesce.Stop, "rcsmt start": p.Quiesce.Start} {
 		got, err := profile.Commands(list, scope)
@@ -253,7 +234,7 @@ func TestSMTBeforeSystemd(t *testing.T) {
 
 func TestRMTReadsTheSystem(t *testing.T) {
 	r, p := load(t, "rmt")
-	h := machine(t, map[string]string{
+	h := hosttest.With(t, map[string]string{
 		"/etc/rmt.conf": "database:\n  host: db.example\n  database: rmt\n  username: rmt\n  password: \"a: #b\"\nscc:\n  username:\n",
 	})
 	scope := resolve(t, r, p, h)

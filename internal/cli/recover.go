@@ -77,7 +77,7 @@ every run.`,
 	flags.StringSliceVar(&f.only, "only", nil, "restore only `COMPONENT[,COMPONENT]`; the system is neither stopped nor started")
 	flags.StringVar(&f.from, "from", "latest", "recovery `POINT`")
 	flags.StringVar(&f.newName, "new-server-id", "", "give the recovered opsi server another `ID`, everywhere")
-	flags.BoolVar(&f.keepOld, "keep-old", false, "keep what was set aside after success")
+	flags.BoolVar(&f.keepOld, "keep-old", false, "keep what was set aside also after success without warnings")
 	flags.BoolVar(&f.discardOld, "discard-old", false, "remove what an earlier restore, or run with --keep-old, has set aside")
 	flags.BoolVar(&f.wait, "wait", false, "wait until background jobs, say a mirror run, have ended")
 	flags.BoolVarP(&a.yes, "yes", "y", false, "do not ask whether to begin or to take back, nor before a restart (manual steps still ask)")
@@ -211,7 +211,7 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 		}
 	}
 	if err == nil {
-		err = a.tellHolding(conf, system)
+		err = errors.Join(a.tellKept(system, f), a.tellHolding(conf, system))
 	}
 	if err == nil {
 		a.code = cmp.Or(runbook.ExitCode(a.ran, nil), a.code) // a warning of before the run stays one

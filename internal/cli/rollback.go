@@ -67,7 +67,7 @@ func (a *app) earlierRun(conf *config.Config, system string, f recoverFlags) (*r
 		}
 	}
 	run := runs[at]
-	finished := run.State == runbook.StateDone || run.State == runbook.StateWarnings && !run.Resumable()
+	finished := run.State == runbook.StateDone || run.State == runbook.StateWarnings
 	switch {
 	case run.State == runbook.StateRunning:
 		return nil, activeError(run)
@@ -139,6 +139,23 @@ func (a *app) discardAll(ctx context.Context, conf *config.Config, system string
 		}
 		a.repository, a.storeOptions, a.password = repository, options, password
 	}
+	return nil
+}
+
+// tellKept tells, at the end of a recovery with warnings, that what it set aside is
+// still there.
+func (a *app) tellKept(system string, f recoverFlags) error {
+	if a.ran.State != runbook.StateWarnings || f.keepOld || f.question != "" {
+		return nil // kept as it was asked for
+	}
+	names := recovery.Holds(a.ran)
+	if len(names) == 0 {
+		return nil
+	}
+	if a.json {
+		return a.emit(map[string]any{"type": "kept", "system": system, "run": a.ran.ID, "components": names})
+	}
+	a.printf("\nAs there are warnings, what was here before is still set aside: %[3]s.\nWhen all is well: lifeboat recover %[1]s --discard-old %[2]s\nTo go back to it:  lifeboat recover %[1]s --rollback %[2]s\n", system, a.ran.ID, strings.Join(names, ", "))
 	return nil
 }
 

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"lifeboat/internal/host/hosttest"
 )
 
 func TestCatalogue(t *testing.T) {
@@ -69,7 +71,7 @@ func TestCatalogue(t *testing.T) {
 	if p, err := c.Load("app"); err != nil || p.Title != "The application" {
 		t.Errorf("without a site: %v, %v", p, err)
 	}
-	found, err := c.Detect(context.Background(), machine(t, map[string]string{"/etc/app.conf": ""}))
+	found, err := c.Detect(context.Background(), hosttest.With(t, map[string]string{"/etc/app.conf": ""}))
 	if err != nil || len(found) != 2 || !found[0].Found || found[0].Why == "" {
 		t.Errorf("detect: %+v, %v", found, err)
 	}

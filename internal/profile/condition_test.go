@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"lifeboat/internal/host"
+
+	"lifeboat/internal/host/hosttest"
 )
 
 // parse loads one condition by way of a whole profile.
@@ -22,7 +24,7 @@ func parse(t *testing.T, r *Registry, text string) Condition {
 }
 
 func TestConditions(t *testing.T) {
-	h := machine(t, map[string]string{
+	h := hosttest.With(t, map[string]string{
 		"/etc/app.conf": "port = 80\nname = x\n",
 		"/etc/passwd":   "root:x:0:0::/root:/bin/sh\nsmt:x:480:8::/var/lib/smt:/bin/false\n",
 		"/etc/group":    "www:x:8:\n",
@@ -84,7 +86,7 @@ func TestConditions(t *testing.T) {
 // A condition that cannot be decided does not hide one that holds.
 func TestAnyWithAnError(t *testing.T) {
 	r := testRegistry()
-	scope := Scope{Host: machine(t, map[string]string{"/etc/app.conf": ""})}
+	scope := Scope{Host: hosttest.With(t, map[string]string{"/etc/app.conf": ""})}
 	c := parse(t, r, "{any: [{text: {file: /etc, matches: x}}, {file: /etc/app.conf}]}")
 	if holds, _, err := r.Holds(context.Background(), c, scope); err != nil || !holds {
 		t.Errorf("%v, %v", holds, err)

@@ -3,33 +3,11 @@ package profile
 import (
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"lifeboat/internal/host"
+	"lifeboat/internal/host/hosttest"
 )
-
-// machine is a host below a temporary root that holds the given files.
-func machine(t *testing.T, files map[string]string) *host.Host {
-	t.Helper()
-	root := t.TempDir()
-	for name, text := range files {
-		file := filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	h, err := host.At(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return h
-}
 
 const appConf = `# comment
 ; pass=commented
@@ -44,7 +22,7 @@ Later = yes
 `
 
 func TestSources(t *testing.T) {
-	h := machine(t, map[string]string{
+	h := hosttest.With(t, map[string]string{
 		"/etc/app.conf":   appConf,
 		"/etc/app.yml":    "database:\n  host: localhost\n  password:\n  port: 3306\n  list: [1]\nbase: &b {x: 1}\nother: *b\n",
 		"/lib/App.pm":     "package App;\n$SCHEMA_VERSION = 3.09;\n$VERSION = '3.0.49';\n",
@@ -104,7 +82,7 @@ func TestSources(t *testing.T) {
 }
 
 func TestResolve(t *testing.T) {
-	h := machine(t, map[string]string{"/etc/app.conf": appConf, "/usr/lib/app/VERSION": "schema=7\n"})
+	h := hosttest.With(t, map[string]string{"/etc/app.conf": appConf, "/usr/lib/app/VERSION": "schema=7\n"})
 	r := testRegistry()
 	p, err := r.Load("app.yaml", []byte(good))
 	if err != nil {
@@ -146,7 +124,7 @@ func TestResolve(t *testing.T) {
 	if err != nil || len(notices) != 0 {
 		t.Errorf("notices: %v, %v", notices, err)
 	}
-	old := machine(t, map[string]string{"/etc/app.conf": "old\n"})
+	old := hosttest.With(t, map[string]string{"/etc/app.conf": "old\n"})
 	notices, err = r.Notices(ctx, p, Scope{Host: old, Settings: got}, false)
 	if err != nil || len(notices) != 1 || notices[0] != "The configuration under /other is old. Renew it." {
 		t.Errorf("notices: %v, %v", notices, err)
@@ -159,7 +137,7 @@ func TestResolveTellsWhatIsMissing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := r.Resolve(context.Background(), p, Scope{Host: machine(t, nil)}, nil)
+	got, err := r.Resolve(context.Background(), p, Scope{Host: hosttest.With(t, nil)}, nil)
 	var unresolved *UnresolvedError
 	if !errors.As(err, &unresolved) || strings.Join(unresolved.Names, " ") != "root tree" {
 		t.Errorf("got %v", err)

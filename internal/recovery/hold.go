@@ -213,7 +213,8 @@ func Held(run *runbook.Run) bool {
 
 const discardStep = "finish/discard"
 
-// finish removes what was set aside, once everything before it has ended well.
+// finish removes what was set aside, once everything before it has ended well. With
+// warnings it stays: whether they are worth going back a person has to say.
 func (r *Recovery) finish() []runbook.Step {
 	if r.KeepOld {
 		return nil
@@ -223,6 +224,7 @@ func (r *Recovery) finish() []runbook.Step {
 		Title: "Remove what was set aside",
 		// A resume may have restored what there was no room for before.
 		EachTime: true,
+		Unwarned: true,
 		Hand:     r.cleanByHand(),
 		Run: func(ctx context.Context, task runbook.Task) error {
 			for _, spec := range r.Profile.Components {

@@ -291,10 +291,17 @@ func TestPointWithoutSomethingCritical(t *testing.T) {
 	if runbook.ExitCode(run, err) != runbook.ExitRefused || !strings.Contains(err.Error(), "--force complete") {
 		t.Fatalf("exit %d: %v", runbook.ExitCode(run, err), err)
 	}
-	_, book = s.Recovery(t, without("complete"))
+	r, book := s.Recovery(t, without("complete"))
 	run, err = s.Engine(nil).Start(t.Context(), book, runbook.Meta{})
 	if runbook.ExitCode(run, err) != runbook.ExitWarnings {
 		t.Fatalf("exit %d: %v", runbook.ExitCode(run, err), err)
+	}
+	// With warnings there is a way back, until somebody takes it.
+	if recovery.NoWayBack(run) || len(recovery.Holds(run)) == 0 {
+		t.Errorf("nothing is held")
+	}
+	if err := r.Discard(t.Context(), run); err != nil || !recovery.NoWayBack(run) || len(recovery.Holds(run)) > 0 {
+		t.Errorf("%v, still held: %v", err, recovery.Holds(run))
 	}
 }
 

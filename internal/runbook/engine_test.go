@@ -99,11 +99,13 @@ func TestWarnings(t *testing.T) {
 	var l ledger
 	warn := l.fails("tree", errBoom)
 	warn.Warn = true
+	clean := l.does("discard")
+	clean.Unwarned, clean.EachTime = true, true
 	e := engine(t, Options{})
-	rb := book(steps(l.does("acl", "chown"), warn, l.does("chown", "tree"), l.does("other")), steps(l.does("verify")))
+	rb := book(steps(l.does("acl", "chown"), warn, l.does("chown", "tree"), l.does("other")), steps(l.does("verify")), steps(clean))
 	run, err := e.Start(t.Context(), rb, Meta{})
 	wantState(t, run, err, StateWarnings, ExitWarnings)
-	if l.has("acl") || l.has("chown") || !l.has("other") || !l.has("verify") {
+	if l.has("acl") || l.has("chown") || !l.has("other") || !l.has("verify") || l.has("discard") {
 		t.Errorf("ran %v", l.list())
 	}
 	if run.Step("chown").State != StepStateBlocked || run.Step("acl").State != StepStateBlocked || len(run.Warnings) != 1 || run.Warnings[0].Text != "boom" {
@@ -114,7 +116,7 @@ func TestWarnings(t *testing.T) {
 	rb.Stages[0].Steps[1].Run = func(context.Context, Task) error { return nil }
 	run, err = e.Resume(t.Context(), run.ID, rb)
 	wantState(t, run, err, StateDone, ExitDone)
-	if l.count("verify") != 1 || l.count("chown") != 1 || len(run.Warnings) != 0 {
+	if l.count("verify") != 1 || l.count("chown") != 1 || l.count("discard") != 1 || len(run.Warnings) != 0 {
 		t.Errorf("ran %v, warnings %v", l.list(), run.Warnings)
 	}
 	if _, err := e.Resume(t.Context(), run.ID, rb); !errors.Is(err, ErrNotResumable) {

@@ -194,6 +194,13 @@ func (p *pass) reported(id string) StepReport {
 	return StepReport{ID: id, State: StepStatePending}
 }
 
+// warnings is how many warnings the run has so far.
+func (p *pass) warnings() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.run.Warnings)
+}
+
 func (p *pass) since(start time.Time) float64 {
 	return p.engine.o.Clock().Sub(start).Seconds()
 }

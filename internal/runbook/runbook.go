@@ -67,6 +67,10 @@ type Step struct {
 	// preflight check. It runs anew when the run is resumed, without asking.
 	// Steps of Always stages are so anyway.
 	EachTime bool
+	// Unwarned skips the step while the run has warnings: what takes the way back
+	// waits until somebody has looked at them. Resuming the run decides anew, if it
+	// is an EachTime step.
+	Unwarned bool
 	// Confirm makes the step wait for a person: the text says what to do. If
 	// Done is set it is what ends the waiting, and the person's word is not
 	// enough. With Run set as well, the word is enough and Run follows.

@@ -27,6 +27,10 @@ func (r *stepRun) do(ctx context.Context) (StepState, error) {
 	s := r.step
 	prior := r.reported(s.ID)
 	open := prior.Open && !r.stage.Always && !s.EachTime
+	if s.Unwarned && r.warnings() > 0 {
+		r.tell(r.about(Event{Type: StepSkipped, Text: "there are warnings, and somebody should look at them first"}))
+		return StepStateSkipped, nil
+	}
 	if s.When != nil {
 		applies, why, err := r.guarded(func() (bool, string, error) { return s.When(ctx) })
 		if err != nil {

@@ -1,38 +1,18 @@
 package vault
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
 
 	"lifeboat/internal/host"
+	"lifeboat/internal/host/hosttest"
 	"lifeboat/internal/repository"
 )
-
-// machine makes a root with accounts.
-func machine(t *testing.T, passwd, group string) *host.Host {
-	t.Helper()
-	root := t.TempDir()
-	if err := os.MkdirAll(filepath.Join(root, "etc"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for name, text := range map[string]string{"passwd": passwd, "group": group} {
-		if err := os.WriteFile(filepath.Join(root, "etc", name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	h, err := host.At(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return h
-}
 
 // The smt user has another number on the new machine, and its old number
 // belongs to somebody else there.
 func TestOwnersFollowNames(t *testing.T) {
-	lost := machine(t, "root:x:0:0::/root:/bin/sh\nsmt:x:480:8::/var/lib/smt:/bin/false\ngone:x:38:8::/:/bin/false\n", "root:x:0:\nwww:x:8:\n")
-	fresh := machine(t, "root:x:0:0::/root:/bin/sh\nsmt:x:497:30::/var/lib/smt:/bin/false\nntp:x:480:65534::/:/bin/false\nother:x:480000:1::/:/bin/false\n", "root:x:0:\nwww:x:30:\n")
+	lost := hosttest.With(t, map[string]string{"etc/passwd": "root:x:0:0::/root:/bin/sh\nsmt:x:480:8::/var/lib/smt:/bin/false\ngone:x:38:8::/:/bin/false\n", "etc/group": "root:x:0:\nwww:x:8:\n"})
+	fresh := hosttest.With(t, map[string]string{"etc/passwd": "root:x:0:0::/root:/bin/sh\nsmt:x:497:30::/var/lib/smt:/bin/false\nntp:x:480:65534::/:/bin/false\nother:x:480000:1::/:/bin/false\n", "etc/group": "root:x:0:\nwww:x:30:\n"})
 	ids := map[uint32]struct{}{0: {}, 38: {}, 480: {}, 999: {}, 480000: {}}
 	table := ownersOf(lost, ids, map[uint32]struct{}{0: {}, 8: {}, 77: {}})
 	owners := table.Owners(fresh)
@@ -63,7 +43,7 @@ func TestOwnersOfTheSuperuser(t *testing.T) {
 	if len(table.Users) != 1 || table.Users[0] != "root" || len(table.Groups) != 1 || table.Groups[0] != "root" {
 		t.Errorf("owners are %+v", table)
 	}
-	fresh := machine(t, "root:x:0:0::/root:/bin/sh\n", "root:x:0:\n")
+	fresh := hosttest.With(t, map[string]string{"etc/passwd": "root:x:0:0::/root:/bin/sh\n", "etc/group": "root:x:0:\n"})
 	for name, table := range map[string]OwnerTable{"named": table, "not named": {}} {
 		for _, h := range []*host.Host{fresh, empty} {
 			owners := table.Owners(h)

@@ -2,46 +2,24 @@ package opsi
 
 import (
 	"errors"
-	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
-	"lifeboat/internal/host"
+	"lifeboat/internal/host/hosttest"
 	"lifeboat/internal/product"
 	"lifeboat/internal/product/opsi/archive"
 )
 
-// serverWith is a machine with these files below /etc/opsi.
-func serverWith(t *testing.T, files map[string]string) *host.Host {
-	t.Helper()
-	root := t.TempDir()
-	for name, text := range files {
-		file := filepath.Join(root, "etc/opsi", name)
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	h, err := host.At(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return h
-}
-
 func bothBackends() map[string]string {
 	return map[string]string{
-		"../dhcp/dhcpd.conf":           "",
-		"../../var/lib/opsi/config/c":  "",
-		"backends/file.conf":           "module = 'File'\nconfig = {'baseDir': '/var/lib/opsi/config', 'hostKeyFile': '/etc/opsi/pckeys'}\n",
-		"backends/mysql.conf":          "module = 'MySQL'\nconfig = {'address': 'localhost', 'database': 'opsi', 'username': 'opsi', 'password': 'x'}\n",
-		"backends/dhcpd.conf":          "module = 'DHCPD'\nconfig = {'dhcpdConfigFile': '/etc/dhcp/dhcpd.conf'}\n",
-		"backendManager/dispatch.conf": "license.* : mysql\n.* : file\n",
+		"etc/dhcp/dhcpd.conf":                   "",
+		"var/lib/opsi/config/c":                 "",
+		"etc/opsi/backends/file.conf":           "module = 'File'\nconfig = {'baseDir': '/var/lib/opsi/config', 'hostKeyFile': '/etc/opsi/pckeys'}\n",
+		"etc/opsi/backends/mysql.conf":          "module = 'MySQL'\nconfig = {'address': 'localhost', 'database': 'opsi', 'username': 'opsi', 'password': 'x'}\n",
+		"etc/opsi/backends/dhcpd.conf":          "module = 'DHCPD'\nconfig = {'dhcpdConfigFile': '/etc/dhcp/dhcpd.conf'}\n",
+		"etc/opsi/backendManager/dispatch.conf": "license.* : mysql\n.* : file\n",
 	}
 }
 
@@ -53,7 +31,7 @@ func TestChoose(t *testing.T) {
 		"dhcp":       "configuration dhcp",
 		"file,mysql": "configuration file-backend database",
 	} {
-		c, err := Choose(t.Context(), serverWith(t, bothBackends()), words(asked), true)
+		c, err := Choose(t.Context(), hosttest.With(t, bothBackends()), words(asked), true)
 		if err != nil || strings.Join(c.Components, " ") != want {
 			t.Errorf("%q: %v, %v", asked, c.Components, err)
 		}
@@ -62,20 +40,20 @@ func TestChoose(t *testing.T) {
 		}
 	}
 	for _, c := range []struct{ gone, dispatch, asked, want, err string }{
-		{"../dhcp/dhcpd.conf", "", "dhcp", "", "the backend dhcpd cannot be saved: /etc/dhcp/dhcpd.conf is not there"},
-		{"../dhcp/dhcpd.conf", "", "all", "the backend dhcpd is left out", ""},
-		{"../dhcp/dhcpd.conf", ".* : file, dhcpd\n", "dhcp", "", "/etc/dhcp/dhcpd.conf is not there"},
-		{"../dhcp/dhcpd.conf", ".* : file, dhcpd\n", "auto", "the backend dhcpd is left out", ""},
-		{"../../var/lib/opsi/config/c", "", "file", "", "the backend file cannot be saved: /var/lib/opsi/config is not there"},
-		{"../../var/lib/opsi/config/c", ".* : mysql\n", "file", "", "the backend file cannot be saved"},
-		{"../../var/lib/opsi/config/c", ".* : mysql\n", "auto", "", ""},
+		{"etc/dhcp/dhcpd.conf", "", "dhcp", "", "the backend dhcpd cannot be saved: /etc/dhcp/dhcpd.conf is not there"},
+		{"etc/dhcp/dhcpd.conf", "", "all", "the backend dhcpd is left out", ""},
+		{"etc/dhcp/dhcpd.conf", ".* : file, dhcpd\n", "dhcp", "", "/etc/dhcp/dhcpd.conf is not there"},
+		{"etc/dhcp/dhcpd.conf", ".* : file, dhcpd\n", "auto", "the backend dhcpd is left out", ""},
+		{"var/lib/opsi/config/c", "", "file", "", "the backend file cannot be saved: /var/lib/opsi/config is not there"},
+		{"var/lib/opsi/config/c", ".* : mysql\n", "file", "", "the backend file cannot be saved"},
+		{"var/lib/opsi/config/c", ".* : mysql\n", "auto", "", ""},
 	} {
 		files := bothBackends()
 		delete(files, c.gone)
 		if c.dispatch != "" {
-			files["backendManager/dispatch.conf"] = c.dispatch
+			files["etc/opsi/backendManager/dispatch.conf"] = c.dispatch
 		}
-		got, err := Choose(t.Context(), serverWith(t, files), words(c.asked), true)
+		got, err := Choose(t.Context(), hosttest.With(t, files), words(c.asked), true)
 		warned := strings.Join(got.Warnings, "; ")
 		if (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) || (c.want == "") != (warned == "") || !strings.Contains(warned, c.want) {
 			t.Errorf("without %s, %q: %v, %v", c.gone, c.asked, got, err)
@@ -85,11 +63,11 @@ func TestChoose(t *testing.T) {
 		}
 	}
 	files := bothBackends()
-	delete(files, "backends/dhcpd.conf")
-	if _, err := Choose(t.Context(), serverWith(t, files), []string{"dhcp"}, true); err == nil || !strings.Contains(err.Error(), "no backend of the sort dhcp") {
+	delete(files, "etc/opsi/backends/dhcpd.conf")
+	if _, err := Choose(t.Context(), hosttest.With(t, files), []string{"dhcp"}, true); err == nil || !strings.Contains(err.Error(), "no backend of the sort dhcp") {
 		t.Errorf("%v", err)
 	}
-	if _, err := Choose(t.Context(), serverWith(t, nil), nil, false); err == nil {
+	if _, err := Choose(t.Context(), hosttest.With(t, nil), nil, false); err == nil {
 		t.Error("nothing was chosen, and that was no error")
 	}
 }
@@ -139,19 +117,19 @@ func TestTarget(t *testing.T) {
 		file, from, to string
 		want           string
 	}{
-		"the same":         {"backends/file.conf", "", "", ""},
-		"another place":    {"backends/file.conf", "/var/lib/opsi/config", "/srv/opsi", "is in /srv/opsi on this machine"},
-		"other keys":       {"backends/file.conf", "/etc/opsi/pckeys", "/srv/keys", "host keys"},
-		"another database": {"backends/mysql.conf", "'database': 'opsi'", "'database': 'opsi2'", "is called opsi2"},
-		"not used":         {"backendManager/dispatch.conf", "mysql", "file", "no backend of the sort mysql"},
-		"LDAP":             {"backends/file.conf", "'File'", "'LDAP'", "opsi-convert"},
-		"another DHCP":     {"backends/dhcpd.conf", "/etc/dhcp/", "/etc/dhcp3/", "/etc/dhcp3/dhcpd.conf on this machine"},
+		"the same":         {"etc/opsi/backends/file.conf", "", "", ""},
+		"another place":    {"etc/opsi/backends/file.conf", "/var/lib/opsi/config", "/srv/opsi", "is in /srv/opsi on this machine"},
+		"other keys":       {"etc/opsi/backends/file.conf", "/etc/opsi/pckeys", "/srv/keys", "host keys"},
+		"another database": {"etc/opsi/backends/mysql.conf", "'database': 'opsi'", "'database': 'opsi2'", "is called opsi2"},
+		"not used":         {"etc/opsi/backendManager/dispatch.conf", "mysql", "file", "no backend of the sort mysql"},
+		"LDAP":             {"etc/opsi/backends/file.conf", "'File'", "'LDAP'", "opsi-convert"},
+		"another DHCP":     {"etc/opsi/backends/dhcpd.conf", "/etc/dhcp/", "/etc/dhcp3/", "/etc/dhcp3/dhcpd.conf on this machine"},
 	} {
 		files := bothBackends()
 		if c.from != "" {
 			files[c.file] = strings.Replace(files[c.file], c.from, c.to, 1)
 		}
-		got, access, err := Target(t.Context(), serverWith(t, files), saved, every)
+		got, access, err := Target(t.Context(), hosttest.With(t, files), saved, every)
 		if err != nil || (c.want == "") != (len(got) == 0) || !strings.Contains(strings.Join(got, "; "), c.want) {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
@@ -175,9 +153,9 @@ func TestHere(t *testing.T) {
 		return i
 	}
 	files := bothBackends()
-	files["backends/file.conf"] = "module = 'File'\nconfig = {'baseDir': '/srv/opsi', 'hostKeyFile': '/srv/keys'}\n"
-	files["backends/mysql.conf"] = strings.Replace(files["backends/mysql.conf"], "'database': 'opsi'", "'database': 'opsi2'", 1)
-	h := serverWith(t, files)
+	files["etc/opsi/backends/file.conf"] = "module = 'File'\nconfig = {'baseDir': '/srv/opsi', 'hostKeyFile': '/srv/keys'}\n"
+	files["etc/opsi/backends/mysql.conf"] = strings.Replace(files["etc/opsi/backends/mysql.conf"], "'database': 'opsi'", "'database': 'opsi2'", 1)
+	h := hosttest.With(t, files)
 	bare, whole := found(false), found(true)
 	if err := errors.Join(Here(t.Context(), h, bare), Here(t.Context(), h, whole)); err != nil {
 		t.Fatal(err)

@@ -10,36 +10,10 @@ import (
 	"time"
 
 	"lifeboat/internal/host"
+	"lifeboat/internal/host/hosttest"
 	"lifeboat/internal/product"
 	"lifeboat/internal/profile"
 )
-
-// machine makes a machine of these files; a name that ends with / is a directory.
-func machine(t *testing.T, files map[string]string) *host.Host {
-	t.Helper()
-	root := t.TempDir()
-	for name, text := range files {
-		p := filepath.Join(root, name)
-		dir, isDir := filepath.Dir(p), strings.HasSuffix(name, "/")
-		if isDir {
-			dir = p
-		}
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if isDir {
-			continue
-		}
-		if err := os.WriteFile(p, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	h, err := host.At(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return h
-}
 
 const (
 	mysqlConf    = "module = 'MySQL'\nconfig = {'address': '/run/mysqld/mysqld.sock', 'database': 'opsi42', 'username': 'o', 'password': u'it\\'s \"q#'}\n"
@@ -81,7 +55,7 @@ func ask(t *testing.T, h *host.Host, what, version string) string {
 }
 
 func TestSettings(t *testing.T) {
-	h := machine(t, hybrid())
+	h := hosttest.With(t, hybrid())
 	for what, want := range map[string]string{
 		"backends": "file mysql dhcp", "broken": "", "ignored": "", "server_id": "opsi.example.com",
 		"file_base": "/var/lib/opsi/config", "host_keys": "/etc/opsi/pckeys", "host_keys_inside": "/etc/opsi/pckeys",
@@ -102,7 +76,7 @@ func TestSettingsOfOtherServers(t *testing.T) {
 	delete(files, "/etc/opsi/opsi.conf")
 	files["/etc/hostname"] = "Opsi.Example.COM\n"
 	files["/etc/opsi/backends/file.conf"] = "module = 'File'\nconfig = {'baseDir': '/srv/config', 'hostKeyFile': '/srv/keys'}\n"
-	h := machine(t, files)
+	h := hosttest.With(t, files)
 	for what, want := range map[string]string{"backends": "mysql", "server_id": "opsi.example.com", "file_base": "", "broken": "", "ignored": "", "depot_dir": "/opt/pcbin/install"} {
 		if got := ask(t, h, what, "4.3.1.2"); got != want {
 			t.Errorf("4.3: %s: %q", what, got)
@@ -110,14 +84,14 @@ func TestSettingsOfOtherServers(t *testing.T) {
 	}
 	// An update has left dispatch.conf behind, and no file backend: it is not missed.
 	files["/etc/opsi/backendManager/dispatch.conf"] = dispatchConf
-	if got := ask(t, machine(t, files), "backends", "4.3.1.2"); got != "mysql dhcp" {
+	if got := ask(t, hosttest.With(t, files), "backends", "4.3.1.2"); got != "mysql dhcp" {
 		t.Errorf("4.3 with a dispatch.conf: %q", got)
 	}
-	h = machine(t, files)
+	h = hosttest.With(t, files)
 	if got := ask(t, h, "host_keys", "4.2.0.1") + ask(t, h, "host_keys_inside", "4.2.0.1"); got != "/srv/keys" {
 		t.Errorf("host keys elsewhere: %q", got)
 	}
-	depot := machine(t, map[string]string{
+	depot := hosttest.With(t, map[string]string{
 		"/etc/opsi/backends/mysql.conf": mysqlConf, "/etc/opsi/backends/jsonrpc.conf": "module = 'JSONRPC'\n",
 		"/etc/opsi/opsi.conf": "[host]\nid = \"depot1.example.com\"\nserver-role = \"depotserver\"\n",
 	})
@@ -126,7 +100,7 @@ func TestSettingsOfOtherServers(t *testing.T) {
 			t.Errorf("depot server: %s: %q", what, got)
 		}
 	}
-	empty := machine(t, nil)
+	empty := hosttest.With(t, nil)
 	for what, want := range map[string]string{"backends": "", "broken": "", "server_id": "", "db_password": "", "dhcpd_files": "", "depot_dir": "/var/lib/opsi/depot"} {
 		if got := ask(t, empty, what, ""); got != want {
 			t.Errorf("no opsi: %s: %q", what, got)
@@ -158,7 +132,7 @@ func TestBroken(t *testing.T) {
 	} {
 		files := hybrid()
 		files[test.file] = test.text
-		h := machine(t, files)
+		h := hosttest.With(t, files)
 		for what, want := range map[string]string{"broken": test.broken, "ignored": test.ignored} {
 			got := ask(t, h, what, test.version)
 			if (want == "") != (got == "") || !strings.Contains(got, want) {
@@ -171,7 +145,7 @@ func TestBroken(t *testing.T) {
 	}
 	files := hybrid()
 	delete(files, "/etc/opsi/backendManager/dispatch.conf")
-	if got := ask(t, machine(t, files), "broken", "4.2.0.1"); !strings.Contains(got, "dispatch.conf is not there") {
+	if got := ask(t, hosttest.With(t, files), "broken", "4.2.0.1"); !strings.Contains(got, "dispatch.conf is not there") {
 		t.Errorf("no dispatch.conf: %q", got)
 	}
 }
@@ -190,14 +164,14 @@ func TestAbsent(t *testing.T) {
 		files := hybrid()
 		files["/etc/opsi/pckeys"] = "x"
 		delete(files, test.gone)
-		if got := ask(t, machine(t, files), "absent", test.version); (got == "") != (test.want == "") || !strings.Contains(got, test.want) {
+		if got := ask(t, hosttest.With(t, files), "absent", test.version); (got == "") != (test.want == "") || !strings.Contains(got, test.want) {
 			t.Errorf("%s: %q", name, got)
 		}
 	}
 }
 
 func TestCompare(t *testing.T) {
-	h := machine(t, nil)
+	h := hosttest.With(t, nil)
 	for _, test := range []struct {
 		rule, point, installed string
 		want                   product.Level
@@ -261,7 +235,7 @@ func TestSchemaVersion(t *testing.T) {
 }
 
 func TestDepotChanges(t *testing.T) {
-	h := machine(t, map[string]string{
+	h := hosttest.With(t, map[string]string{
 		"/data/depot/firefox/firefox.files": "d 'files' 0\nf 'setup.opsiscript' 5 5d41402abc4b2a76b9719d911017c592\nf 'files/it\\'s.txt' 3 900150983cd24fb0d6963f7d28e17f72\n" +
 			"f 'gone.txt' 1 x\nl 'link' 0 'setup.opsiscript'\nf 'touched.ini' 3 900150983cd24fb0d6963f7d28e17f72\nf 'same-size.ini' 3 900150983cd24fb0d6963f7d28e17f72\nnonsense\nf 'open\n",
 		"/data/depot/firefox/setup.opsiscript": "hello, changed",

@@ -3,6 +3,8 @@ package opsi
 import (
 	"strings"
 	"testing"
+
+	"lifeboat/internal/host/hosttest"
 )
 
 func TestRemaining(t *testing.T) {
@@ -18,7 +20,7 @@ func TestRemaining(t *testing.T) {
 		"it will use what is left out":   {"file mysql", "configuration file-backend", true, "mysql"},
 		"only the DHCP server's is kept": {"dhcp", "dhcp", false, "file mysql"},
 	} {
-		got, err := Remaining(t.Context(), serverWith(t, bothBackends()), map[string]string{"backends": c.saved}, strings.Fields(c.components), c.configuration)
+		got, err := Remaining(t.Context(), hosttest.With(t, bothBackends()), map[string]string{"backends": c.saved}, strings.Fields(c.components), c.configuration)
 		if err != nil || strings.Join(got, " ") != c.want {
 			t.Errorf("%s: %v, %v", name, got, err)
 		}
