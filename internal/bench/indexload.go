@@ -28,7 +28,7 @@ type IndexLoad struct {
 // does when it begins. It counts what the whole process used, so it wants
 // one of its own.
 func LoadIndex(ctx context.Context, dir, cacheDir string) (load IndexLoad, err error) {
-	debug.SetGCPercent(50) // as lifeboat does
+	debug.SetGCPercent(25) // as package cli does
 	store, err := storage.Open(ctx, dir, storage.Options{})
 	if err != nil {
 		return load, err

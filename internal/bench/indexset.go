@@ -31,7 +31,8 @@ const (
 )
 
 // BuildIndex makes a repository of so many blobs in dir, of which only the index
-// exists. It is the same for the same number of blobs, but for its keys.
+// exists; its packs are files of the right sizes without content. It is the same for
+// the same number of blobs, but for its keys.
 func BuildIndex(ctx context.Context, dir string, blobs int) (err error) {
 	store, err := storage.Open(ctx, dir, storage.Options{})
 	if err != nil {
@@ -61,9 +62,12 @@ func BuildIndex(ctx context.Context, dir string, blobs int) (err error) {
 			if i > 0 {
 				text = append(text, ',')
 			}
-			n := 0
-			text, n = appendPack(text, rng, numbers, packs%treePacks == 0, listed)
-			listed -= n
+			var p pack
+			text, p = appendPack(text, rng, numbers, packs%treePacks == 0, listed)
+			if err := p.make(dir); err != nil {
+				return err
+			}
+			listed -= p.blobs
 			packs++
 		}
 		text = append(text, "]}"...)
@@ -77,23 +81,51 @@ func BuildIndex(ctx context.Context, dir string, blobs int) (err error) {
 	return nil
 }
 
-// appendPack appends a pack of most blobs at most, and returns how many it has.
-func appendPack(text []byte, rng *rand.ChaCha8, numbers *rand.Rand, trees bool, most int) ([]byte, int) {
+// pack is one that an index lists.
+type pack struct {
+	name  string
+	blobs int
+	size  int64 // bytes
+}
+
+// Sizes in a pack, in bytes: the entry of a compressed blob in its header, and what
+// is around the entries.
+const (
+	packEntry   = 41
+	packTrailer = 36
+)
+
+// make puts a file without content in the pack's place.
+func (p pack) make(dir string) error {
+	sub := filepath.Join(dir, "data", p.name[:2])
+	if err := os.MkdirAll(sub, 0o700); err != nil {
+		return err
+	}
+	file := filepath.Join(sub, p.name)
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		return err
+	}
+	return os.Truncate(file, p.size)
+}
+
+// appendPack appends a pack of most blobs at most.
+func appendPack(text []byte, rng *rand.ChaCha8, numbers *rand.Rand, trees bool, most int) ([]byte, pack) {
 	var id [32]byte
 	appendID := func() {
 		_, _ = rng.Read(id[:])
 		text = append(hex.AppendEncode(append(text, `{"id":"`...), id[:]), '"')
 	}
 	appendID()
+	p := pack{name: hex.EncodeToString(id[:])}
 	text = append(text, `,"blobs":[`...)
 	kind, usual := `,"type":"data","offset":`, 40_000
 	if trees {
 		kind, usual = `,"type":"tree","offset":`, 2_000
 	}
-	blobs := 0
-	for offset := 0; offset < packBytes && blobs < most; blobs++ {
+	offset := 0
+	for ; offset < packBytes && p.blobs < most; p.blobs++ {
 		length := 33 + numbers.IntN(usual)
-		if blobs > 0 {
+		if p.blobs > 0 {
 			text = append(text, ',')
 		}
 		appendID()
@@ -103,7 +135,8 @@ func appendPack(text []byte, rng *rand.ChaCha8, numbers *rand.Rand, trees bool, 
 		text = append(text, '}')
 		offset += length
 	}
-	return append(text, "]}"...), blobs
+	p.size = int64(offset + p.blobs*packEntry + packTrailer)
+	return append(text, "]}"...), p
 }
 
 // masterKey reads the key that a repository's only key file holds.

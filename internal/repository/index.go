@@ -254,7 +254,10 @@ func (x *index) inPack(pack ID) []packedBlob {
 
 // listed returns the blobs of the pack with number n.
 func (x *index) listed(n uint32) []packedBlob {
-	blobs := make([]packedBlob, 0, x.packs[n].count)
+	return x.appendListed(make([]packedBlob, 0, x.packs[n].count), n)
+}
+
+func (x *index) appendListed(blobs []packedBlob, n uint32) []packedBlob {
 	for _, r := range append([]run{x.packs[n].run}, x.parts[n]...) {
 		for i := range r.count {
 			blobs = append(blobs, x.at(r.first+i).blob())
@@ -272,16 +275,19 @@ func (x *index) lists(pack ID) bool {
 }
 
 // byPack goes through the packs with the blobs that the index places in each,
-// without holding all of them. The index may be used and added to meanwhile.
+// without holding all of them: the list of one pack is gone when the next comes. The
+// index may be used and added to meanwhile.
 func (x *index) byPack() iter.Seq2[ID, []packedBlob] {
 	return func(yield func(ID, []packedBlob) bool) {
+		var blobs []packedBlob
 		for n := uint32(0); ; n++ {
 			x.mu.RLock()
 			if int(n) >= len(x.packs) {
 				x.mu.RUnlock()
 				return
 			}
-			pack, blobs := x.packs[n].id, x.listed(n)
+			pack := x.packs[n].id
+			blobs = x.appendListed(blobs[:0], n)
 			x.mu.RUnlock()
 			if len(blobs) > 0 && !yield(pack, blobs) {
 				return
