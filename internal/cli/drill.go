@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
-	"strings"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
@@ -225,12 +223,11 @@ func (f drillFlags) share() (float64, error) {
 	if f.subset == "" {
 		return 0, nil
 	}
-	number, percent := strings.CutSuffix(f.subset, "%")
-	share, err := strconv.ParseFloat(number, 64)
-	if err != nil || !percent || !(share > 0 && share <= 100) {
-		return 0, usagef("--random-subset %s: write a share such as 10%%", f.subset)
+	share, err := config.ParseShare(f.subset)
+	if err != nil {
+		return 0, usageError{fmt.Errorf("--random-subset: %w", err)}
 	}
-	return share / 100, nil
+	return float64(share), nil
 }
 
 // limits reads the sizes that the flags give.

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,11 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"lifeboat/internal/config"
-	"lifeboat/internal/guard"
+	"lifeboat/internal/drill"
 	"lifeboat/internal/routine"
-	"lifeboat/internal/runbook"
-	"lifeboat/internal/vault"
 )
 
 func (a *app) statusCommand() *cobra.Command {
@@ -23,14 +19,17 @@ func (a *app) statusCommand() *cobra.Command {
 		Use:   "status [SYSTEM]",
 		Short: "Show how protected the systems are, or check it for Nagios and Icinga",
 		Long: `Shows for each system its newest recovery point, the copies of it, when they were
-last verified, what is done next, and what somebody should look at. A repository
+last verified and rehearsed, what is done next, and what somebody should look at. A repository
 that does not answer within the time limit is named, and the rest is shown.
 
 With --check it is a plugin for Nagios or Icinga: one line with performance data,
 and the exit codes of that protocol, which are NOT those of the other verbs:
 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN. What is older than the system's objectives
-in the configuration (rpo: 26h, verify: 35d, copy: 48h unless said otherwise) is a
-warning, what is twice as old is critical.`,
+in the configuration (rpo: 26h, verify: 35d, copy: 48h unless said otherwise, and
+once there is one drill: 100d and kit: 400d) is a warning, what is twice as old is
+critical; so is a drill that failed. Certificates are warned of before they end
+(certificate: 30d), and the repository's disk before it is full (disk: 10%).
+docs/routine.md has the whole of it.`,
 		Example: "  lifeboat status\n  lifeboat status --json\n  lifeboat status smt --check",
 		Args:    args(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
@@ -61,129 +60,6 @@ type statusView struct {
 	measures []routine.Measure
 }
 
-// looked is what a repository showed.
-type looked struct {
-	points []*vault.Point
-	doubts []string
-	err    error
-}
-
-// protection looks at everything that tells how protected the systems are.
-func (a *app) protection(ctx context.Context, names []string, limit time.Duration) ([]statusView, error) {
-	conf, err := a.load()
-	if err != nil {
-		return nil, err
-	}
-	systems, err := a.scheduled(conf, names)
-	if err != nil {
-		return nil, err
-	}
-	i, err := a.installer(conf, scheduleFlags{})
-	if err != nil {
-		return nil, err
-	}
-	seen := map[string]looked{}
-	for _, s := range systems {
-		for _, r := range conf.RepositoriesOf(s) {
-			if _, done := seen[r.Name]; !done {
-				seen[r.Name] = a.lookAt(ctx, conf, r, limit)
-			}
-		}
-	}
-	stopped, err := guard.List(a.state(conf))
-	if err != nil {
-		return nil, err
-	}
-	runs, err := runbook.List(a.state(conf))
-	if err != nil {
-		return nil, err
-	}
-	now := time.Now()
-	var views []statusView
-	for _, s := range systems {
-		v := statusView{Type: "status", Status: routine.Status{System: s.Name}, Findings: []routine.Finding{}}
-		if v.Stores, err = a.stores(conf, i.Book, s, seen, now); err != nil {
-			return nil, err
-		}
-		v.Held = slices.ContainsFunc(stopped, func(r guard.Record) bool { return r.System == s.Name && !r.Guarded })
-		for _, r := range runs {
-			if r.System == s.Name && r.Resumable() && r.Hint != "" && r.Kind != "backup" {
-				v.Unfinished = append(v.Unfinished, r.ID)
-			}
-		}
-		if v.Jobs, err = a.jobs(conf, i, s, now); err != nil {
-			return nil, err
-		}
-		for _, j := range v.Jobs {
-			if word := j.last(); word != "" && word != "running" && !strings.HasPrefix(word, "done") {
-				v.Failed = append(v.Failed, j.Job)
-			}
-		}
-		findings, measures := routine.Judge(v.Status, s.Objectives, now)
-		v.Findings, v.measures = append(v.Findings, findings...), measures
-		views = append(views, v)
-	}
-	return views, nil
-}
-
-func (a *app) stores(conf *config.Config, book routine.Book, s config.System, seen map[string]looked, now time.Time) ([]routine.Store, error) {
-	var stores []routine.Store
-	var first []*vault.Point
-	for n, r := range conf.RepositoriesOf(s) {
-		found := seen[r.Name]
-		points := slices.DeleteFunc(slices.Clone(found.points), func(p *vault.Point) bool { return p.System() != s.Name })
-		store := routine.Store{Name: r.Name, Points: len(points), Doubts: found.doubts}
-		if found.err != nil {
-			store.Error = firstLine(found.err.Error())
-		}
-		if n == 0 {
-			first = points
-		} else if found.err == nil {
-			store.Lacks = vault.StateOf(points, first, conf.Retention(s, r.Name), now).Lacks
-		}
-		if len(points) > 0 {
-			newest := slices.MaxFunc(points, func(x, y *vault.Point) int { return x.Time().Compare(y.Time()) })
-			store.Newest, store.Time, store.Damaged = newest.ID(), newest.Time(), newest.Damage != nil
-			store.Incomplete = newest.Damage == nil && newest.Manifest.Incomplete
-		}
-		var err error
-		if store.Verified, err = book.Verified(s.Name, r.Name); err != nil {
-			return nil, err
-		}
-		stores = append(stores, store)
-	}
-	return stores, nil
-}
-
-// lookAt lists a repository's points within a time limit, also where a file system
-// hangs and nothing ends its calls.
-func (a *app) lookAt(ctx context.Context, conf *config.Config, r config.Repository, limit time.Duration) looked {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	answers := make(chan looked, 1)
-	go func() {
-		r.RetryFor = min(limit, lookPatience)
-		repo, err := a.openWith(ctx, r, passwordFlags{})
-		if err != nil {
-			answers <- looked{err: err}
-			return
-		}
-		defer repo.Close()
-		survey := a.vaultOf(conf, repo).Survey(ctx, vault.Filter{})
-		if survey.Unread != nil && vault.Unread(survey.Unread) == nil {
-			answers <- looked{err: survey.Unread}
-			return
-		}
-		answers <- looked{points: survey.Points, doubts: survey.Warnings()}
-	}()
-	select {
-	case found := <-answers:
-		return found
-	case <-ctx.Done():
-		return looked{err: fmt.Errorf("it did not answer within %s", limit)}
-	}
-}
-
 // showCheck is what a plugin prints: one line, and data behind a bar.
 func (a *app) showCheck(views []statusView, err error) {
 	if err != nil {
@@ -198,7 +74,7 @@ func (a *app) showCheck(views []statusView, err error) {
 			worst = max(worst, f.Level)
 		}
 		for _, m := range v.measures {
-			data = append(data, fmt.Sprintf("'%s'=%ds;%d;%d;0", m.Name, int64(m.Age.Seconds()), int64(m.Warn.Seconds()), int64(m.Bad.Seconds())))
+			data = append(data, m.String())
 		}
 	}
 	for level := routine.Critical; level > routine.OK; level-- { // the worst first
@@ -264,6 +140,7 @@ func (a *app) showStatus(views []statusView) error {
 			}
 			a.printf("  %-13s %s: %s\n", "verified", r.Name, verified)
 		}
+		a.showWatched(v.Status)
 		for _, j := range v.Jobs {
 			if j.On != "" {
 				a.printf("  %-13s %s: %s\n", "next", j.Job, j.next())
@@ -281,4 +158,27 @@ func (a *app) showStatus(views []statusView) error {
 		}
 	}
 	return nil
+}
+
+// showWatched prints what is watched beside the points.
+func (a *app) showWatched(s routine.Status) {
+	for _, r := range s.Stores {
+		if r.Space != nil {
+			a.printf("  %-13s %s: %s of %s free\n", "disk", r.Name, size(r.Space.Free), size(r.Space.Total))
+		}
+	}
+	rehearsed := "never passed (lifeboat drill " + s.System + ")"
+	if d := s.Drill; !d.Passed.IsZero() {
+		rehearsed = fmt.Sprintf("%s %s, %s (%s), RTO %s", firstOf(string(d.Depth), string(drill.Full)), string(d.State), when(d.Passed), ago(d.Passed), unknownAge(d.RTO))
+	}
+	a.printf("  %-13s %s\n", "drill", rehearsed)
+	paper := "none (lifeboat kit --output DIR)"
+	if k := s.Kit; k != nil {
+		paper = fmt.Sprintf("%s, %s (%s)", k.ID, when(k.Created), ago(k.Created))
+	}
+	a.printf("  %-13s %s\n", "recovery kit", paper)
+	if len(s.Certificates) > 0 {
+		first := slices.MinFunc(s.Certificates, func(x, y routine.Certificate) int { return x.Until.Compare(y.Until) })
+		a.printf("  %-13s %s, the first to end is %s on %s\n", "certificates", count(len(s.Certificates), "is watched", "are watched"), printable(first.Path), first.Until.Local().Format(time.DateOnly))
+	}
 }

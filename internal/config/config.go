@@ -72,7 +72,7 @@ type System struct {
 	Settings map[string]string `yaml:"settings,omitempty"`
 	// Components takes optional components in (true) and leaves others out (false).
 	Components map[string]bool `yaml:"components,omitempty"`
-	// Objectives are what a drill is measured against.
+	// Objectives are what a drill is measured against, and what status watches.
 	Objectives Objectives `yaml:"objectives,omitempty"`
 	// Schedule is what is done by itself; nil: ScheduleOf says, {}: nothing.
 	Schedule Schedule `yaml:"schedule,omitempty"`
@@ -87,6 +87,11 @@ type Objectives struct {
 
 	Verify Span `yaml:"verify,omitempty"` // how long ago a repository was found whole
 	Copy   Span `yaml:"copy,omitempty"`   // how old the newest point of a further repository may be
+
+	Drill       Span  `yaml:"drill,omitempty"`       // how long ago a drill was passed
+	Kit         Span  `yaml:"kit,omitempty"`         // how old the recovery kit may be
+	Certificate Span  `yaml:"certificate,omitempty"` // how long each certificate must hold yet
+	Disk        Share `yaml:"disk,omitempty"`        // how much of a repository's file system must be free
 }
 
 // SystemNames lists the systems in the order of the file.

@@ -55,6 +55,10 @@ func TestParseProblems(t *testing.T) {
 	tests := []struct{ name, old, new, want string }{
 		{"unknown key", "profile: smt", "profil: smt", "lifeboat.yaml:11: unknown key profil; did you mean profile?"},
 		{"unknown repository", "[main, away]", "[mian]", "system smt1: unknown repository mian; did you mean main?"},
+		{"share", "rpo: 24h", "disk: 10", `"10" is no share; write one such as 10%`},
+		{"share of nothing", "rpo: 24h", "disk: 0%", "is no share"},
+		{"share of more", "rpo: 24h", "disk: 101%", "is no share"},
+		{"shares", "rpo: 24h", "disk: [10%]", "must be a single value"},
 		{"two ways to a password", "{file: /etc/lifeboat/password}", "{file: /x, env: Y}", "password needs exactly one of"},
 		{"password in the open", "{file: /etc/lifeboat/password}", "secret", "must be a mapping"},
 		{"relative password file", "/etc/lifeboat/password", "password", `password file "password" is not absolute`},
@@ -171,4 +175,15 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("config %v, error %v", c, err)
 		}
 	})
+}
+
+func TestObjectives(t *testing.T) {
+	c, err := Parse("lifeboat.yaml", []byte(strings.Replace(good, "rpo: 24h", "rpo: 24h, drill: 3m, kit: 1y, certificate: 6w, disk: 2.5%", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Objectives{RTO: 2 * time.Hour, RPO: 24 * time.Hour, Drill: Span{Months: 3}, Kit: Span{Years: 1}, Certificate: Span{Days: 42}, Disk: 0.025}
+	if got := c.Systems[0].Objectives; got != want || got.Disk.String() != "2.5%" {
+		t.Errorf("%+v", got)
+	}
 }

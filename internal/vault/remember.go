@@ -136,6 +136,7 @@ type Survey struct {
 	// HeadError says why it could not be compared.
 	Head      *head.Findings
 	HeadError error
+	Reports   []*Report // of every kind, oldest first
 
 	lost []head.Pin
 }
@@ -148,6 +149,7 @@ func (v *Vault) Survey(ctx context.Context, filter Filter) *Survey {
 	s.Head, s.HeadError = v.look(snapshots, err)
 	s.Points, s.Unread = v.pointsOf(ctx, snapshots, err, filter)
 	s.lost = v.lostPins(snapshots)
+	s.Reports = reportsOf(snapshots, "", filter.System)
 	return s
 }
 

@@ -87,6 +87,10 @@ func (v *Vault) Reports(ctx context.Context, kind, system string) ([]*Report, er
 	if err != nil {
 		err = fmt.Errorf("list reports: %w", err)
 	}
+	return reportsOf(snapshots, kind, system), err
+}
+
+func reportsOf(snapshots []*repository.Snapshot, kind, system string) []*Report {
 	var reports []*Report
 	for _, s := range snapshots {
 		if !isReport(s) {
@@ -101,7 +105,7 @@ func (v *Vault) Reports(ctx context.Context, kind, system string) ([]*Report, er
 		}
 	}
 	slices.SortStableFunc(reports, func(a, b *Report) int { return a.Time.Compare(b.Time) })
-	return reports, err
+	return reports
 }
 
 // ReportText reads one file of a report that was listed.

@@ -76,17 +76,26 @@ func (c *Component) Inspect(ctx context.Context) (component.Inspection, error) {
 	return in, ctx.Err()
 }
 
-// Capture stores the files and warns of what is wrong with them.
+// Detail is what the kind keeps in the manifest.
+type Detail struct {
+	files.Detail
+	Certificates []Held `json:"certificates,omitempty"`
+}
+
+// Capture stores the files, notes which certificates they are, and warns of what is
+// wrong with them.
 func (c *Component) Capture(ctx context.Context, sink component.Sink) (component.Captured, error) {
-	got, err := c.Component.Capture(ctx, sink)
+	got, plain, err := c.CaptureFiles(ctx, sink)
 	if err != nil {
 		return got, err
 	}
-	for _, f := range c.look(ctx).findings {
+	seen := c.look(ctx)
+	for _, f := range seen.findings {
 		if !f.OK && !f.Note {
 			got.Warnings = append(got.Warnings, f.sentence())
 		}
 	}
+	got.Detail = Detail{Detail: plain, Certificates: seen.held()}
 	return got, nil
 }
 

@@ -286,6 +286,37 @@ func TestPredicate(t *testing.T) {
 	}
 }
 
+func TestHeld(t *testing.T) {
+	dir := t.TempDir()
+	authority := issue(t, nil, nil)
+	server := issue(t, authority, func(c *x509.Certificate) { c.NotAfter = time.Date(2031, 5, 6, 7, 8, 9, 0, time.UTC) })
+	authority.write(t, dir+"/CAM/CA/cacert.pem", dir+"/CAM/CA/cacert.key")
+	server.write(t, dir+"/ssl/server.pem", dir+"/ssl/server.key")
+	var bundle []byte
+	for range maxChain + 1 {
+		bundle = append(bundle, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority.Raw})...)
+	}
+	must(t, os.WriteFile(dir+"/ssl/bundle.pem", bundle, 0o600))
+	c, err := Kind().New(component.Env{Host: host.Local()}, spec(dir))
+	must(t, err)
+	got := c.(*Component).Held(t.Context())
+	if len(got) != 2 || got[0].Path != dir+"/CAM/CA/cacert.pem" || !got[0].Authority || got[0].Subject != "CN=authority" {
+		t.Fatalf("%+v", got)
+	}
+	want := Held{Path: dir + "/ssl/server.pem", Subject: "CN=server", Print: sum(server.Raw), Until: server.NotAfter}
+	if got[1] != want || got[0].Print == got[1].Print {
+		t.Errorf("%+v", got[1])
+	}
+	if got := HeldIn(host.Local(), dir+"/ssl/server.pem"); len(got) != 1 || got[0] != want {
+		t.Errorf("%+v", got)
+	}
+	for _, none := range []string{dir + "/ssl/server.key", dir + "/ssl/bundle.pem", dir + "/none.pem", dir} {
+		if got := HeldIn(host.Local(), none); len(got) != 0 {
+			t.Errorf("%s: %+v", none, got)
+		}
+	}
+}
+
 func TestNameFits(t *testing.T) {
 	for _, c := range []struct {
 		name, own string

@@ -48,6 +48,21 @@ func TestConformance(t *testing.T) {
 			return open(t, location, opts(server.Addr))
 		}, fresh(server, server.Addr))
 	})
+	t.Run("space", func(t *testing.T) {
+		dir := t.TempDir()
+		s := open(t, "sftp://"+server.User+"@"+server.Addr+"/"+dir, opts(server.Addr))
+		local, err := storage.OpenLocal(dir, storage.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := local.Space(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := storage.SpaceOf(t.Context(), retry.New(s, retry.Policy{})); err != nil || got.Total <= 0 || got.Total > want.Total*2 {
+			t.Errorf("%+v, %v; here %+v", got, err, want)
+		}
+	})
 	t.Run("tidy", func(t *testing.T) {
 		dir := t.TempDir()
 		for _, name := range []string{"there", "new/sub"} {

@@ -1,0 +1,205 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"lifeboat/internal/component"
+	"lifeboat/internal/component/certificates"
+	"lifeboat/internal/config"
+	"lifeboat/internal/drill"
+	"lifeboat/internal/host"
+	"lifeboat/internal/profile"
+	"lifeboat/internal/repository"
+	"lifeboat/internal/routine"
+	"lifeboat/internal/storage"
+	"lifeboat/internal/vault"
+	"lifeboat/internal/vault/head"
+)
+
+// looked is what a repository showed.
+type looked struct {
+	id, location string
+	points       []*vault.Point
+	doubts       []string
+	drills       []*drill.Kept
+	unread       map[string][]string // reports that could not be read, by system
+	keys         []repository.Key    // nil where they could not be listed
+	space        *storage.Space      // nil where that is not known
+	err          error
+}
+
+func (l looked) pointsOf(system string) []*vault.Point {
+	return slices.DeleteFunc(slices.Clone(l.points), func(p *vault.Point) bool { return p.System() != system })
+}
+
+// newest is the newest point of a system, nil without one.
+func (l looked) newest(system string) *vault.Point {
+	points := l.pointsOf(system)
+	if len(points) == 0 {
+		return nil
+	}
+	return slices.MaxFunc(points, func(x, y *vault.Point) int { return x.Time().Compare(y.Time()) })
+}
+
+// lookAt looks at a repository within a time limit, also where a file system hangs
+// and nothing ends its calls.
+func (a *app) lookAt(ctx context.Context, conf *config.Config, r config.Repository, limit time.Duration) looked {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	answers := make(chan looked, 1)
+	go func() {
+		r.RetryFor = min(limit, lookPatience)
+		repo, err := a.openWith(ctx, r, passwordFlags{})
+		if err != nil {
+			answers <- looked{err: err}
+			return
+		}
+		defer repo.Close()
+		v := a.vaultOf(conf, repo)
+		survey := v.Survey(ctx, vault.Filter{})
+		if survey.Unread != nil && vault.Unread(survey.Unread) == nil {
+			answers <- looked{err: survey.Unread}
+			return
+		}
+		found := looked{id: repo.ID(), location: repo.Location(), points: survey.Points, doubts: survey.Warnings()}
+		found.readDrills(ctx, v, head.New(a.state(conf)), survey.Reports)
+		if keys, err := repo.Keys(ctx); len(keys) > 0 || err == nil {
+			found.keys = append([]repository.Key{}, keys...)
+		}
+		if space, err := repo.Space(ctx); err == nil {
+			found.space = &space
+		}
+		answers <- found
+	}()
+	select {
+	case found := <-answers:
+		return found
+	case <-ctx.Done():
+		return looked{err: fmt.Errorf("it did not answer within %s", limit)}
+	}
+}
+
+// maxReports bounds how many reports of one system's drills are read.
+const maxReports = 12
+
+// readDrills reads the newest reports of each system, as far as older ones matter.
+func (l *looked) readDrills(ctx context.Context, v *vault.Vault, keeper *head.Keeper, reports []*vault.Report) {
+	l.unread = map[string][]string{}
+	read := map[string][]*drill.Kept{}
+	tried := map[string]int{}
+	for _, r := range slices.Backward(reports) {
+		if r.Kind != drill.Kind || tried[r.System] == maxReports || routine.Settled(read[r.System]) {
+			continue
+		}
+		tried[r.System]++
+		k, err := drill.Load(ctx, v, keeper, r)
+		if err == nil && k.Signature == drill.SignedNobody {
+			err = fmt.Errorf("report %s: its signature is wrong", r.ID.Short())
+		}
+		if err == nil && k.System != r.System {
+			err = fmt.Errorf("report %s is of another system, %s", r.ID.Short(), printable(k.System))
+		}
+		if err != nil {
+			l.unread[r.System] = append(l.unread[r.System], err.Error())
+			continue
+		}
+		read[r.System] = append(read[r.System], k)
+		l.drills = append(l.drills, k)
+	}
+}
+
+// rehearsed puts together what the drills of a system have shown, wherever their
+// reports are.
+func (a *app) rehearsed(conf *config.Config, s config.System, seen map[string]looked, status *routine.Status) {
+	var reports []*drill.Kept
+	for _, r := range conf.RepositoriesOf(s) {
+		for _, k := range seen[r.Name].drills {
+			if k.System == s.Name {
+				reports = append(reports, k)
+			}
+		}
+		for _, text := range seen[r.Name].unread[s.Name] {
+			status.Unread = append(status.Unread, "a drill in repository "+r.Name+" does not count: "+firstLine(text))
+		}
+	}
+	status.Drill = routine.Rehearsed(reports)
+}
+
+// certificates finds those of this machine and those of its newest point.
+func (a *app) certificates(ctx context.Context, conf *config.Config, s config.System, seen map[string]looked, status *routine.Status) {
+	here, err := a.certificatesHere(ctx, s)
+	if err != nil {
+		status.Unread = append(status.Unread, "whether certificates of this machine end soon is not known: "+firstLine(err.Error()))
+	}
+	var held []certificates.Held
+	if list := conf.RepositoriesOf(s); len(list) > 0 {
+		if p := seen[list[0].Name].newest(s.Name); p != nil && p.Damage == nil {
+			held = certificatesOf(p.Manifest)
+		}
+	}
+	status.Certificates = routine.Watched(here, held)
+}
+
+// certificatesOf are those that a point's manifest tells of.
+func certificatesOf(m *vault.Manifest) []certificates.Held {
+	var held []certificates.Held
+	for _, r := range m.Components {
+		var detail certificates.Detail
+		if r.Kind == certificatesKind && r.Status == component.StatusCaptured && json.Unmarshal(r.Detail, &detail) == nil {
+			held = append(held, detail.Certificates...)
+		}
+	}
+	return held
+}
+
+const certificatesKind = "certificates"
+
+// certificatesHere are those of the system's components of that kind, and those in
+// files that its settings name.
+func (a *app) certificatesHere(ctx context.Context, s config.System) ([]certificates.Held, error) {
+	p, err := a.catalogue().Load(s.Profile)
+	if err != nil {
+		return nil, err
+	}
+	h := host.Local()
+	scope := profile.Scope{Host: h}
+	if scope.Settings, err = catalog().Profile.Resolve(ctx, p, scope, s.Settings); err != nil {
+		return nil, err
+	}
+	var held []certificates.Held
+	for _, spec := range p.Components {
+		if chosen, said := s.Components[spec.Name]; spec.Kind != certificatesKind || said && !chosen {
+			continue
+		}
+		if spec.When != "" {
+			if holds, err := profile.Expr(spec.When, scope); err == nil && !holds { // what cannot be decided is looked at
+				continue
+			}
+		}
+		c, err := component.Make(catalog().Kinds, component.Env{Host: h, Settings: scope.Settings}, spec)
+		if err != nil {
+			return held, err
+		}
+		if holder, ok := c.(interface {
+			Held(context.Context) []certificates.Held
+		}); ok {
+			held = append(held, holder.Held(ctx)...)
+		}
+	}
+	for _, name := range sorted(scope.Settings) {
+		for file := range strings.Lines(scope.Settings[name]) {
+			file = strings.TrimSpace(file)
+			known := slices.ContainsFunc(held, func(c certificates.Held) bool { return c.Path == file })
+			if path.IsAbs(file) && slices.Contains([]string{".pem", ".crt", ".cer"}, path.Ext(file)) && !known {
+				held = append(held, certificates.HeldIn(h, file)...)
+			}
+		}
+	}
+	return held, ctx.Err()
+}

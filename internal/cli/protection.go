@@ -1,0 +1,151 @@
+package cli
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"lifeboat/internal/config"
+	"lifeboat/internal/guard"
+	"lifeboat/internal/kit"
+	"lifeboat/internal/repository"
+	"lifeboat/internal/routine"
+	"lifeboat/internal/runbook"
+	"lifeboat/internal/vault"
+)
+
+// protection looks at everything that tells how protected the systems are.
+func (a *app) protection(ctx context.Context, names []string, limit time.Duration) ([]statusView, error) {
+	conf, err := a.load()
+	if err != nil {
+		return nil, err
+	}
+	systems, err := a.scheduled(conf, names)
+	if err != nil {
+		return nil, err
+	}
+	i, err := a.installer(conf, scheduleFlags{})
+	if err != nil {
+		return nil, err
+	}
+	seen := map[string]looked{}
+	for _, s := range systems {
+		for _, r := range conf.RepositoriesOf(s) {
+			if _, done := seen[r.Name]; !done {
+				seen[r.Name] = a.lookAt(ctx, conf, r, limit)
+			}
+		}
+	}
+	stopped, err := guard.List(a.state(conf))
+	if err != nil {
+		return nil, err
+	}
+	runs, err := runbook.List(a.state(conf))
+	if err != nil {
+		return nil, err
+	}
+	records, unread := kit.Records(a.state(conf))
+	kits := kit.Look(records, keysOf(seen))
+	now := time.Now()
+	var views []statusView
+	for _, s := range systems {
+		v := statusView{Type: "status", Status: routine.Status{System: s.Name}, Findings: []routine.Finding{}}
+		if v.Stores, err = a.stores(conf, i.Book, s, seen, now); err != nil {
+			return nil, err
+		}
+		v.Held = slices.ContainsFunc(stopped, func(r guard.Record) bool { return r.System == s.Name && !r.Guarded })
+		for _, r := range runs {
+			if r.System == s.Name && r.Resumable() && r.Hint != "" && r.Kind != "backup" {
+				v.Unfinished = append(v.Unfinished, r.ID)
+			}
+		}
+		v.Broken = brokenBackup(runs, s.Name, v.Stores)
+		if v.Jobs, err = a.jobs(conf, i, s, now); err != nil {
+			return nil, err
+		}
+		for _, j := range v.Jobs {
+			if word := j.last(); word != "" && word != "running" && !strings.HasPrefix(word, "done") {
+				v.Failed = append(v.Failed, j.Job)
+			}
+		}
+		if unread != nil {
+			v.Unread = append(v.Unread, firstLine(unread.Error()))
+		}
+		v.Kit = kitOf(conf, s, kits, seen)
+		a.rehearsed(conf, s, seen, &v.Status)
+		a.certificates(ctx, conf, s, seen, &v.Status)
+		findings, measures := routine.Judge(v.Status, s.Objectives, now)
+		v.Findings, v.measures = append(v.Findings, findings...), measures
+		views = append(views, v)
+	}
+	return views, nil
+}
+
+func (a *app) stores(conf *config.Config, book routine.Book, s config.System, seen map[string]looked, now time.Time) ([]routine.Store, error) {
+	var stores []routine.Store
+	var first []*vault.Point
+	for n, r := range conf.RepositoriesOf(s) {
+		found := seen[r.Name]
+		points := found.pointsOf(s.Name)
+		store := routine.Store{Name: r.Name, Points: len(points), Doubts: found.doubts, Space: found.space}
+		if found.err != nil {
+			store.Error = firstLine(found.err.Error())
+		}
+		if n == 0 {
+			first = points
+		} else if found.err == nil {
+			store.Lacks = vault.StateOf(points, first, conf.Retention(s, r.Name), now).Lacks
+		}
+		if newest := found.newest(s.Name); newest != nil {
+			store.Newest, store.Time, store.Damaged = newest.ID(), newest.Time(), newest.Damage != nil
+			store.Incomplete = newest.Damage == nil && newest.Manifest.Incomplete
+		}
+		var err error
+		if store.Verified, err = book.Verified(s.Name, r.Name); err != nil {
+			return nil, err
+		}
+		stores = append(stores, store)
+	}
+	return stores, nil
+}
+
+// brokenBackup is the last backup of a system, where it came to no point.
+func brokenBackup(runs []*runbook.Run, system string, stores []routine.Store) *routine.Broken {
+	for _, r := range slices.Backward(runs) {
+		if r.System != system || r.Kind != "backup" {
+			continue
+		}
+		failed := r.State == runbook.StateFailed || r.State == runbook.StateInterrupted
+		if !failed || len(stores) > 0 && !r.Started.After(stores[0].Time) {
+			return nil
+		}
+		return &routine.Broken{Run: r.ID, Time: r.Started, State: string(r.State)}
+	}
+	return nil
+}
+
+func keysOf(seen map[string]looked) map[string][]repository.Key {
+	keys := map[string][]repository.Key{}
+	for _, found := range seen {
+		if found.keys != nil {
+			keys[found.id] = found.keys
+		}
+	}
+	return keys
+}
+
+// kitOf is the recovery kit of a system.
+func kitOf(conf *config.Config, s config.System, kits []kit.Status, seen map[string]looked) *routine.Kit {
+	var places []routine.Place
+	all := true
+	for _, r := range conf.RepositoriesOf(s) {
+		found := seen[r.Name]
+		if found.keys == nil {
+			all = false
+			continue
+		}
+		places = append(places, routine.Place{ID: found.id, Location: found.location})
+	}
+	return routine.KitOf(kits, s.Name, places, all)
+}
