@@ -129,6 +129,9 @@ func (a *app) rehearsed(conf *config.Config, s config.System, seen map[string]lo
 		}
 	}
 	status.Drill = routine.Rehearsed(reports)
+	for job := range conf.ScheduleOf(s) {
+		status.Drill.Scheduled = status.Drill.Scheduled || config.JobKind(job) == config.JobDrill
+	}
 }
 
 // certificates finds those of this machine and those of its newest point.

@@ -24,11 +24,12 @@ type Schedule map[string]Job
 const (
 	JobBackup = "backup"
 	JobVerify = "verify"
+	JobDrill  = "drill"
 	JobPrune  = "prune" // forget --prune
 	JobCopy   = "copy"
 )
 
-var jobKinds = []string{JobBackup, JobVerify, JobPrune, JobCopy}
+var jobKinds = []string{JobBackup, JobVerify, JobDrill, JobPrune, JobCopy}
 
 // Job says when and how one thing is done. A plain value is its time.
 type Job struct {
@@ -39,6 +40,10 @@ type Job struct {
 	Components []string `yaml:"components,omitempty"`
 	// ReadData of a verify is how much data is read: all, or a part as in 5% or 1/7.
 	ReadData string `yaml:"read_data,omitempty"`
+	// Depth of a drill is how much is rehearsed; full unless RandomSubset, a share
+	// of the files of optional components that are only read, is given.
+	Depth        string `yaml:"depth,omitempty" jsonschema:"enum=quick,enum=full"`
+	RandomSubset Share  `yaml:"random_subset,omitempty"`
 
 	RandomDelay time.Duration `yaml:"random_delay,omitempty"` // at most so much later
 	Persistent  *bool         `yaml:"persistent,omitempty"`   // a missed run is caught up; default yes
@@ -110,6 +115,12 @@ func checkSchedule(s System) error {
 		if job.ReadData != "" && kind != JobVerify {
 			errs = append(errs, fmt.Errorf("system %s: schedule: %s: read_data is of a verify", s.Name, name))
 		}
+		if (job.Depth != "" || job.RandomSubset != 0) && kind != JobDrill {
+			errs = append(errs, fmt.Errorf("system %s: schedule: %s: depth and random_subset are of a drill", s.Name, name))
+		}
+		if job.Depth != "" && job.RandomSubset != 0 {
+			errs = append(errs, fmt.Errorf("system %s: schedule: %s: depth and random_subset exclude each other", s.Name, name))
+		}
 		if job.ReadData != "" && !partOfData(job.ReadData) {
 			errs = append(errs, fmt.Errorf("system %s: schedule: %s: read_data: %q is no part: write all, 5%% or 1/7", s.Name, name, job.ReadData))
 		}
@@ -138,7 +149,8 @@ const DefaultBackup = "22 2 * * *"
 
 // ScheduleOf is the schedule of a system; without one in the configuration it is
 // backed up every night, and once a week checked and rid of what its retention
-// does not keep.
+// does not keep. A drill is never among it unasked: it takes disk, processor and the
+// installed product, and which hour bears that its owner knows.
 func (c *Config) ScheduleOf(s System) Schedule {
 	if s.Schedule != nil {
 		return s.Schedule

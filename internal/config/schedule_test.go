@@ -16,6 +16,8 @@ const scheduled = good + `    retention: {last: 3}
       verify: {at: "0 5 * * 6", read_data: 1/7, persistent: false}
       prune: Sun 06:00
       copy: {at: "*:0/15"}
+      drill: {at: "*-*-01 05:00", depth: full}
+      drill-more: {at: "*-*-15 05:00", random_subset: 10%}
 `
 
 func TestSchedule(t *testing.T) {
@@ -25,7 +27,10 @@ func TestSchedule(t *testing.T) {
 	}
 	jobs := c.ScheduleOf(c.Systems[0])
 	large := jobs["backup-large"]
-	if len(jobs) != 5 || large.RandomDelay != 30*time.Minute || large.Nice != 10 || large.IONice != "idle" || large.Limit.Upload != "5M" || !large.CatchesUp() || jobs["verify"].CatchesUp() {
+	if drill := jobs["drill-more"]; drill.RandomSubset != 0.1 || jobs["drill"].Depth != "full" {
+		t.Errorf("%+v", jobs)
+	}
+	if len(jobs) != 7 || large.RandomDelay != 30*time.Minute || large.Nice != 10 || large.IONice != "idle" || large.Limit.Upload != "5M" || !large.CatchesUp() || jobs["verify"].CatchesUp() {
 		t.Errorf("%+v", jobs)
 	}
 	for job, want := range map[string]map[string]bool{"backup": {"package-tree": false}, "backup-large": {"package-tree": true}} {
@@ -55,6 +60,10 @@ func TestScheduleProblems(t *testing.T) {
 		{"components", "prune: Sun 06:00", "prune: {at: Sun 06:00, components: [a]}", "components are of a backup"},
 		{"data", "read_data: 1/7", "read_data: 8/7", `read_data: "8/7" is no part`},
 		{"data of a copy", "{at: \"*:0/15\"}", "{at: \"*:0/15\", read_data: all}", "read_data is of a verify"},
+		{"depth", "depth: full", "depth: fast", "depth"},
+		{"depth of a backup", "at: Sun 03:00", "at: Sun 03:00, depth: full", "depth and random_subset are of a drill"},
+		{"two depths", "depth: full", "depth: full, random_subset: 5%", "exclude each other"},
+		{"share", "random_subset: 10%", "random_subset: 10", `"10" is no share`},
 		{"nice", "nice: 10", "nice: 20", "nice: 20 is not between"},
 		{"ionice", "ionice: idle", "ionice: idel", "did you mean idle?"},
 		{"delay", "random_delay: 30m", "random_delay: 25h", "more than 24h"},

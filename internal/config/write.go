@@ -109,8 +109,8 @@ systems:
     components: {{yaml .Components}}
 {{- end}}
     # What is done by itself once "lifeboat schedule on" was called; without it a
-    # backup every night and a verify every week:
-    # schedule: {backup: daily 02:22, verify: Sun 04:22, prune: Sun 06:22}
+    # backup every night and a verify every week. A drill is worth adding:
+    # schedule: {backup: daily 02:22, verify: Sun 04:22, prune: Sun 06:22, drill: {at: Sun 08:00, depth: quick}}
 {{- if .Schedule}}
     schedule: {{yaml .Schedule}}
 {{- end}}

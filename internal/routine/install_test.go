@@ -27,6 +27,8 @@ systems:
       backup-large: {at: Sun 03:00, components: [package-tree], random_delay: 30m, limit: {upload: 5M}}
       verify: {at: "0 5 1 * 6", read_data: 5%, persistent: false}
       prune: Sun 06:00
+      drill: {at: Sun 08:00, depth: quick, nice: 10, limit: {download: 20M}}
+      drill-more: {at: "*-*-01 08:00", random_subset: 2.5%}
       copy: {at: "*:0/30", limit: {upload: 6M}}
   - {name: a-b, profile: smt}
   - {name: a, profile: smt, schedule: {backup-b: 01:00}}
@@ -166,7 +168,7 @@ func TestChanges(t *testing.T) {
 	}
 	// From systemd to cron.
 	i.Cron = true
-	if changes, err = i.On(t.Context(), "smt", tasks); err != nil || len(changes.Written) != 1 || len(changes.Removed) != 12 {
+	if changes, err = i.On(t.Context(), "smt", tasks); err != nil || len(changes.Written) != 1 || len(changes.Removed) != 18 {
 		t.Errorf("%+v, %v", changes, err)
 	}
 	if form, current, err := i.State("smt", tasks); form != ByCron || !current || err != nil {

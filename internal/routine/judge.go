@@ -160,7 +160,11 @@ func (j *judgement) store(number int, r Store) {
 func (j *judgement) jobs() {
 	backup := false
 	for _, job := range j.Failed {
-		backup = backup || config.JobKind(job) == config.JobBackup
+		kind := config.JobKind(job)
+		if kind == config.JobDrill && !j.Drill.Failed.IsZero() {
+			continue // the drill itself says what it found
+		}
+		backup = backup || kind == config.JobBackup
 		j.add(Warning, "the last %s by schedule failed; lifeboat schedule run %s %s tries again and says why", job, j.System, job)
 	}
 	if b := j.Broken; b != nil && !backup { // which would be the same one

@@ -30,8 +30,8 @@ type Task struct {
 func (t Task) Kind() string { return config.JobKind(t.Name) }
 
 // order is in which tasks that are due at once are done: what a backup makes is
-// copied and verified, and what is old goes last.
-var order = []string{config.JobBackup, config.JobCopy, config.JobVerify, config.JobPrune}
+// copied, verified and rehearsed, and what is old goes last.
+var order = []string{config.JobBackup, config.JobCopy, config.JobVerify, config.JobDrill, config.JobPrune}
 
 // Tasks lists the jobs of a system in the order in which they are done. An error
 // names the jobs that the configuration leaves nothing to do for.
@@ -103,6 +103,15 @@ func commands(c *config.Config, s config.System, t Task) ([][]string, error) {
 			}
 			add(words...)
 		}
+	case config.JobDrill:
+		words := []string{"drill", s.Name}
+		switch {
+		case t.Job.RandomSubset != 0:
+			words = append(words, "--random-subset="+t.Job.RandomSubset.String())
+		case t.Job.Depth != "":
+			words = append(words, "--"+t.Job.Depth)
+		}
+		add(words...)
 	case config.JobPrune:
 		for _, r := range list {
 			if !c.Retention(s, r.Name).IsZero() {

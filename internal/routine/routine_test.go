@@ -23,6 +23,8 @@ func TestCommands(t *testing.T) {
 		"copy: copy smt --to=away --limit-upload=6M",
 		"verify: verify smt --repository=main --read-data-subset=5%",
 		"verify: verify smt --repository=away --read-data-subset=5%",
+		"drill: drill smt --quick --limit-download=20M",
+		"drill-more: drill smt --random-subset=2.5%",
 		"prune: forget smt --prune --repository=main",
 		"prune: forget smt --prune --repository=away",
 	}

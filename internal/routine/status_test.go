@@ -60,17 +60,18 @@ func TestJudge(t *testing.T) {
 		"failed drill": {func(s *Status) {
 			s.Drill = Drill{Passed: ago(48), Failed: ago(24), Finding: "the key is missing"}
 		}, Critical, "failed: the key is missing; repair that, then lifeboat backup smt and lifeboat drill smt"},
-		"failed first drill": {func(s *Status) { s.Drill = Drill{Failed: ago(24), Scheduled: true} }, Critical, "the drill of 2026-11-20 failed; repair"},
-		"invalid drill":      {func(s *Status) { s.Drill = Drill{Passed: ago(48), Invalid: ago(24)} }, Warning, "proved nothing, as packages were changed meanwhile; lifeboat drill smt"},
-		"drill of schedule":  {func(s *Status) { s.Drill.Scheduled = true }, Warning, "never rehearsed; lifeboat drill smt"},
-		"kit":                {func(s *Status) { s.Kit = &Kit{ID: "7F3K", Created: ago(24)} }, OK, ""},
-		"old kit":            {func(s *Status) { s.Kit = &Kit{ID: "7F3K", Created: ago(401 * 24)} }, Warning, "recovery kit 7F3K is 9624h0m0s old"},
-		"useless kit":        {func(s *Status) { s.Kit = &Kit{ID: "7F3K", Created: ago(24), Problem: "was revoked"} }, Warning, "recovery kit 7F3K was revoked; lifeboat kit --output DIR makes another one"},
-		"certificate":        {func(s *Status) { s.Certificates = []Certificate{{Held: ends(31), Here: true}} }, OK, ""},
-		"certificate soon":   {func(s *Status) { s.Certificates = []Certificate{{Held: ends(29), Here: true, Point: true}} }, Warning, "certificate /etc/c.pem (CN=c) ends on 2026-12-20; renew it, then lifeboat backup smt"},
-		"certificate over":   {func(s *Status) { s.Certificates = []Certificate{{Held: ends(-1), Here: true}} }, Critical, "ended on 2026-11-20"},
-		"renewed":            {func(s *Status) { s.Certificates = []Certificate{{Held: ends(-1), Point: true, Renewed: true}} }, Warning, "this machine a newer one; lifeboat backup smt"},
-		"only in the point":  {func(s *Status) { s.Certificates = []Certificate{{Held: ends(1), Point: true}} }, Warning, "is not on this machine any more; lifeboat backup smt"},
+		"failed first drill":       {func(s *Status) { s.Drill = Drill{Failed: ago(24), Scheduled: true} }, Critical, "the drill of 2026-11-20 failed; repair"},
+		"invalid drill":            {func(s *Status) { s.Drill = Drill{Passed: ago(48), Invalid: ago(24)} }, Warning, "proved nothing, as packages were changed meanwhile; lifeboat drill smt"},
+		"failed drill by schedule": {func(s *Status) { s.Failed, s.Drill.Failed = []string{"drill"}, ago(1) }, Critical, "failed; repair that"},
+		"drill of schedule":        {func(s *Status) { s.Drill.Scheduled = true }, Warning, "never rehearsed; lifeboat drill smt"},
+		"kit":                      {func(s *Status) { s.Kit = &Kit{ID: "7F3K", Created: ago(24)} }, OK, ""},
+		"old kit":                  {func(s *Status) { s.Kit = &Kit{ID: "7F3K", Created: ago(401 * 24)} }, Warning, "recovery kit 7F3K is 9624h0m0s old"},
+		"useless kit":              {func(s *Status) { s.Kit = &Kit{ID: "7F3K", Created: ago(24), Problem: "was revoked"} }, Warning, "recovery kit 7F3K was revoked; lifeboat kit --output DIR makes another one"},
+		"certificate":              {func(s *Status) { s.Certificates = []Certificate{{Held: ends(31), Here: true}} }, OK, ""},
+		"certificate soon":         {func(s *Status) { s.Certificates = []Certificate{{Held: ends(29), Here: true, Point: true}} }, Warning, "certificate /etc/c.pem (CN=c) ends on 2026-12-20; renew it, then lifeboat backup smt"},
+		"certificate over":         {func(s *Status) { s.Certificates = []Certificate{{Held: ends(-1), Here: true}} }, Critical, "ended on 2026-11-20"},
+		"renewed":                  {func(s *Status) { s.Certificates = []Certificate{{Held: ends(-1), Point: true, Renewed: true}} }, Warning, "this machine a newer one; lifeboat backup smt"},
+		"only in the point":        {func(s *Status) { s.Certificates = []Certificate{{Held: ends(1), Point: true}} }, Warning, "is not on this machine any more; lifeboat backup smt"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := good()
@@ -131,15 +132,18 @@ func TestRehearsed(t *testing.T) {
 		"none": {nil, Drill{}, false},
 		"passed": {
 			[]*drill.Kept{report(1, drill.Failed, drill.Full, 0, "x"), report(2, drill.Warnings, drill.Full, 7)},
-			Drill{Passed: day(2), Depth: drill.Full, State: drill.Warnings, RTO: 7}, true,
+			Drill{Passed: day(2), Depth: drill.Full, State: drill.Warnings, RTO: 7},
+			true,
 		},
 		"a quick one repairs no full one": {
 			[]*drill.Kept{report(1, drill.Passed, drill.Full, 9), report(2, drill.Failed, drill.Full, 0, "x", "y"), report(3, drill.Passed, drill.Quick, 2)},
-			Drill{Passed: day(3), Depth: drill.Quick, State: drill.Passed, RTO: 9, Failed: day(2), Finding: "x"}, true,
+			Drill{Passed: day(3), Depth: drill.Quick, State: drill.Passed, RTO: 9, Failed: day(2), Finding: "x"},
+			true,
 		},
 		"a full one repairs a quick one": {
 			[]*drill.Kept{report(3, drill.Passed, drill.Full, 9), report(2, drill.Failed, drill.Quick, 0)},
-			Drill{Passed: day(3), Depth: drill.Full, State: drill.Passed, RTO: 9}, true,
+			Drill{Passed: day(3), Depth: drill.Full, State: drill.Passed, RTO: 9},
+			true,
 		},
 		"invalid last":     {[]*drill.Kept{report(1, drill.Passed, drill.Quick, 2), report(2, drill.Invalid, drill.Full, 0)}, Drill{Passed: day(1), Depth: drill.Quick, State: drill.Passed, RTO: 2, Invalid: day(2)}, false},
 		"invalid and over": {[]*drill.Kept{report(1, drill.Invalid, drill.Full, 0), report(2, drill.Passed, drill.Quick, 2)}, Drill{Passed: day(2), Depth: drill.Quick, State: drill.Passed, RTO: 2}, false},

@@ -88,10 +88,15 @@ SuccessExitStatus=3
 UMask=0077
 TimeoutStopSec=15min
 `
-	if t.Kind() == config.JobBackup {
+	switch t.Kind() {
+	case config.JobBackup:
 		// Whatever is denied here would be denied to the services that a backup
 		// starts again, and the guard that starts them must outlive it.
 		return text + "KillMode=process\n"
+	case config.JobDrill:
+		// It mounts, makes namespaces and runs the product, whose programs may change
+		// users. Stopped, it takes its sandbox down before the rest is killed.
+		return text + "KillMode=mixed\n"
 	}
 	return text + `NoNewPrivileges=yes
 LockPersonality=yes
