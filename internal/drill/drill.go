@@ -206,7 +206,13 @@ func (d *drill) inside(ctx context.Context, job job) (*outcome, error) {
 // end takes the sandbox down, and away unless it is kept.
 func (d *drill) end(keep bool) error {
 	if !keep {
-		return d.claim.remove()
+		// The init is our child. Once it is reaped no process of the sandbox is left;
+		// before that they are seen among those of the machine.
+		var err error
+		if d.box != nil {
+			err = d.box.Kill()
+		}
+		return errors.Join(err, d.claim.remove())
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
