@@ -256,6 +256,48 @@ func TestHostileRecord(t *testing.T) {
 	}
 }
 
+// TestExtractShared: what two components share comes with either, in any order and
+// in one call or two; what is other than in the point is not written over.
+func TestExtractShared(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir+"/etc/keys", "keys")
+	write(t, dir+"/etc/sub/file", "x")
+	must(t, os.Symlink("keys", dir+"/etc/link"))
+	whole := part(t, files.Options{Paths: []string{dir + "/etc"}})
+	keys := part(t, files.Options{Paths: []string{dir + "/etc/keys"}})
+	source, _ := save(t, whole)
+	for name, order := range map[string][]*files.Component{"whole first": {whole, keys}, "whole last": {keys, whole}, "twice": {keys, whole, keys, whole}} {
+		t.Run(name, func(t *testing.T) {
+			to := t.TempDir()
+			for _, c := range order {
+				must(t, c.Extract(t.Context(), source, to))
+			}
+			if got, want := strings.ReplaceAll(componenttest.Digest(t, filepath.Join(to, dir, "etc")), to, ""), componenttest.Digest(t, dir+"/etc"); got != want {
+				t.Errorf("extracted:\n%s\nwant\n%s", got, want)
+			}
+		})
+	}
+	for name, spoil := range map[string]func(at string){
+		"another content": func(at string) { write(t, at+"/keys", "fresh") },
+		"something else":  func(at string) { write(t, at+"/other", "x") },
+		"another link":    func(at string) { must(t, os.Symlink("sub", at+"/link")) },
+		"a link for a directory": func(at string) {
+			must(t, os.MkdirAll(at, 0o755))
+			must(t, os.Symlink(dir+"/etc/sub", at+"/sub"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			to := t.TempDir()
+			at := filepath.Join(to, dir, "etc")
+			must(t, os.MkdirAll(at, 0o755))
+			spoil(at)
+			if err := whole.Extract(t.Context(), source, to); !errors.Is(err, fs.ErrExist) {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
+
 // TestExtractStaysInside extracts a link and then what is below it.
 func TestExtractStaysInside(t *testing.T) {
 	dir, outside := t.TempDir(), t.TempDir()
