@@ -49,7 +49,7 @@ func (a *app) completions(root *cobra.Command) {
 	}
 	for verb, flags := range map[string]map[string]words{
 		"recover": {"from": a.knownPoints, "only": a.knownComponents, "force": a.knownChecks},
-		"restore": {"from": a.knownPoints, "force": a.knownChecks},
+		"restore": {"from": a.knownPoints, "only": a.knownComponents, "force": a.knownChecks},
 		"drill":   {"from": a.knownPoints, "force": a.knownChecks},
 	} {
 		c, _, err := root.Find([]string{verb})

@@ -19,23 +19,33 @@ import (
 
 func (a *app) restoreCommand() *cobra.Command {
 	var target, from string
-	var force []string
+	var force, only []string
 	c := &cobra.Command{
 		Use:   "restore SYSTEM COMPONENT|PATH…",
 		Short: "Restore components or paths",
 		Long: `Restores components to where they were, what is there being set aside; or, with
---target, components and paths into a directory, touching nothing else.
+--target, components and paths into a directory, touching nothing else. --only
+COMPONENT means the same as the component alone.
 Restoring in place does not stop the system: stop it yourself, or use recover.
 A component that the point does not have, or that is only compared and never
 written (a network), is refused with exit code 2. One of which something could
 not be written has failed, whatever its importance: exit code 1, and recover
 SYSTEM --resume goes on.`,
 		Example: `  lifeboat restore smt database
+  lifeboat restore opsi --only file-backend,database
   lifeboat restore smt certificate-authority --target /tmp/look
   lifeboat restore smt database --force hostname
   lifeboat restore smt /etc/smt.conf --target /tmp/look --from 1a2b3c4d`,
-		Args: args(cobra.MinimumNArgs(2)),
+		Args: args(cobra.MinimumNArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
+			for _, name := range only {
+				if strings.HasPrefix(name, "/") {
+					return usagef("--only takes components; a path stands alone: lifeboat restore %s %s --target DIR", names[0], name)
+				}
+			}
+			if names = append(names, only...); len(names) < 2 {
+				return usagef("what is to be restored? Give components or paths; lifeboat show %s lists the components, lifeboat recover %s restores all", names[0], names[0])
+			}
 			ctx := c.Context()
 			v, system, closeVault, err := a.openFor(ctx, names)
 			if err != nil {
@@ -73,6 +83,7 @@ SYSTEM --resume goes on.`,
 		},
 	}
 	c.Flags().VarP((*absolutePath)(&target), "target", "t", "write below `DIR` instead of in place")
+	c.Flags().StringSliceVar(&only, "only", nil, "restore `COMPONENT[,COMPONENT]`")
 	c.Flags().StringSliceVar(&force, "force", nil, "in place, go on although `CHECK[,CHECK]` of the identity does not agree")
 	c.Flags().StringVar(&from, "from", "latest", "recovery `POINT`")
 	c.Flags().BoolVarP(&a.yes, "yes", "y", false, "do not ask")
