@@ -101,7 +101,7 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 func (a *app) exitCode(err error) int {
 	var usage usageError
 	switch {
-	case errors.As(err, &usage), errors.Is(err, recovery.ErrNoComponent):
+	case errors.As(err, &usage), errors.Is(err, recovery.ErrNoComponent), errors.Is(err, recovery.ErrNewName):
 		return runbook.ExitUsage
 	case errors.Is(err, errDeclined):
 		return runbook.ExitRefused

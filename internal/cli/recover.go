@@ -62,6 +62,9 @@ every run.`,
 			if len(names) > 1 {
 				f.run = names[1]
 			}
+			if c.Flags().Changed("new-server-id") && f.newName == "" {
+				return usagef("--new-server-id takes the new id of the server")
+			}
 			err := a.recover(c.Context(), names[0], f)
 			if conf, loadErr := a.loadOrEmpty(); loadErr == nil && (f.rollback || f.discardOld) {
 				a.sweepPrivate(conf)

@@ -91,7 +91,7 @@ func New(opts Options) (*Recovery, error) {
 			return nil, err
 		}
 	}
-	return r, nil
+	return r, r.checkName()
 }
 
 // ErrNothingToRestore says that a component was chosen of which nothing would be

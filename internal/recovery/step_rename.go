@@ -49,11 +49,6 @@ func renameStep() StepType {
 			if p.Rename == nil || !slices.Contains(p.RenameParts, opts.Part) {
 				return runbook.Step{}, fmt.Errorf("product %s cannot rename %q; it can rename %v", opts.Product, opts.Part, p.RenameParts)
 			}
-			if opts.To != "" && p.CheckName != nil {
-				if err := p.CheckName(opts.From, opts.To); err != nil {
-					return runbook.Step{}, err
-				}
-			}
 			step := runbook.Step{
 				Title:   fmt.Sprintf("Rename %s to %s in the %s", opts.From, opts.To, opts.Part),
 				Repeat:  runbook.RepeatSafe,
@@ -82,6 +77,54 @@ func renameStep() StepType {
 			return step, nil
 		},
 	}
+}
+
+// ErrNewName says that a system cannot have the name that it is to get.
+var ErrNewName = errors.New("the new name")
+
+// renames lists the steps that give the system another name.
+func (r *Recovery) renames() ([]*RenameOptions, error) {
+	var list []*RenameOptions
+	for _, stage := range r.Profile.Recovery.Stages() {
+		for _, s := range stage.Steps {
+			if _, ok := s.Options.(*RenameOptions); !ok {
+				continue
+			}
+			options, err := profile.ExpandOptions(s.Options, r.settings)
+			if err != nil {
+				return nil, err
+			}
+			if opts, ok := options.(*RenameOptions); ok && opts.To != "" {
+				list = append(list, opts)
+			}
+		}
+	}
+	return list, nil
+}
+
+// checkName refuses a name that the product could not have, before anything is
+// looked at.
+func (r *Recovery) checkName() error {
+	if r.Given[NewName] == "" {
+		return nil
+	}
+	renames, err := r.renames()
+	if err != nil {
+		return err
+	}
+	for _, opts := range renames {
+		p, err := r.Catalog.Products.Get(opts.Product)
+		if err != nil {
+			return err
+		}
+		if p.CheckName == nil {
+			continue
+		}
+		if err := p.CheckName(opts.From, opts.To); err != nil {
+			return fmt.Errorf("%w: %w", ErrNewName, err)
+		}
+	}
+	return nil
 }
 
 // planRename plans on the machine, as it is now.
@@ -170,22 +213,16 @@ func (r *Recovery) Begin() { r.renamed = nil }
 // content in a directory and its database in a private server.
 func (r *Recovery) lookAtRename(ctx context.Context) error {
 	r.renamed = map[string][]string{}
-	for _, stage := range r.Profile.Recovery.Stages() {
-		for _, s := range stage.Steps {
-			options, err := profile.ExpandOptions(s.Options, r.settings)
-			if err != nil {
-				return err
-			}
-			opts, ok := options.(*RenameOptions)
-			if !ok || opts.To == "" {
-				continue
-			}
-			effects, err := r.previewRename(ctx, opts)
-			if err != nil {
-				return fmt.Errorf("look at what the new name changes in the %s: %w", opts.Part, err)
-			}
-			r.renamed[opts.Part] = effects
+	renames, err := r.renames()
+	if err != nil {
+		return err
+	}
+	for _, opts := range renames {
+		effects, err := r.previewRename(ctx, opts)
+		if err != nil {
+			return fmt.Errorf("look at what the new name changes in the %s: %w", opts.Part, err)
 		}
+		r.renamed[opts.Part] = effects
 	}
 	return nil
 }
