@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -128,9 +127,7 @@ func writeArchive(ctx context.Context, p *vault.Point, to string, opts export.Op
 		return "", nil, err
 	}
 	if generated {
-		named := report.Info
-		named.OpsiVersion = cmp.Or(named.OpsiVersion, p.Manifest.Identity["version"])
-		to = filepath.Join(filepath.Dir(to), archive.FileName(named, opts.Compression, p.Time()))
+		to = filepath.Join(filepath.Dir(to), archive.FileName(report.Info, opts.Compression, p.Time()))
 	}
 	if overwrite && !generated {
 		return to, report, os.Rename(f.Name(), to)

@@ -13,7 +13,7 @@ import (
 // Options are the options of the source opsi.
 type Options struct {
 	// What is asked for. Lists are one entry a line.
-	What string `yaml:"what" short:"true" jsonschema:"required,enum=version,enum=schema,enum=server_id,enum=backends,enum=broken,enum=absent,enum=ignored,enum=file_base,enum=host_keys,enum=host_keys_inside,enum=db_host,enum=db_socket,enum=db_name,enum=db_user,enum=db_password,enum=dhcpd_conf,enum=dhcpd_files,enum=dhcp_service,enum=tls_files,enum=updater_files,enum=depot_dir,enum=workbench_dir,enum=repository_dir,enum=depot_changes"`
+	What string `yaml:"what" short:"true" jsonschema:"required,enum=version,enum=library,enum=schema,enum=server_id,enum=backends,enum=broken,enum=absent,enum=ignored,enum=file_base,enum=host_keys,enum=host_keys_inside,enum=db_host,enum=db_socket,enum=db_name,enum=db_user,enum=db_password,enum=dhcpd_conf,enum=dhcpd_files,enum=dhcp_service,enum=tls_files,enum=updater_files,enum=depot_dir,enum=workbench_dir,enum=repository_dir,enum=depot_changes"`
 	// Version of opsi, on which it depends whether dispatch.conf counts. Without
 	// it that of the installed opsi counts.
 	Version string `yaml:"version,omitempty"`
@@ -85,6 +85,8 @@ func read(ctx context.Context, scope profile.Scope, options any) (string, bool, 
 	switch o.What {
 	case "version":
 		return valued(installedVersion(ctx, scope.Host))
+	case "library":
+		return valued(libraryVersion(ctx, scope.Host))
 	case "schema":
 		return installedSchema(ctx, scope)
 	case "depot_changes":

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,11 +16,24 @@ import (
 // packages hold opsi's version, the server's own first.
 var packages = []string{"opsiconfd", "python3-opsi", "python-opsi", "opsi-server"}
 
+// libraries hold the version of the library python-opsi, before opsi 4.3.
+var libraries = []string{"python3-opsi", "python-opsi"}
+
 var number = regexp.MustCompile(`^(?:[0-9]+:)?([0-9]+(?:\.[0-9]+)+)`)
 
 // installedVersion is the version of opsi without the packager's part, "" when it
 // is not installed.
 func installedVersion(ctx context.Context, h *host.Host) (string, error) {
+	return versionOf(ctx, h, packages)
+}
+
+// libraryVersion is the version that opsi-backup writes into its archives: that of
+// python-opsi. Since opsi 4.3 that is a part of other packages, and theirs is taken.
+func libraryVersion(ctx context.Context, h *host.Host) (string, error) {
+	return versionOf(ctx, h, slices.Concat(libraries, []string{"opsi-utils"}, packages))
+}
+
+func versionOf(ctx context.Context, h *host.Host, packages []string) (string, error) {
 	for _, name := range packages {
 		v, installed, err := h.PackageVersion(ctx, name)
 		if err != nil {

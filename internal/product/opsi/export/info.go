@@ -13,7 +13,10 @@ import (
 func infoOf(m *vault.Manifest) archive.Info {
 	fqdn := strings.ToLower(first(m.Identity["fqdn"], m.Host.FQDN))
 	short, domain, _ := strings.Cut(fqdn, ".")
-	info := archive.Info{Hostname: first(short, m.Identity["hostname"]), FQDN: fqdn, Domain: domain}
+	info := archive.Info{
+		Hostname: first(short, m.Identity["hostname"]), FQDN: fqdn, Domain: domain,
+		OpsiVersion: first(m.Settings["library_version"], m.Settings["opsi_version"], m.Identity["version"]),
+	}
 	id, version, name := first(m.Identity["os_id"], m.Host.OS.ID), first(m.Identity["os_version"], m.Host.OS.VersionID), first(m.Identity["os"], m.Host.OS.Name)
 	switch id {
 	case "debian":
@@ -21,7 +24,7 @@ func infoOf(m *vault.Manifest) archive.Info {
 	case "ubuntu":
 		info.Distribution = "Ubuntu"
 	default:
-		return library(info, m)
+		return info
 	}
 	info.SysVersion = archive.SysVersion(version)
 	// Debian GNU/Linux 12 (bookworm)
@@ -29,15 +32,6 @@ func infoOf(m *vault.Manifest) archive.Info {
 		if code, _, ok := strings.Cut(rest, ")"); ok && !strings.Contains(code, " ") {
 			info.DistributionID = code
 		}
-	}
-	return library(info, m)
-}
-
-// library adds opsi's version. In an archive that is the version of the library
-// python-opsi, which only an archive tells.
-func library(info archive.Info, m *vault.Manifest) archive.Info {
-	if m.Trigger == vault.Imported {
-		info.OpsiVersion = m.Settings["opsi_version"]
 	}
 	return info
 }
