@@ -28,7 +28,7 @@ type Import struct {
 	*Backup
 	Found  *product.Import
 	dir    string
-	staged []*mysql.Staged
+	staged []stagedDump
 	// moment is when the dump was made or, without one, when the newest file
 	// was changed.
 	moment time.Time
@@ -123,8 +123,9 @@ func (i *Import) stage(ctx context.Context, opts Options, p *product.Product, fr
 		if err != nil {
 			return fmt.Errorf("load the dump %s: %w", d.From, err)
 		}
-		i.staged = append(i.staged, s)
-		opts.Substitute[d.Component] = stagedDump{s}
+		s.Warnings = slices.Concat(d.Remarks, s.Warnings)
+		i.staged = append(i.staged, stagedDump{s, d.Component})
+		opts.Substitute[d.Component] = stagedDump{s, d.Component}
 		i.identify(ctx, p, d, s)
 	}
 	i.date(i.Found.Moment)
@@ -255,12 +256,15 @@ func (i *Import) load(ctx context.Context, p *product.Product, from string, d pr
 
 // stagedDump is a foreign dump in its private server, as a component that can
 // only be captured.
-type stagedDump struct{ *mysql.Staged }
+type stagedDump struct {
+	*mysql.Staged
+	of string // the component
+}
 
 var errOnlyCaptured = errors.New("an imported dump can only be captured")
 
 func (s stagedDump) Inspect(context.Context) (component.Inspection, error) {
-	return component.Inspection{Present: true, Items: int64(s.Tables), Detail: map[string]string{"rows": strconv.FormatInt(s.Rows, 10)}, Warnings: s.Warnings}, nil
+	return component.Inspection{Present: true, Items: int64(s.Tables), Detail: map[string]string{"rows": strconv.FormatInt(s.Rows, 10)}}, nil // its capture warns
 }
 
 func (stagedDump) Restore(context.Context, component.Source, component.RestoreOptions) error {
@@ -275,11 +279,18 @@ func (stagedDump) Login(context.Context) error        { return errOnlyCaptured }
 func (stagedDump) Rollback(context.Context) error     { return nil }
 func (stagedDump) Discard(context.Context) error      { return nil }
 
-// Warnings lists what the import warns of already.
+// Warnings lists what the import warns of already, and what its point will tell
+// of the dumps.
 func (i *Import) Warnings() []string {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return slices.Clone(i.warnings)
+	all := slices.Clone(i.warnings)
+	for _, s := range i.staged {
+		for _, w := range s.Warnings {
+			all = append(all, s.of+": "+w)
+		}
+	}
+	return all
 }
 
 // Components lists the components that were found, in the profile's order.

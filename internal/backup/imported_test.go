@@ -254,8 +254,15 @@ func TestImportOfADumpWithoutClients(t *testing.T) {
 	texts := saved()
 	texts["smt.sql"] = strings.Replace(strings.Replace(savedDump, "INSERT INTO `Clients` VALUES ('a','b'),('c','d');\n", "", 1),
 		"-- Dump completed", "CREATE TABLE `Registration` (GUID CHAR(50), PRODUCTID INT);\nINSERT INTO `Registration` VALUES ('a',1),('c',2);\n-- Dump completed", 1)
-	p := importPoint(t, texts)
+	i, err := newImport(t, texts)
+	if err != nil {
+		t.Fatal(err)
+	}
 	told := "references Registration[GUID] → Clients[GUID]: 2 without a counterpart"
+	if !slices.Contains(i.Warnings(), "database: "+told) { // also before there is a point
+		t.Errorf("warnings %q", i.Warnings())
+	}
+	p := pointOf(t, i)
 	if all := strings.Join(p.Manifest.Noted(), "\n"); !strings.Contains(all, "database: "+told) {
 		t.Errorf("noted: %s", all)
 	}

@@ -3,10 +3,13 @@ package cli
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/component/mysql"
+	"lifeboat/internal/host"
 	"lifeboat/internal/product/opsi/archive"
 	"lifeboat/internal/runbook"
 )
@@ -39,20 +42,31 @@ func (o *opsiBackup) verifyCommand() *cobra.Command {
 		Use:   "verify FILE…",
 		Short: "Read archives whole and compare them with their own checksums",
 		Long: `Reads every member and compares it with its checksum. Members that are missing,
-and dumps that are empty or cut off, are found too. Exit code 1: an archive is
-damaged; 3: something about one should be known.`,
+and dumps that are empty or cut off, are found too. Each dump is loaded into a
+private database server, as an import does; where there is no database server on
+this machine it is only read to its end. Exit code 1: an archive is damaged; 3:
+something about one should be known.`,
 		Example: `  lifeboat opsi-backup verify /backup/*.tar.bz2`,
 		Args:    args(cobra.MinimumNArgs(1)),
 		RunE: func(c *cobra.Command, files []string) error {
-			return o.eachFile(c, files, o.verified)
+			return o.eachFile(c, files, func(file string, a *archive.Archive) error {
+				return o.verified(c.Context(), file, a, true)
+			})
 		},
 	}
 }
 
-// verified tells how an archive is. Damage is an error.
-func (o *opsiBackup) verified(file string, a *archive.Archive) error {
+// verified tells how an archive is, with the dumps in it when they are not loaded
+// afterwards anyhow. Damage is an error.
+func (o *opsiBackup) verified(ctx context.Context, file string, a *archive.Archive, dumps bool) error {
 	findings := a.Verify()
 	remarks, damage := findings.Remarks(), findings.Err()
+	if dumps && damage == nil {
+		var odd []string
+		if odd, damage = o.tryDumps(ctx, a); len(odd) > 0 {
+			o.code, remarks = runbook.ExitWarnings, append(remarks, odd...)
+		}
+	}
 	for _, f := range findings {
 		// What a machine did not tell of itself is no fault of its data.
 		if !f.Damage && f.Problem != archive.System {
@@ -73,6 +87,50 @@ func (o *opsiBackup) verified(file string, a *archive.Archive) error {
 		o.printf("%s: Verified\n", file)
 	}
 	return nil
+}
+
+// tryDumps loads the dumps of an archive where there is a database server, else
+// reads them. It returns what is odd about them; damage is an error.
+func (o *opsiBackup) tryDumps(ctx context.Context, a *archive.Archive) (odd []string, err error) {
+	state, err := os.MkdirTemp("", "lifeboat-verify-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(state)
+	_, absent := host.Local().Look("mariadbd", "mysqld", "/usr/libexec/mysqld", "/usr/sbin/mysqld")
+	for _, m := range a.Members {
+		if m.Part != archive.Database {
+			continue
+		}
+		warnings, err := tryDump(ctx, a, m, state, absent == nil)
+		if err != nil {
+			return odd, fmt.Errorf("the dump %s: %w", clean(m.Name), err)
+		}
+		for _, w := range warnings {
+			odd = append(odd, m.Name+": "+w)
+		}
+	}
+	return odd, nil
+}
+
+func tryDump(ctx context.Context, a *archive.Archive, m *archive.Member, state string, load bool) ([]string, error) {
+	r, err := a.OpenFile(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	if !load {
+		return mysql.ReadDump(ctx, r)
+	}
+	p, err := catalog().Products.Get("opsi")
+	if err != nil {
+		return nil, err
+	}
+	st, err := mysql.Stage(ctx, r, mysql.StageOptions{Database: "opsi", Product: p, State: state, Charset: "utf8mb4"})
+	if err != nil {
+		return nil, err
+	}
+	return st.Warnings, st.Close(ctx)
 }
 
 func (o *opsiBackup) remark(remarks []string) {

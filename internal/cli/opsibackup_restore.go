@@ -85,7 +85,7 @@ func (r *opsiRestore) run(ctx context.Context, file string) error {
 	}
 	var components []string
 	if err := r.withArchive(ctx, file, func(file string, a *archive.Archive) (err error) {
-		if err := r.verified(file, a); err != nil {
+		if err := r.verified(ctx, file, a, false); err != nil {
 			return fmt.Errorf("%w\nNothing was changed", err)
 		}
 		if components, err = opsi.ChooseFrom(a, r.backends, r.configuration); err != nil {

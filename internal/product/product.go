@@ -63,7 +63,8 @@ type Schema struct {
 	// is connected to. ErrUpgrading when an upgrade is under way there.
 	Version func(ctx context.Context, query Query) (string, error)
 	// Tables lists the tables that a database of that version must have;
-	// more than these never fail. Nil for a version that is not known.
+	// more than these never fail. Nil for a version that is not known; one that
+	// is empty is of a database that has none.
 	Tables func(version string) []string
 	// References lists what rows refer to which, by product convention and
 	// not by foreign key. Rows that refer to nothing are warnings.
@@ -201,6 +202,8 @@ type ImportDump struct {
 }
 
 // Missing is a part that the product's recovery wants and that was not found.
+	// Remarks tell what a person should know of its rows.
+	Remarks []string
 type Missing struct {
 	Component string
 	What      string

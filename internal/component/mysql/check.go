@@ -102,12 +102,16 @@ func tableList(d *Detail, tables []Table) component.Check {
 
 // lacking warns of tables that the product's schema has and the database not.
 func (c *Component) lacking(d *Detail) []string {
-	if c.product.Schema.Tables == nil || d.Schema == "" {
+	if c.product.Schema.Tables == nil {
 		return nil
 	}
 	var warnings []string
+	of := "schema " + d.Schema
+	if d.Schema == "" {
+		of = "every schema"
+	}
 	for _, t := range missing(c.product.Schema.Tables(d.Schema), d.tableNames()) {
-		warnings = append(warnings, fmt.Sprintf("table %s, which belongs to schema %s, is missing", t, d.Schema))
+		warnings = append(warnings, fmt.Sprintf("table %s, which belongs to %s, is missing", t, of))
 	}
 	return warnings
 }

@@ -216,13 +216,13 @@ func (st *Staged) judge(ctx context.Context, root *server, l *loader, database s
 		if l.check.split.comments {
 			return fmt.Errorf("it is cut off: the last line is not %q", trailer)
 		}
-		st.Warnings = append(st.Warnings, "the dump was made without comments, so whether it is whole cannot be seen; compare the row counts")
+		st.Warnings = append(st.Warnings, noComments)
 	}
 	return st.dangling(ctx, root, &Detail{Database: database, Tables: tables})
 }
 
-// dangling warns of rows that refer to rows the dump does not have: a table was
-// left out, say, when it was made.
+// dangling warns of tables that the dump lacks, and of rows that refer to rows it
+// does not have: a table was left out, say, when it was made.
 func (st *Staged) dangling(ctx context.Context, root *server, d *Detail) error {
 	c := st.component
 	if c.product.Schema.Version == nil {
@@ -236,6 +236,7 @@ func (st *Staged) dangling(ctx context.Context, root *server, d *Detail) error {
 	if d.Schema, _, err = schemaVersion(ctx, c.product, conn); err != nil {
 		return nil //nolint:nilerr // capturing says so
 	}
+	st.Warnings = append(st.Warnings, c.lacking(d)...)
 	checks, err := c.references(ctx, conn, d)
 	for _, k := range checks {
 		if strings.HasSuffix(k.Found, orphaned) && !k.OK {
@@ -267,7 +268,7 @@ func (st *Staged) Capture(ctx context.Context, sink component.Sink) (component.C
 	if err != nil {
 		return captured, err
 	}
-	captured.Warnings = slices.Concat(st.Warnings, captured.Warnings)
+	captured.Warnings = distinct(slices.Concat(st.Warnings, captured.Warnings)) // tables that are missing are told by both
 	if len(st.Skipped) > 0 {
 		captured.Warnings = append(captured.Warnings, fmt.Sprintf("left out of the foreign dump, because it would run as somebody on this server: %s", strings.Join(distinct(st.Skipped), ", ")))
 	}

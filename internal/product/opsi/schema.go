@@ -55,8 +55,12 @@ var always = []string{
 	"SOFTWARE", "SOFTWARE_CONFIG", "SOFTWARE_LICENSE", "SOFTWARE_LICENSE_TO_LICENSE_POOL", "WINDOWS_SOFTWARE_ID_TO_PRODUCT",
 }
 
-// tables lists what a database of that version has at least.
+// tables lists what a database of that version has at least; one of an old server
+// has no version.
 func tables(text string) []string {
+	if text == "" {
+		return slices.Clone(always)
+	}
 	v, err := strconv.Atoi(text)
 	if err != nil {
 		return nil
