@@ -12,6 +12,7 @@ import (
 	"lifeboat/internal/product"
 	"lifeboat/internal/profile"
 	"lifeboat/internal/runbook"
+	"lifeboat/internal/vault"
 )
 
 // preflight looks at the machine and the point before anything is changed.
@@ -218,6 +219,15 @@ func (r *Recovery) noticeStep() runbook.Step {
 			m := r.Manifest
 			for _, w := range m.Warnings {
 				task.Warnf("noted at backup: %s", w)
+			}
+			// What the import of a component could not take over, nobody was there to mend.
+			for _, c := range r.Profile.Components {
+				if m.Trigger != vault.Imported || !r.wanted(c.Name) {
+					continue
+				}
+				for _, w := range m.NotedOf(c.Name) {
+					task.Warnf("noted at import: %s", w)
+				}
 			}
 			if m.Incomplete {
 				task.Warnf("this recovery point is incomplete: lifeboat show names what is not captured")

@@ -100,10 +100,21 @@ const maxNoted = 25
 func (m *Manifest) Noted() []string {
 	all := slices.Clone(m.Warnings)
 	for _, r := range m.Components {
+		all = append(all, m.NotedOf(r.Name)...)
+	}
+	return all
+}
+
+// NotedOf is the share of one component in Noted.
+func (m *Manifest) NotedOf(name string) []string {
+	var all []string
+	for _, r := range m.Components {
+		if r.Name != name {
+			continue
+		}
 		for i, w := range r.Warnings {
 			if i == maxNoted {
-				all = append(all, fmt.Sprintf("%s: and %d more warnings, see its manifest", r.Name, len(r.Warnings)-i))
-				break
+				return append(all, fmt.Sprintf("%s: and %d more warnings, see its manifest", r.Name, len(r.Warnings)-i))
 			}
 			all = append(all, r.Name+": "+w)
 		}

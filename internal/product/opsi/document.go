@@ -64,7 +64,7 @@ func describe(c *document.Contents, etc string) *product.Import {
 		Warnings: c.Warnings,
 	}
 	for _, r := range c.Remarks {
-		i.Warnings = append(i.Warnings, "objects "+r.String())
+		i.Dumps[0].Remarks = append(i.Dumps[0].Remarks, "objects "+r.String())
 	}
 	name(i, c.Meta)
 	access := false

@@ -114,7 +114,12 @@ func (w *Writer) poolProducts(row map[string]string, o Object) error {
 		if v == null {
 			continue
 		}
-		if err := w.insert(t, map[string]string{"licensePoolId": row["licensePoolId"], "productId": v}); err != nil {
+		pool := map[string]string{"licensePoolId": row["licensePoolId"], "productId": v}
+		if w.twice(t, pool) {
+			w.note("productIds names a product twice; it is taken once", w.ident)
+			continue
+		}
+		if err := w.insert(t, pool); err != nil {
 			return err
 		}
 	}

@@ -25,6 +25,7 @@ type Writer struct {
 	tables   map[string]*table
 	hardware map[string]*inventoried
 	pending  map[string]*batch
+	seen     map[digest]struct{}
 	moment   time.Time
 	schema   int
 	err      error
@@ -46,7 +47,7 @@ type batch struct {
 func NewWriter(out io.Writer) *Writer {
 	w := &Writer{
 		out: bufio.NewWriterSize(out, 64<<10), tables: maps.Clone(knownTables()),
-		hardware: map[string]*inventoried{}, pending: map[string]*batch{}, schema: SchemaVersion,
+		hardware: map[string]*inventoried{}, pending: map[string]*batch{}, seen: map[digest]struct{}{}, schema: SchemaVersion,
 	}
 	// The order among the tables does not matter while the references are not
 	// looked at.
@@ -87,6 +88,10 @@ func (w *Writer) Object(name string, o Object) error {
 	t := w.tables[c.table]
 	row, ok := w.row(t, o, c)
 	if !ok {
+		return w.err
+	}
+	if w.twice(t, row) {
+		w.note("table "+t.name+" has a row of that key already (upper and lower case are one to the database); the first one is taken, such objects are left out", w.ident)
 		return w.err
 	}
 	if err := w.insert(t, row); err != nil {
@@ -237,8 +242,8 @@ func (w *Writer) insert(t *table, row map[string]string) error {
 	return w.err
 }
 
-// flush writes what is collected for a table. Of two rows with one key the first
-// stays, and whoever loads the dump sees that one is missing.
+// flush writes what is collected for a table. Of two rows that only the server holds
+// for one the first stays, and whoever loads the dump sees that one is missing.
 func (w *Writer) flush(t *table) {
 	b := w.pending[t.name]
 	if b == nil || b.rows == 0 {

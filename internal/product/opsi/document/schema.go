@@ -49,6 +49,7 @@ type table struct {
 	name    string
 	columns []column
 	key     []string
+	unique  [][]string // further keys
 }
 
 func (t *table) column(name string) *column {
@@ -63,7 +64,7 @@ func (t *table) column(name string) *column {
 var (
 	createLine = regexp.MustCompile("^CREATE TABLE `([A-Z_]+)` \\($")
 	columnLine = regexp.MustCompile("^  `([A-Za-z_]+)` ([A-Z]+)(?:[(]([0-9]+)[)])?(.*?),?$")
-	keyLine    = regexp.MustCompile(`^  PRIMARY KEY \((.*)\),?$`)
+	keyLine    = regexp.MustCompile("^  (PRIMARY|UNIQUE) KEY (?:`[A-Za-z_]+` )?\\((.*)\\),?$")
 )
 
 // knownTables and inventory are what every Writer begins with; it changes neither.
@@ -84,7 +85,12 @@ func tables() map[string]*table {
 		} else if m := columnLine.FindStringSubmatch(line); m != nil {
 			t.columns = append(t.columns, parseColumn(m[1], m[2], m[3], m[4]))
 		} else if m := keyLine.FindStringSubmatch(line); m != nil {
-			t.key = strings.Split(strings.ReplaceAll(m[1], "`", ""), ", ")
+			key := strings.Split(strings.ReplaceAll(m[2], "`", ""), ", ")
+			if m[1] == "PRIMARY" {
+				t.key = key
+			} else {
+				t.unique = append(t.unique, key)
+			}
 		}
 	}
 	return all
