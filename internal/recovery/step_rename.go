@@ -173,7 +173,7 @@ func (r *Recovery) rename(ctx context.Context, task runbook.Task, p *product.Pro
 		task.Warnf("removed to make room for the new name, and kept below %s: %s", aside, line)
 	}
 	for _, line := range plan.Left {
-		task.Warnf("still the old name: %s", line)
+		task.Warnf("look at by hand: %s", line)
 	}
 	rest, err := r.planRename(ctx, p, opts)
 	if err != nil {
@@ -310,12 +310,12 @@ func lines(plan *product.Rename, err error) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := slices.Clone(plan.Changes)
+	var all []string
 	for _, line := range plan.Removed {
 		all = append(all, "removes, and keeps aside: "+line)
 	}
-	for _, line := range plan.Left {
-		all = append(all, "leaves: "+line)
+	for _, line := range plan.Left { // what is shown first without -v
+		all = append(all, "look at by hand: "+line)
 	}
-	return all, nil
+	return append(all, plan.Changes...), nil
 }

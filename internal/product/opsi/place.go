@@ -97,25 +97,9 @@ func (v *view) dhcpdConf() string {
 	return ""
 }
 
-var (
-	comment = regexp.MustCompile(`(?m)("[^"\n]*")|#.*$`)
-	include = regexp.MustCompile(`(?:^|[\s;{}])include\s+"(/[^"\n]+)"\s*;`)
-)
-
-// maxIncludes bounds the files that include each other.
-const maxIncludes = 200
-
 // dhcpdFiles lists the DHCP server's configuration and what it includes.
 func (v *view) dhcpdFiles() []string {
-	files := []string{v.dhcpdConf()}
-	for i := 0; i < len(files) && len(files) < maxIncludes; i++ {
-		for _, f := range groups(include, comment.ReplaceAllString(v.text(files[i]), "$1")) {
-			if f = path.Clean(f); !slices.Contains(files, f) {
-				files = append(files, f)
-			}
-		}
-	}
-	return v.outside(files)
+	return v.outside(backend.DHCPFiles(v.dhcpdConf(), v.text))
 }
 
 // dhcpServices are the names of the DHCP server's service.

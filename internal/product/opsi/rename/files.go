@@ -38,8 +38,8 @@ type Places struct {
 type FilesPlan struct {
 	Changes []Change
 	Removed []string
-	// Left are certificates and signed files that name the old server; they
-	// must be made anew, not changed.
+	// Left is what a person must see to: certificates and signed files, which
+	// must be made anew, and what cannot be told to be the old server's name.
 	Left  []string
 	edits []edit
 	moves []move
@@ -62,7 +62,7 @@ func PlanFiles(ctx context.Context, h *host.Host, places Places, n Names) (*File
 	if err := n.Validate(); err != nil {
 		return nil, err
 	}
-	b := &filesPlanner{FilesPlan: &FilesPlan{}, host: h, places: places, names: n, seen: map[string]bool{}}
+	b := &filesPlanner{FilesPlan: &FilesPlan{}, host: h, places: places, names: n, seen: map[string]bool{}, hand: hand{names: n}}
 	if places.Base != "" {
 		depot, err := h.Path(path.Join(places.Base, "depots", n.Old+".ini"))
 		if err != nil {
@@ -83,6 +83,7 @@ func PlanFiles(ctx context.Context, h *host.Host, places Places, n Names) (*File
 	}
 	// Once the server's own file is renamed, whatever has the new name is its
 	// own, and no other host's any more.
+	b.Left = append(b.Left, b.hand.lines()...)
 	slices.SortStableFunc(b.moves, func(x, y move) int { return boolean(isServer(y)) - boolean(isServer(x)) })
 	return b.FilesPlan, nil
 }
@@ -103,6 +104,7 @@ type filesPlanner struct {
 	names  Names
 	seen   map[string]bool
 	there  bool // the server's own file has the old name; else it was renamed before
+	hand   hand
 }
 
 func (b *filesPlanner) tree(ctx context.Context, dir string) error {
@@ -189,6 +191,8 @@ func (b *filesPlanner) rewrite(name, text string) string {
 		if now != line && b.places.Base != "" && prose.MatchString(line) {
 			b.Left = append(b.Left, fmt.Sprintf("%s:%d: %s", name, number, strings.TrimSpace(line)))
 			now = line
+		} else {
+			b.hand.look(fmt.Sprintf("%s:%d", name, number), now)
 		}
 		if now != line {
 			old, new := difference(line, now)

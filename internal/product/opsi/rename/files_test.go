@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"lifeboat/internal/host"
+	"lifeboat/internal/product"
 )
 
 // before and after are the files that a renaming touches; the others stay.
@@ -167,7 +168,7 @@ func TestFiles(t *testing.T) {
 	if kept := texts(t, aside)["var/lib/opsi/config/clients/srv2.new.example.ini"]; !strings.Contains(kept, "to be replaced") {
 		t.Errorf("set aside: %q", kept)
 	}
-	if len(p.Left) != 3 {
+	if len(p.Left) != 4 || p.Left[3] != "opsi.old.example in a path, or written with escapes: /var/lib/opsi/config/products/opsi_1-1.localboot:2" {
 		t.Errorf("left: %q", p.Left)
 	}
 	if len(p.Removed) != 3 {
@@ -184,6 +185,35 @@ func TestFiles(t *testing.T) {
 	}
 	if !again.Empty() || len(again.Changes)+len(again.Removed) > 0 {
 		t.Errorf("a second plan has %v %v", again.Changes, again.Removed)
+	}
+}
+
+// The files that dhcpd.conf includes are those that the one that is there now names,
+// wherever in a line.
+func TestDHCP(t *testing.T) {
+	root, h := machine(t)
+	for name, text := range map[string]string{
+		"etc/dhcp/dhcpd.conf":   "# include \"/etc/dhcp/other.conf\";\ngroup { include \"/etc/dhcp/a b.conf\"; }\n",
+		"etc/dhcp/a b.conf":     "next-server opsi.old.example; include \"/srv/hosts.conf\";\n",
+		"srv/hosts.conf":        "# opsi.old.example\ninclude \"/srv/missing.conf\";\ninclude \"/etc/dhcp/dhcpd.conf\";\n",
+		"etc/dhcp/other.conf":   "next-server opsi.old.example;\n",
+		"etc/dhcp/former.conf":  "next-server opsi.old.example;\n",
+		"etc/opsi/include.conf": "include \"/etc/dhcp/former.conf\";\n",
+	} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o640); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, err := Plan(t.Context(), product.RenameEnv{Host: h, From: names.Old, To: names.New, Part: PartDHCP, Settings: map[string]string{"dhcpd_conf": "/etc/dhcp/dhcpd.conf"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"/etc/dhcp/a b.conf:1: opsi.old.example → srv2.new.example", "/srv/hosts.conf:1: opsi.old.example → srv2.new.example"}
+	if !slices.Equal(p.Changes, want) {
+		t.Errorf("changes %q", p.Changes)
 	}
 }
 

@@ -8,12 +8,10 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"lifeboat/internal/host"
-	"lifeboat/internal/product"
 )
 
 // apply renames a file.
@@ -81,25 +79,6 @@ func madeOut(data []byte, id string) bool {
 		}
 	}
 	return false
-}
-
-// include is a statement of ISC's dhcpd.conf: include "/etc/dhcp/hosts.conf";
-var include = regexp.MustCompile(`(?m)^\s*include\s+"(/[^"]+)"\s*;`)
-
-func included(env product.RenameEnv, file string) []string {
-	real, err := env.Host.Path(file)
-	if err != nil {
-		return nil
-	}
-	data, err := os.ReadFile(real)
-	if err != nil || len(data) > maxText {
-		return nil
-	}
-	var names []string
-	for _, m := range include.FindAllSubmatch(data, -1) {
-		names = append(names, path.Clean(string(m[1])))
-	}
-	return names
 }
 
 const asideHead = `-- The rows of the host that had the server's new id. Give that host another id in

@@ -23,7 +23,7 @@ type DatabasePlan struct {
 	// Aside are the statements that would bring those rows back.
 	Removed []string
 	Aside   []string
-	// Left are mentions of the old name that nothing can decide on.
+	// Left is what may name the old server, and nothing here can decide on.
 	Left       []string
 	statements []string
 }
@@ -41,7 +41,7 @@ func PlanDatabase(ctx context.Context, db Database, n Names) (*DatabasePlan, err
 	if err != nil {
 		return nil, err
 	}
-	b := &databasePlanner{DatabasePlan: &DatabasePlan{}, db: db, schema: s, names: n}
+	b := &databasePlanner{DatabasePlan: &DatabasePlan{}, db: db, schema: s, names: n, hand: hand{names: n}}
 	if b.there, err = b.server(ctx); err != nil {
 		return nil, err
 	}
@@ -62,7 +62,9 @@ func PlanDatabase(ctx context.Context, db Database, n Names) (*DatabasePlan, err
 			return nil, err
 		}
 	}
-	return b.DatabasePlan, b.mentions(ctx)
+	err = b.mentions(ctx)
+	b.Left = append(b.Left, b.hand.lines()...)
+	return b.DatabasePlan, err
 }
 
 // Apply carries the plan out in one transaction. Foreign keys are not followed
@@ -81,6 +83,7 @@ type databasePlanner struct {
 	schema *schema
 	names  Names
 	there  bool // the old id is; else it was renamed before
+	hand   hand
 }
 
 func (b *databasePlanner) add(format string, args ...any) {

@@ -3,10 +3,12 @@ package rename
 import (
 	"context"
 	"fmt"
+	"os"
 	"path"
-	"slices"
 
+	"lifeboat/internal/host"
 	"lifeboat/internal/product"
+	"lifeboat/internal/product/opsi/backend"
 )
 
 // The parts of an opsi server that are renamed one after another.
@@ -50,7 +52,7 @@ func Plan(ctx context.Context, env product.RenameEnv) (*product.Rename, error) {
 		if dhcp == "" {
 			return &product.Rename{}, nil
 		}
-		places.Files = append([]string{dhcp}, includes(env, dhcp)...)
+		places.Files = backend.DHCPFiles(dhcp, func(name string) string { return text(env.Host, name) })
 	case PartHostName:
 		places.Files = []string{"/etc/hostname", "/etc/hosts", "/etc/mailname"}
 	default:
@@ -89,21 +91,19 @@ func planDatabase(ctx context.Context, env product.RenameEnv, n Names) (*product
 	return r, nil
 }
 
-// includes are the files that dhcpd.conf draws in; what cannot be read has none.
-func includes(env product.RenameEnv, file string) []string {
-	const deepest = 5
-	var found []string
-	queue := []string{file}
-	for range deepest {
-		var next []string
-		for _, f := range queue {
-			for _, name := range included(env, f) {
-				if name != file && !slices.Contains(found, name) {
-					found, next = append(found, name), append(next, name)
-				}
-			}
-		}
-		queue = next
+// text reads a file of the machine as it is now, after a restore the restored one;
+// what cannot be read is empty.
+func text(h *host.Host, name string) string {
+	real, err := h.Path(name)
+	if err != nil {
+		return ""
 	}
-	return found
+	if info, err := os.Stat(real); err != nil || !info.Mode().IsRegular() || info.Size() > maxText {
+		return ""
+	}
+	data, err := os.ReadFile(real)
+	if err != nil {
+		return ""
+	}
+	return string(data)
 }

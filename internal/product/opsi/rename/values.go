@@ -7,9 +7,11 @@ import (
 	"strings"
 )
 
-// like matches what may hold one of the old names; Rewrite decides.
+// like matches what may hold one of the old names, or letters written as escapes;
+// Rewrite decides.
 func (b *databasePlanner) like(column string) string {
-	return fmt.Sprintf("CONVERT(%s USING utf8mb4) LIKE %s", name(column), literal("%"+short(b.names.Old)+"%"))
+	text := "CONVERT(" + name(column) + " USING utf8mb4)"
+	return fmt.Sprintf("(%[1]s LIKE %[2]s OR LOCATE(%[3]s, %[1]s) > 0)", text, literal("%"+short(b.names.Old)+"%"), literal(`\u00`))
 }
 
 // values plans to rewrite the values of one column, row by row.
@@ -31,6 +33,7 @@ func (b *databasePlanner) values(ctx context.Context, r reference) error {
 	for _, row := range rows {
 		old := row[len(keys)]
 		value := b.names.Rewrite(old)
+		b.hand.look(fmt.Sprintf("%s.%s of %s", r.table, r.column, strings.Join(row[:len(keys)], " ")), value)
 		if value == old {
 			continue
 		}
@@ -132,6 +135,8 @@ func (b *databasePlanner) mentions(ctx context.Context) error {
 		for _, row := range rows {
 			if b.names.Mentions(row[0]) {
 				b.Left = append(b.Left, fmt.Sprintf("%s.%s: %s", r.table, r.column, row[0]))
+			} else {
+				b.hand.look(r.table+"."+r.column, row[0])
 			}
 		}
 	}
