@@ -26,7 +26,8 @@ func (a *app) exportCommand() *cobra.Command {
 		Long: `Writes an archive that opsi-backup verifies and restores, and reads it again to
 see that it is whole. Only root may read it: it holds passwords and keys. A
 directory gets a file with a name as opsi-backup generates it. A file that is
-there is only replaced when it was named and with -f.
+there is only replaced when it was named and with -f. How it is packed is what its
+name says (.tar.gz, .tgz, .tar.bz2, .tar), unless -c does.
 
 opsi-backup restores no symbolic links and no hard links of a file backend; what
 becomes of them is told, with exit code 3.`,
@@ -37,7 +38,7 @@ becomes of them is told, with exit code 3.`,
 			if names[0] != "opsi" {
 				return usagef("nothing can be exported for %q; there is opsi", names[0])
 			}
-			pack, err := archive.ParseCompression(compression)
+			pack, err := packing(names[1], compression)
 			if err != nil {
 				return usageError{err}
 			}
@@ -45,7 +46,7 @@ becomes of them is told, with exit code 3.`,
 		},
 	}
 	c.Flags().StringVar(&point, "point", "latest", "recovery `POINT`")
-	c.Flags().StringVarP(&compression, "compression", "c", string(archive.Bzip2), "`HOW` it is packed: bz2, gz or none")
+	c.Flags().StringVarP(&compression, "compression", "c", "", "`HOW` it is packed: bz2, gz or none (default what the file's name says, else bz2)")
 	c.Flags().BoolVarP(&overwrite, "force", "f", false, "replace the file when it is there")
 	a.readFlags(c)
 	return c
@@ -94,6 +95,15 @@ func (a *app) export(ctx context.Context, name, reference, to string, opts expor
 	}
 	a.printf("Point %s of %s is written to %s: %d members, %s. Every checksum was read again and agrees.\n", p.Short(), when(p.Time()), file, report.Members, size(report.Bytes))
 	return nil
+}
+
+// packing is how an archive at a place is packed; the name of a directory says
+// nothing.
+func packing(to, asked string) (archive.Compression, error) {
+	if info, err := os.Stat(to); err == nil && info.IsDir() {
+		to = ""
+	}
+	return archive.Choose(to, asked)
 }
 
 // writeArchive writes beside the file, reads what it wrote, and only then gives it

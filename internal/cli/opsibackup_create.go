@@ -42,7 +42,8 @@ func (o *opsiBackup) createCommand() *cobra.Command {
 		Long: `Stops opsi, saves its backends and configuration from one moment, starts opsi again
 whatever happens, and writes an archive, which only root may read. DEST is a file,
 which is replaced if it is there, or a directory; there, and in the working directory
-without DEST, a name is generated: <hostname>_<opsi version>_<date>_<time>.`,
+without DEST, a name is generated: <hostname>_<opsi version>_<date>_<time>. A name
+that ends with .tar.gz, .tgz, .tar.bz2 or .tar says how the file is packed.`,
 		Example: `  lifeboat opsi-backup create
   lifeboat opsi-backup create --backends mysql --flush-logs -c gz /backup/
   lifeboat opsi-backup create --no-configuration /backup/opsi.tar.bz2`,
@@ -59,26 +60,27 @@ without DEST, a name is generated: <hostname>_<opsi version>_<date>_<time>.`,
 					}
 				}
 			}
-			pack, err := archive.ParseCompression(r.compression)
-			if err != nil {
-				return usageError{err}
-			}
 			if len(names) > 1 {
 				return usagef("one destination is given, not %s", strings.Join(names, " and "))
+			}
+			dest := firstOf(strings.Join(names, ""), ".")
+			pack, err := packing(dest, r.compression)
+			if err != nil {
+				return usageError{err}
 			}
 			done, err := o.begin(c)
 			if err != nil {
 				return err
 			}
 			defer done()
-			return r.run(c.Context(), firstOf(strings.Join(names, ""), "."), pack)
+			return r.run(c.Context(), dest, pack)
 		},
 	}
 	f := c.Flags()
 	f.StringSliceVar(&r.backends, "backends", nil, "save `BACKEND`: file, mysql, dhcp, all, or auto, which are those that opsi uses; may be repeated")
 	f.BoolVar(&r.noConfiguration, "no-configuration", false, "leave the configuration, /etc/opsi, out")
 	f.BoolVar(&r.flushLogs, "flush-logs", false, "have the database server begin a new binary log")
-	f.StringVarP(&r.compression, "compression", "c", string(archive.Bzip2), "`HOW` it is packed: bz2, gz or none, which -c alone means")
+	f.StringVarP(&r.compression, "compression", "c", "", "`HOW` it is packed: bz2, gz or none, which -c alone means (default what the file's name says, else bz2)")
 	f.Lookup("compression").NoOptDefVal = noValue
 	completeBackends(c)
 	_ = c.RegisterFlagCompletionFunc("compression", cobra.FixedCompletions([]string{"bz2", "gz", "none"}, cobra.ShellCompDirectiveNoFileComp))

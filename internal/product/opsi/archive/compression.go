@@ -3,11 +3,13 @@ package archive
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"compress/bzip2"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/klauspost/compress/gzip"
 )
@@ -37,6 +39,35 @@ func ParseCompression(s string) (Compression, error) {
 		return c, nil
 	}
 	return "", fmt.Errorf("compression %q is not known; there are bz2, gz and none", s)
+}
+
+// endings are those of file names, longest first.
+var endings = []struct {
+	end  string
+	pack Compression
+}{
+	{".tbz2", Bzip2}, {".tbz", Bzip2}, {".bz2", Bzip2}, {".tgz", Gzip}, {".gz", Gzip}, {".tar", None},
+}
+
+// Choose says how a file is packed: as asked, else as the ending of its name says,
+// else as opsi-backup does. A name that says something else than what is asked for
+// is an error.
+func Choose(name, asked string) (Compression, error) {
+	var named Compression
+	for _, e := range endings {
+		if strings.HasSuffix(strings.ToLower(name), e.end) {
+			named = e.pack
+			break
+		}
+	}
+	if asked == "" {
+		return cmp.Or(named, Bzip2), nil
+	}
+	pack, err := ParseCompression(asked)
+	if err == nil && named != "" && named != pack {
+		return "", fmt.Errorf("the name %s says %s, and %s is asked for", name, named, pack)
+	}
+	return pack, err
 }
 
 // others are beginnings of what people take for an archive of opsi-backup.

@@ -240,3 +240,30 @@ func FuzzSysinfo(f *testing.F) {
 		_ = info.Version()
 	})
 }
+
+// How an archive is packed is what its name says, unless it is said otherwise.
+func TestChoose(t *testing.T) {
+	for _, c := range []struct {
+		name, asked string
+		want        Compression
+	}{
+		{"", "", Bzip2},
+		{"/backup/x", "", Bzip2},
+		{"/backup/x.tar.gz", "", Gzip},
+		{"/backup/X.TGZ", "", Gzip},
+		{"/backup/x.tar.bz2", "", Bzip2},
+		{"/backup/x.tbz", "", Bzip2},
+		{"/backup/x.tar", "", None},
+		{"/backup/x.gz/y", "", Bzip2},
+		{"/backup/x.tar.gz", "gz", Gzip},
+		{"/backup/x.bak", "none", None},
+		{"/backup/x.tar.gz", "bz2", ""},
+		{"/backup/x.tar", "gz", ""},
+		{"/backup/x", "xz", ""},
+	} {
+		got, err := Choose(c.name, c.asked)
+		if got != c.want || (err == nil) != (c.want != "") {
+			t.Errorf("Choose(%q, %q) = %q, %v", c.name, c.asked, got, err)
+		}
+	}
+}
