@@ -156,7 +156,7 @@ func (a *app) openKnowing(ctx context.Context, r config.Repository, password []b
 	if err != nil {
 		return nil, err
 	}
-	opts := a.repositoryOptions()
+	opts := a.repositoryOptions(r.URL)
 	opts.Flag = a.flagFor(r)
 	opts.Cache = kept
 	repo, err := repository.Open(ctx, store, password, opts)
@@ -167,20 +167,23 @@ func (a *app) openKnowing(ctx context.Context, r config.Repository, password []b
 }
 
 // repositoryOptions say where this machine keeps what helps with repositories. It
-// is made when it is first needed, so a bare machine that only reads has none.
-func (a *app) repositoryOptions() repository.Options {
+// is made when it is first needed, so a bare machine that only reads has none. Of
+// what soon is gone again nothing is kept.
+func (a *app) repositoryOptions(location string) repository.Options {
 	conf := a.loaded
 	if conf == nil {
 		conf = &config.Config{}
 	}
-	return repository.Options{
-		Uploads:   filepath.Join(a.state(conf), "uploads"),
-		Sightings: filepath.Join(a.state(conf), "sightings"),
+	opts := repository.Options{
 		NoLock:    a.noLock,
 		RetryLock: a.retryLock,
 		Waiting:   a.notices.waiting,
 		Warn:      a.notices.warn,
 	}
+	if !a.isPrivate(conf, location) {
+		opts.Uploads, opts.Sightings = filepath.Join(a.state(conf), "uploads"), filepath.Join(a.state(conf), "sightings")
+	}
+	return opts
 }
 
 // chooseRepository finds the repository that a verb uses. One that is given by

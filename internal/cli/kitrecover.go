@@ -190,7 +190,7 @@ func (a *app) tryKit(ctx context.Context, conf *config.Config, r config.Reposito
 	if err != nil {
 		return nil, err
 	}
-	opts := a.repositoryOptions()
+	opts := a.repositoryOptions(r.URL)
 	opts.NoLock = true // a look, and perhaps with a right to read alone
 	repo, err := repository.Open(ctx, store, []byte(password), opts)
 	if errors.Is(err, repository.ErrWrongPassword) {
