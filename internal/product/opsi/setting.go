@@ -188,7 +188,7 @@ func (v *view) fileBackend(what string) (string, bool, error) {
 		return b.BaseDir, true, nil
 	case what == "host_keys":
 		return b.HostKeyFile, true, nil
-	case within(b.HostKeyFile, backend.Dir):
+	case within(b.HostKeyFile, backend.Dir) && v.there(b.HostKeyFile): // else absent tells, or somebody said that it is right
 		return b.HostKeyFile, true, nil
 	}
 	return "", false, nil
