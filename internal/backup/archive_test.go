@@ -245,7 +245,7 @@ func TestImportOfLessOfOpsi(t *testing.T) {
 	}{
 		"no database":      {without(archive.Database), []string{"database"}, "what the backend mysql holds"},
 		"no files":         {without(archive.Files), []string{"file-backend"}, "what the backend file holds"},
-		"no configuration": {without(archive.Configuration), []string{"configuration"}, "--no-configuration"},
+		"no configuration": {without(archive.Configuration), []string{"configuration"}, "taken to belong to the usual places: the file backend to /var/lib/opsi/config with its host keys in /etc/opsi/pckeys, the database to opsi, the DHCP server's configuration to /etc/dhcp/dhcpd.conf"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			i, err := importFrom(t, "opsi", opsiArchive(t, c.members))

@@ -17,6 +17,7 @@ import (
 	"lifeboat/internal/component/mysql"
 	"lifeboat/internal/host"
 	"lifeboat/internal/product"
+	"lifeboat/internal/runbook"
 	"lifeboat/internal/vault"
 )
 
@@ -42,7 +43,13 @@ type Saved struct {
 	Path string
 	// Password is asked when the file is encrypted; nil has none.
 	Password product.Password
+	// Anywhere takes the usual places where nothing on this machine says which are
+	// the right ones.
+	Anywhere bool
 }
+
+// Places is the check that Saved.Anywhere overrides.
+const Places = "places"
 
 // NewImport recognises what was saved and stages it. Nothing is captured yet.
 func NewImport(ctx context.Context, opts Options, p *product.Product, from Saved) (*Import, error) {
@@ -57,7 +64,7 @@ func NewImport(ctx context.Context, opts Options, p *product.Product, from Saved
 		return nil, fmt.Errorf("make a place for the import: %w", err)
 	}
 	i := &Import{dir: dir}
-	if i.Found, err = i.find(ctx, p, from); err == nil {
+	if i.Found, err = i.find(ctx, opts.Host, p, from); err == nil {
 		err = i.stage(ctx, opts, p, i.Found.Dir)
 	}
 	if err != nil {
@@ -68,7 +75,7 @@ func NewImport(ctx context.Context, opts Options, p *product.Product, from Saved
 }
 
 // find recognises what was saved.
-func (i *Import) find(ctx context.Context, p *product.Product, from Saved) (*product.Import, error) {
+func (i *Import) find(ctx context.Context, h *host.Host, p *product.Product, from Saved) (*product.Import, error) {
 	info, err := os.Stat(from.Path)
 	var found *product.Import
 	switch {
@@ -100,6 +107,17 @@ func (i *Import) find(ctx context.Context, p *product.Product, from Saved) (*pro
 	}
 	if len(found.Files)+len(found.Dumps) == 0 {
 		return nil, fmt.Errorf("nothing of %s was recognised in %s", p.Name, from.Path)
+	}
+	for _, name := range found.Needs {
+		at, err := h.Path(name)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := os.Stat(at); err != nil && from.Anywhere {
+			found.Warnings = append(found.Warnings, fmt.Sprintf("%s is not there on this machine, without which %s would not find what is brought back to the usual places", name, p.Name))
+		} else if err != nil {
+			return nil, runbook.Refuse(Places, "what was saved has no configuration, and on this machine %s is not there, without which %s would not find what is brought back to the usual places. Import on the machine that it is meant for, once that is set up", name, p.Name)
+		}
 	}
 	return found, nil
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -38,6 +39,7 @@ known, 1 that it cannot be imported.`,
 	}
 	c.Flags().BoolVarP(&a.yes, "yes", "y", false, "do not ask")
 	c.Flags().BoolVarP(&f.dry, "dry-run", "n", false, "show what is in it and whether it is whole; make no point")
+	c.Flags().StringSliceVar(&f.force, "force", nil, "go on although `CHECK` does not agree: places, where nothing says where the data belong")
 	f.password.register(c, "archive-", "the password of an encrypted file")
 	a.compressionFlag(c)
 	a.repositoryFlags(c)
@@ -49,6 +51,7 @@ known, 1 that it cannot be imported.`,
 type importing struct {
 	*app
 	dry      bool
+	force    []string
 	password passwordFlags
 }
 
@@ -87,7 +90,11 @@ func (f *importing) run(ctx context.Context, name, from string) error {
 		defer closeVault()
 		opts.Vault, opts.Further = v, f.further(conf, system)
 	}
-	i, err := backup.NewImport(ctx, opts, p, backup.Saved{Path: from, Password: f.archivePassword})
+	if i := slices.IndexFunc(f.force, func(check string) bool { return check != backup.Places }); i >= 0 {
+		return usagef("--force %s: there is no such check; there is %s", f.force[i], backup.Places)
+	}
+	anywhere := f.dry || len(f.force) > 0 // a look makes nothing
+	i, err := backup.NewImport(ctx, opts, p, backup.Saved{Path: from, Password: f.archivePassword, Anywhere: anywhere})
 	if err != nil {
 		return err
 	}

@@ -167,6 +167,9 @@ type Import struct {
 	Facts map[string]string
 	// Moment is when it was saved, as far as that is told beside the dumps.
 	Moment time.Time
+	// Needs are files of this machine without which nothing says where what was
+	// found belongs; the usual places are taken, and that is told as a warning.
+	Needs []string
 	// Users and Groups name the numbers that own the files; nil is that this
 	// machine does, where the files lie now. The names are foreign, and hold
 	// neither colon nor line end.
@@ -199,11 +202,11 @@ type ImportDump struct {
 	From        string // relative to Import.Dir
 	Compression string // "", "gzip" or "bzip2", by content
 	Charset     string // of the database when the dump does not say; "" is latin1
+	// Remarks tell what a person should know of its rows.
+	Remarks []string
 }
 
 // Missing is a part that the product's recovery wants and that was not found.
-	// Remarks tell what a person should know of its rows.
-	Remarks []string
 type Missing struct {
 	Component string
 	What      string

@@ -25,6 +25,7 @@ func Here(ctx context.Context, h *host.Host, found *product.Import) error {
 	if err != nil {
 		return err
 	}
+	found.Needs = nil // where this machine has its data is told below
 	move := func(setting, to string) {
 		from := found.Settings[setting]
 		if from == "" || to == "" {

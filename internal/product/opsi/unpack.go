@@ -138,6 +138,7 @@ func (s *saved) describe(dir string) error {
 		}
 		s.take("configuration", backend.Dir, configurationDir, true)
 	} else {
+		s.usualPlaces()
 		s.miss("configuration", "opsi's configuration, left out with --no-configuration", "No client trusts the server and the server knows no client; database access, licences and everything set by hand are gone.", true)
 	}
 	s.used, _ = s.server.Used(s.archive.Info.OpsiVersion)
@@ -171,6 +172,33 @@ func (s *saved) describe(dir string) error {
 	}
 	return nil
 }
+
+// usualPlaces tells that nothing in the archive says where its data were. The same
+// configuration is wanted on the machine that they come back to: without a
+// dispatch.conf an opsi before 4.3 does not look for them anywhere.
+func (s *saved) usualPlaces() {
+	var places []string
+	part := func(p archive.Part, text string) {
+		if slices.ContainsFunc(s.archive.Backends, func(b archive.Backend) bool { return b.Part == p }) {
+			places = append(places, text)
+		}
+	}
+	at, _ := backend.Conf{}.FileBackend()
+	db, _ := backend.Conf{}.Database()
+	part(archive.Files, fmt.Sprintf("the file backend to %s with its host keys in %s", at.BaseDir, at.HostKeyFile))
+	part(archive.Database, "the database to "+db.Name)
+	part(archive.DHCP, "the DHCP server's configuration to "+usualDHCP)
+	if len(places) == 0 {
+		return
+	}
+	s.warn("the archive has no configuration, which would say where its data were; they are taken to belong to the usual places: %s", strings.Join(places, ", "))
+	if v, err := parseVersion(s.archive.Info.OpsiVersion); err != nil || v.less(version{4, 3}) {
+		s.result.Needs = []string{backend.Dir + "/backendManager/dispatch.conf"}
+	}
+}
+
+// usualDHCP is where the DHCP server's configuration is when nothing says so.
+const usualDHCP = "/etc/dhcp/dhcpd.conf"
 
 // configurationDir is where an archive has /etc/opsi.
 var configurationDir = path.Join("CONTENT", string(archive.Configuration))
@@ -285,7 +313,7 @@ func (s *saved) dhcp() bool {
 	}
 	to, err := conf.DHCPConfigFile()
 	if err != nil || to == "" {
-		to = "/etc/dhcp/dhcpd.conf"
+		to = usualDHCP
 	}
 	for _, m := range s.archive.Members {
 		if m.Part == archive.DHCP && m.Backend == name {
