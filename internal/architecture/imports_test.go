@@ -9,7 +9,7 @@ import (
 // own layer and of those below, never of those above.
 var layers = [][]string{
 	{"cli"},
-	{"routine", "kit", "fleet", "rescue", "upgrade"},
+	{"routine", "notice", "kit", "fleet", "rescue", "upgrade"},
 	{"drill"},
 	{"recovery", "backup"},
 	{"product", "vault", "component", "runbook", "guard"},

@@ -151,6 +151,7 @@ func (a *app) runBackup(ctx context.Context, conf *config.Config, b *backup.Back
 	done()
 	p := b.Point()
 	read, stored := b.Stats()
+	a.account.fact(fmt.Sprintf("recovery point %s: %s protected, %s stored anew", p.Short(), size(p.Manifest.Bytes()), size(stored)))
 	if a.json {
 		err := a.emit(map[string]any{"type": "point", "point": p.ID(), "system": p.System(), "time": p.Time(), "bytes": p.Manifest.Bytes(), "read": read, "stored": stored, "incomplete": p.Manifest.Incomplete})
 		if err != nil {

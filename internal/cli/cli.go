@@ -47,11 +47,13 @@ func Main() int {
 	if filepath.Base(os.Args[0]) == opsiBackupName {
 		root.SetArgs(append([]string{opsiBackupName}, os.Args[1:]...))
 	}
+	started := time.Now()
 	command, err := root.ExecuteContextC(ctx)
-	if err == nil {
-		return a.code
+	code := a.code
+	if err != nil {
+		code = a.fail(command, err)
 	}
-	return a.fail(command, err)
+	return a.tellByHand(ctx, command, started, code, err)
 }
 
 // fail prints an error once and returns its exit code.
@@ -137,6 +139,7 @@ type app struct {
 	limitUpload, limitDownload string
 	compression                string
 	notices                    notices
+	account                    account
 }
 
 func (a *app) root() *cobra.Command {
@@ -184,7 +187,7 @@ Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 done with warnings,
 		a.initCommand(), a.detectCommand(), a.reviewCommand(), a.backupCommand(),
 		a.listCommand(), a.showCommand(), a.verifyCommand(), a.restoreCommand(), a.keyCommand(),
 		a.recoverCommand(), a.drillCommand(), a.importCommand(), a.exportCommand(), a.forgetCommand(), a.pruneCommand(),
-		a.kitCommand(), a.pinCommand(), a.unpinCommand(), a.copyCommand(), a.repositoryCommand(), a.profileCommand(), a.runsCommand(), a.scheduleCommand(), a.statusCommand(),
+		a.kitCommand(), a.pinCommand(), a.unpinCommand(), a.copyCommand(), a.repositoryCommand(), a.profileCommand(), a.runsCommand(), a.scheduleCommand(), a.statusCommand(), a.noticeCommand(),
 		a.opsiBackupCommand(), a.versionCommand(), a.manCommand(), a.resumeServicesCommand(),
 	)
 	a.completions(root)

@@ -239,6 +239,9 @@ func (a *app) showCopied(report repository.CopyReport, points []*vault.Point, fr
 		}
 		rows = append(rows, []string{p.Short(), p.System(), when(p.Time()), string(p.Trigger()), painterFor(a.out).red("DAMAGED"), "", ""})
 	}
+	if !dry {
+		a.account.fact(fmt.Sprintf("%s copied to repository %s, %s stored", count(report.Copied, "recovery point", "recovery points"), called(to), size(report.Bytes)))
+	}
 	if a.json {
 		return a.emit(map[string]any{"type": "copied", "dry_run": dry, "from": called(from), "to": called(to), "copied": report.Copied, "present": report.Present, "damaged": damaged + len(report.Damaged), "stored": report.Bytes})
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -16,6 +17,12 @@ import (
 
 // showDrill prints the end of a drill.
 func (a *app) showDrill(r *drill.Report) error {
+	a.account.fact(fmt.Sprintf("drill %s %s: RTO %s%s, RPO %s%s", r.ID, r.State, unknown(r.RTO), objective(r.RTO, r.TargetRTO), age(r.RPO), objective(r.RPO, r.TargetRPO)))
+	a.account.problems = append(a.account.problems, slices.Concat(r.Findings, r.Warnings)...)
+	if r.Error != "" {
+		a.account.problem(r.Error)
+	}
+	a.account.todo("lifeboat drill history " + r.System)
 	if a.json {
 		return a.emit(r)
 	}

@@ -132,9 +132,12 @@ func (a *app) each(c *cobra.Command, systems []config.System, do func(config.Sys
 			a.printf("\n")
 		}
 		a.ran, a.code = nil, runbook.ExitDone
-		if err := do(s); err != nil {
-			a.code = a.fail(c, fmt.Errorf("%s: %w", s.Name, err))
+		err := do(s)
+		if err != nil {
+			err = fmt.Errorf("%s: %w", s.Name, err)
+			a.code = a.fail(c, err)
 		}
+		a.end(err)
 		if worst == runbook.ExitDone || worst == runbook.ExitWarnings && a.code != runbook.ExitDone {
 			worst = a.code
 		}

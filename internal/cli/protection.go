@@ -77,6 +77,11 @@ func (a *app) protection(ctx context.Context, names []string, limit time.Duratio
 		a.certificates(ctx, conf, s, seen, &v.Status)
 		findings, measures := routine.Judge(v.Status, s.Objectives, now)
 		v.Findings, v.measures = append(v.Findings, findings...), measures
+		untold, err := a.noticeFindings(conf, i.Book, s.Name)
+		if err != nil {
+			return nil, err
+		}
+		v.Findings = append(v.Findings, untold...)
 		views = append(views, v)
 	}
 	return views, nil

@@ -128,6 +128,7 @@ func (a *app) prune(ctx context.Context, r config.Repository, repo *repository.R
 	if report.Refused.Packs > 0 {
 		a.code = runbook.ExitWarnings
 	}
+	a.account.fact("repository " + called(r) + ": " + firstLine(prunedText(report)))
 	if a.json {
 		return report, a.emit(pruneView{Type: "prune", Repository: called(r), PruneReport: report})
 	}

@@ -99,6 +99,7 @@ func (a *app) onEach(ctx context.Context, list []config.Repository, do func(r co
 // warn tells of something that failed while the rest went on.
 func (a *app) warn(err error) error {
 	a.code = runbook.ExitWarnings
+	a.account.problem(err.Error())
 	if a.json {
 		return a.emit(map[string]any{"type": "warning", "error": err.Error()})
 	}

@@ -49,6 +49,9 @@ time.`,
 			}
 			tasks, err := a.tasks(conf, s)
 			if err != nil {
+				if !due { // cron asks again and again, and mails it
+					a.tellUnplanned(c.Context(), conf, s, names[1], err)
+				}
 				return err
 			}
 			if due {
@@ -129,11 +132,45 @@ type scheduledRun struct {
 	wait     time.Duration
 	yields   bool // what finds the system or a repository in use counts as not begun
 	out, err io.Writer
+	told     *account // of all its commands
 }
 
-// do runs the job and remembers what came of it. What is in use elsewhere is waited
-// for as long as may be, and then is an error of isBusy where the run yields.
+// do runs the job, remembers what came of it, and tells those who want to know. What
+// is in use elsewhere is waited for as long as may be, and then is an error of isBusy
+// where the run yields.
 func (r scheduledRun) do(ctx context.Context) (code int, err error) {
+	r.told = &account{}
+	m := r.app.message(r.task.Name, []string{r.task.System}, true, time.Now())
+	begun := func() {}
+	if r.task.Kind() != config.JobStatus {
+		begun = r.app.begin(ctx, r.conf, m)
+	}
+	code, err = r.perform(ctx)
+	begun()
+	if isBusy(err) && r.yields {
+		return code, err
+	}
+	if err != nil {
+		r.told.problem(err.Error())
+	}
+	if code != runbook.ExitDone && code != runbook.ExitWarnings {
+		r.told.todo("lifeboat schedule run " + r.task.System + " " + r.task.Name)
+	} else if r.task.Kind() == config.JobStatus {
+		return code, err // it has told what it found
+	}
+	r.app.tell(ctx, r.conf, ended(m, code, *r.told))
+	return code, err
+}
+
+// tellUnplanned tells of a schedule that cannot be followed at all.
+func (a *app) tellUnplanned(ctx context.Context, conf *config.Config, s config.System, job string, err error) {
+	a.account.problem(err.Error())
+	a.account.todo("lifeboat schedule status " + s.Name)
+	a.tell(ctx, conf, ended(a.message(job, []string{s.Name}, true, time.Now()), runbook.ExitUsage, a.account))
+}
+
+// perform runs the job and remembers what came of it.
+func (r scheduledRun) perform(ctx context.Context) (code int, err error) {
 	state := r.app.state(r.conf)
 	book := routine.NewBook(state)
 	before, err := book.Run(r.task.System, r.task.Name)
@@ -144,8 +181,8 @@ func (r scheduledRun) do(ctx context.Context) (code int, err error) {
 		return runbook.ExitFailed, err
 	}
 	until := time.Now().Add(r.wait)
-	// The run of a backup takes the lock itself.
-	if r.task.Kind() != config.JobBackup {
+	// The run of a backup takes the lock itself, and a status needs none.
+	if kind := r.task.Kind(); kind != config.JobBackup && kind != config.JobStatus {
 		var lock *runbook.Lock
 		err := r.patiently(ctx, until, func() (err error) {
 			lock, err = runbook.Acquire(state, r.task.System, "scheduled-"+r.task.Name)
@@ -216,6 +253,8 @@ func (r scheduledRun) call(ctx context.Context, until time.Time, words []string)
 		command, err = root.ExecuteContextC(ctx)
 		return err
 	})
+	child.end(err)
+	r.told.add(child.account)
 	if err == nil {
 		return child.code, nil
 	}

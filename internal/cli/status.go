@@ -10,10 +10,11 @@ import (
 
 	"lifeboat/internal/drill"
 	"lifeboat/internal/routine"
+	"lifeboat/internal/runbook"
 )
 
 func (a *app) statusCommand() *cobra.Command {
-	var check bool
+	var check, notify bool
 	limit := 20 * time.Second
 	c := &cobra.Command{
 		Use:   "status [SYSTEM]",
@@ -29,10 +30,17 @@ in the configuration (rpo: 26h, verify: 35d, copy: 48h unless said otherwise, an
 once there is one drill: 100d and kit: 400d) is a warning, what is twice as old is
 critical; so is a drill that failed. Certificates are warned of before they end
 (certificate: 30d), and the repository's disk before it is full (disk: 10%).
-docs/routine.md has the whole of it.`,
+docs/routine.md has the whole of it.
+
+With --notify those are told whom notices: in the configuration names, and the exit
+code is 3 when there is something to be looked at. A job of the schedule that is
+called status does that.`,
 		Example: "  lifeboat status\n  lifeboat status --json\n  lifeboat status smt --check",
 		Args:    args(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
+			if check && notify {
+				return usagef("--check and --notify exclude each other")
+			}
 			a.noLock = true // this must work at any time
 			report, err := a.protection(c.Context(), names, limit)
 			if check {
@@ -42,10 +50,18 @@ docs/routine.md has the whole of it.`,
 			if err != nil {
 				return err
 			}
-			return a.showStatus(report)
+			if err := a.showStatus(report); err != nil || !notify {
+				return err
+			}
+			a.tellStatus(c, a.known(), report, true)
+			if slices.ContainsFunc(report, func(v statusView) bool { return len(v.Findings) > 0 }) {
+				a.code = runbook.ExitWarnings
+			}
+			return nil
 		},
 	}
 	c.Flags().BoolVar(&check, "check", false, "be a plugin for Nagios or Icinga: one line, exit codes 0 to 3")
+	c.Flags().BoolVar(&notify, "notify", false, "send what was found to those whom the configuration names")
 	c.Flags().DurationVar(&limit, "time-limit", limit, "wait at most `TIME` for each repository")
 	return c
 }

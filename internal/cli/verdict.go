@@ -18,6 +18,7 @@ func (a *app) showVerify(ctx context.Context, r *vault.Verification, used config
 	} else if !r.Untouched() || r.HeadError != "" || len(r.Points) == 0 || len(r.Warnings) > 0 {
 		a.code = runbook.ExitWarnings
 	}
+	a.accountVerify(r, a.flagFor(used))
 	if a.json {
 		return a.emit(r)
 	}
@@ -62,6 +63,30 @@ func (a *app) showVerify(ctx context.Context, r *vault.Verification, used config
 		a.afterDamage(ctx, r, used)
 	}
 	return nil
+}
+
+// accountVerify keeps what those are told who were not there.
+func (a *app) accountVerify(r *vault.Verification, flag string) {
+	a.account.fact(fmt.Sprintf("%s looked at%s, %s of data read", count(len(r.Points), "recovery point", "recovery points"), flag, size(r.BytesRead)))
+	for _, p := range r.Points {
+		if len(p.Problems) > 0 {
+			a.account.problem(fmt.Sprintf("recovery point %s of %s, %s, is damaged: %s", p.Short, p.System, when(p.Time), strings.Join(p.Problems, "; ")))
+		}
+	}
+	for _, problem := range r.Problems {
+		a.account.problem(problem)
+	}
+	for _, warning := range r.Warnings {
+		a.account.problem(warning)
+	}
+	if r.Head != nil {
+		for _, p := range r.Head.Problems {
+			a.account.problem(p.Text + ": " + p.Advice)
+		}
+	}
+	if a.code != runbook.ExitDone {
+		a.account.todo("lifeboat verify" + flag)
+	}
 }
 
 // damage tells what is wrong with a point, the components first; and what that costs,

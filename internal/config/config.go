@@ -29,6 +29,7 @@ type Config struct {
 	Repositories []Repository `yaml:"repositories" jsonschema:"required"`
 	Systems      []System     `yaml:"systems,omitempty"`
 	Kit          Kit          `yaml:"kit,omitempty"`
+	Notices      []Notice     `yaml:"notices,omitempty"`
 	StateDir     string       `yaml:"state_dir,omitempty"` // journals, locks; default DefaultStateDir
 }
 
@@ -172,6 +173,7 @@ func Parse(file string, text []byte) (*Config, error) {
 	handleStore(doc)
 	handleCache(doc)
 	handleSchedule(doc)
+	handleNotices(doc)
 	strict.Handle(doc, func(node *yaml.Node, r *Retention) { doc.Fill(node, r) })
 	strict.Handle(doc, func(node *yaml.Node, o *Objectives) { doc.Fill(node, o) })
 	c := &Config{StateDir: DefaultStateDir}
@@ -208,6 +210,10 @@ func check(doc *strict.Document, c *Config) {
 			doc.ProblemAt(r.Line, "repository %s: %v", r.Name, err)
 		}
 	}
+	for _, n := range c.Notices {
+		name("notice", n.Name, n.Line)
+	}
+	checkNotices(doc, c)
 	for _, s := range c.Systems {
 		name("system", s.Name, s.Line)
 		for i, r := range s.Repositories {

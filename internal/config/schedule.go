@@ -27,9 +27,10 @@ const (
 	JobDrill  = "drill"
 	JobPrune  = "prune" // forget --prune
 	JobCopy   = "copy"
+	JobStatus = "status" // status --notify
 )
 
-var jobKinds = []string{JobBackup, JobVerify, JobDrill, JobPrune, JobCopy}
+var jobKinds = []string{JobBackup, JobVerify, JobDrill, JobPrune, JobCopy, JobStatus}
 
 // Job says when and how one thing is done. A plain value is its time.
 type Job struct {

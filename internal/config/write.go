@@ -123,6 +123,14 @@ systems:
 kit: {{yaml .Kit}}
 {{- end}}
 
+# Who is told when a run fails or ends with warnings (docs/notices.md):
+# notices:
+#   - name: admins
+#     mail: {server: mail.example.com, from: lifeboat@example.com, to: admins@example.com}
+{{- if .Notices}}
+notices: {{yaml .Notices}}
+{{- end}}
+
 # Journals and locks.
 state_dir: {{yaml .StateDir}}
 `))

@@ -46,6 +46,36 @@ func (b Book) SetRun(system, job string, r Record) error {
 	return b.write(filepath.Join("runs", plain(system), plain(job)+".json"), r)
 }
 
+// Told is what is remembered of a notice.
+type Told struct {
+	Sent   time.Time `json:"sent,omitzero"`   // last time that it arrived
+	Failed time.Time `json:"failed,omitzero"` // since when it does not; zero if the last one did
+	Error  string    `json:"error,omitempty"`
+}
+
+// Told reads what became of a notice last; the zero value where none was sent.
+func (b Book) Told(notice string) (Told, error) {
+	var t Told
+	return t, b.read(filepath.Join("notices", plain(notice)+".json"), &t)
+}
+
+// SetTold remembers whether a notice could be sent.
+func (b Book) SetTold(notice string, now time.Time, failure error) error {
+	t, err := b.Told(notice)
+	if err != nil {
+		t = Told{} // damaged: it is written anew
+	}
+	switch {
+	case failure == nil:
+		t = Told{Sent: now}
+	case t.Failed.IsZero():
+		t.Failed, t.Error = now, failure.Error()
+	default:
+		t.Error = failure.Error()
+	}
+	return b.write(filepath.Join("notices", plain(notice)+".json"), t)
+}
+
 // plain keeps a name from leading elsewhere. Those of a configuration never do.
 func plain(name string) string { return strings.ReplaceAll(name, "/", "_") }
 

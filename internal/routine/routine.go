@@ -30,8 +30,9 @@ type Task struct {
 func (t Task) Kind() string { return config.JobKind(t.Name) }
 
 // order is in which tasks that are due at once are done: what a backup makes is
-// copied, verified and rehearsed, and what is old goes last.
-var order = []string{config.JobBackup, config.JobCopy, config.JobVerify, config.JobDrill, config.JobPrune}
+// copied, verified and rehearsed, and what is old goes last;
+// then it is told how all stands.
+var order = []string{config.JobBackup, config.JobCopy, config.JobVerify, config.JobDrill, config.JobPrune, config.JobStatus}
 
 // Tasks lists the jobs of a system in the order in which they are done. An error
 // names the jobs that the configuration leaves nothing to do for.
@@ -112,6 +113,11 @@ func commands(c *config.Config, s config.System, t Task) ([][]string, error) {
 			words = append(words, "--"+t.Job.Depth)
 		}
 		add(words...)
+	case config.JobStatus:
+		if len(c.Notices) == 0 {
+			return nil, errors.New("nobody would be told: there are no notices in the configuration")
+		}
+		lines = append(lines, []string{"status", s.Name, "--notify"})
 	case config.JobPrune:
 		for _, r := range list {
 			if !c.Retention(s, r.Name).IsZero() {

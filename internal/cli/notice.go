@@ -1,0 +1,176 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"lifeboat/internal/config"
+	"lifeboat/internal/notice"
+	"lifeboat/internal/routine"
+	"lifeboat/internal/runbook"
+)
+
+func (a *app) noticeCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use: "notice", Short: "Show who is told what became of runs, and try it",
+		Long: `Who is told, of what and how stands under notices: in the configuration: by mail, by
+a POST of JSON, or by pings to a service that waits for them. docs/notices.md has
+the whole of it.`,
+		Example: "  lifeboat notice list\n  lifeboat notice test\n  lifeboat notice test admins",
+		Args:    args(cobra.NoArgs),
+		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(
+		&cobra.Command{
+			Use: "list", Short: "Show the notices of the configuration, and which of them arrived last", Example: "  lifeboat notice list\n  lifeboat notice list --json",
+			Args: args(cobra.NoArgs), RunE: func(*cobra.Command, []string) error { return a.listNotices() },
+		},
+		&cobra.Command{
+			Use: "test [NAME]", Short: "Send a trial, to one or all", Example: "  lifeboat notice test\n  lifeboat notice test admins",
+			Long: `Sends a message that says that it is a trial. A ping goes to /log below its address:
+it is seen there, and counts neither as success nor as failure.`,
+			Args: args(cobra.MaximumNArgs(1)), RunE: a.testNotices,
+		},
+	)
+	return c
+}
+
+// noticeView is a notice as --json shows it.
+type noticeView struct {
+	Type    string   `json:"type"`
+	Name    string   `json:"name"`
+	Way     string   `json:"way"`
+	On      string   `json:"on"`
+	Systems []string `json:"systems,omitempty"`
+	Jobs    []string `json:"jobs,omitempty"`
+	ByHand  bool     `json:"by_hand"`
+	routine.Told
+}
+
+func (a *app) listNotices() error {
+	conf, err := a.load()
+	if err != nil {
+		return err
+	}
+	book := routine.NewBook(a.state(conf))
+	var rows [][]string
+	for _, n := range conf.Notices {
+		v := noticeView{Type: "notice", Name: n.Name, Way: "webhook", On: firstOf(n.On, config.OnWarning), Systems: n.Systems, Jobs: n.Jobs, ByHand: n.ByHand}
+		switch {
+		case n.Mail != nil:
+			v.Way = "mail to " + strings.Join(n.Mail.To, ", ")
+		case n.Ping != nil:
+			v.Way, v.On = "ping", firstOf(n.On, config.OnFailure)
+		}
+		if v.Told, err = book.Told(n.Name); err != nil {
+			return err
+		}
+		if a.json {
+			if err := a.emit(v); err != nil {
+				return err
+			}
+			continue
+		}
+		state := when(v.Sent)
+		if !v.Failed.IsZero() {
+			state = painterFor(a.out).red("not sent since " + when(v.Failed))
+		}
+		rows = append(rows, []string{v.Name, v.Way, v.On, firstOf(strings.Join(v.Systems, ", "), "all"), firstOf(strings.Join(v.Jobs, ", "), "all"), state})
+	}
+	switch {
+	case a.json:
+	case len(rows) == 0:
+		a.printf("%s has no notices: nobody is told when a run fails (docs/notices.md).\n", a.configFile)
+	default:
+		a.table([]string{"notice", "way", "on", "systems", "jobs", "last sent"}, rows)
+	}
+	return nil
+}
+
+func (a *app) testNotices(c *cobra.Command, names []string) error {
+	conf, err := a.load()
+	if err != nil {
+		return err
+	}
+	if len(conf.Notices) == 0 {
+		return usagef("%s has no notices (docs/notices.md)", a.configFile)
+	}
+	chosen := *conf
+	if len(names) > 0 {
+		n, ok := conf.Notice(names[0])
+		if !ok {
+			return usagef("no notice %q in %s", names[0], a.configFile)
+		}
+		chosen.Notices = []config.Notice{n}
+	}
+	m := a.message("", nil, false, time.Time{})
+	m.Type, m.Result, m.State = notice.AboutTrial, notice.Done, "trial"
+	failed := 0
+	for _, o := range a.tell(c.Context(), &chosen, m) {
+		word, text := painterFor(a.out).green("sent  "), o.To
+		if o.Err != nil {
+			word, text = painterFor(a.out).red("FAILED"), o.Err.Error()
+			failed++
+		}
+		if a.json {
+			view := map[string]any{"type": "notice-test", "name": o.Name, "to": o.To, "sent": o.Err == nil, "attempts": o.Attempts}
+			if o.Err != nil {
+				view["error"] = text
+			}
+			if err := a.emit(view); err != nil {
+				return err
+			}
+			continue
+		}
+		a.printf("%s %s  %s\n", word, o.Name, text)
+	}
+	if failed > 0 {
+		a.code = runbook.ExitFailed
+	}
+	return nil
+}
+
+// noticeFindings tells which notices about a system do not get through.
+func (a *app) noticeFindings(conf *config.Config, book routine.Book, system string) ([]routine.Finding, error) {
+	var findings []routine.Finding
+	for _, n := range conf.Notices {
+		t, err := book.Told(n.Name)
+		if err != nil {
+			return nil, err
+		}
+		if !t.Failed.IsZero() && notice.About(n, system) {
+			findings = append(findings, routine.Finding{
+				Level: routine.Warning, Word: routine.Warning.String(),
+				Text: fmt.Sprintf("%s: notice %s does not get through since %s: %s; lifeboat notice test %s tries again", system, n.Name, when(t.Failed), t.Error, n.Name),
+			})
+		}
+	}
+	return findings, nil
+}
+
+// tellStatus tells of each system how its protection stands.
+func (a *app) tellStatus(c *cobra.Command, conf *config.Config, views []statusView, scheduled bool) {
+	for _, v := range views {
+		m := a.message(config.JobStatus, []string{v.System}, scheduled, time.Time{})
+		worst := routine.OK
+		for _, f := range v.Findings {
+			m.Problems = append(m.Problems, f.Word+": "+f.Text)
+			worst = max(worst, f.Level)
+		}
+		for _, s := range v.Stores {
+			if s.Newest != "" {
+				m.Facts = append(m.Facts, fmt.Sprintf("newest point in %s: %s, %s", s.Name, s.Newest[:min(8, len(s.Newest))], when(s.Time)))
+			}
+		}
+		m.Type, m.State, m.Exit = notice.AboutStatus, worst.String(), int(worst)
+		m.Result = map[routine.Level]notice.Result{routine.OK: notice.Done, routine.Warning: notice.Warnings}[worst]
+		if m.Result == "" {
+			m.Result = notice.Failed
+		}
+		m.Next = []string{"lifeboat status " + v.System}
+		a.tell(c.Context(), conf, m)
+	}
+}

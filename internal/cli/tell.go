@@ -1,0 +1,181 @@
+package cli
+
+import (
+	"context"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"lifeboat/internal/config"
+	"lifeboat/internal/notice"
+	"lifeboat/internal/routine"
+	"lifeboat/internal/runbook"
+)
+
+// account is what a call has to tell those who were not there, besides its exit code.
+type account struct{ facts, problems, next []string }
+
+func (c *account) fact(text string)    { c.facts = append(c.facts, text) }
+func (c *account) problem(text string) { c.problems = append(c.problems, text) }
+func (c *account) todo(command string) { c.next = append(c.next, command) }
+
+func (c *account) add(other account) {
+	c.facts = append(c.facts, other.facts...)
+	c.problems = append(c.problems, other.problems...)
+	c.next = append(c.next, other.next...)
+}
+
+// end takes in how the call ended. Of a run it is what stands in its journal, from
+// which secrets were taken.
+func (a *app) end(err error) {
+	c := &a.account
+	switch run := a.ran; {
+	case run != nil:
+		if run.Error != "" {
+			c.problem(run.Error)
+		} else if err != nil {
+			c.problem(err.Error())
+		}
+		for _, w := range run.Warnings {
+			c.problem(w.Text)
+		}
+		if run.State != runbook.StateDone {
+			c.todo("lifeboat runs show " + run.ID)
+		}
+	case err != nil:
+		c.problem(err.Error())
+	}
+	if hint := a.outage(err); err != nil && hint != "" {
+		c.problem(hint)
+	}
+}
+
+// resultOf is what an exit code means to those who are told.
+func resultOf(code int) notice.Result {
+	switch code {
+	case runbook.ExitDone:
+		return notice.Done
+	case runbook.ExitWarnings:
+		return notice.Warnings
+	}
+	return notice.Failed
+}
+
+// message is one about a run that has ended, or that begins where code is not known.
+func (a *app) message(job string, systems []string, scheduled bool, started time.Time) notice.Message {
+	name, _ := os.Hostname()
+	return notice.Message{
+		Type: notice.AboutRun, Host: name, Systems: systems, Job: job, Result: notice.Begun, State: "begun",
+		Scheduled: scheduled, Started: started, Version: Version,
+	}
+}
+
+// ended completes a message of a run.
+func ended(m notice.Message, code int, c account) notice.Message {
+	m.Result, m.State, m.Exit, m.Finished = resultOf(code), exitWord(code), code, time.Now()
+	m.Facts, m.Problems, m.Next = c.facts, c.problems, c.next
+	return m
+}
+
+// begin sends the pings of a run that begins, while it goes on. The function that is
+// returned waits for them, so that no end overtakes a beginning. What fails here
+// fails at the end too, and is told then.
+func (a *app) begin(ctx context.Context, conf *config.Config, m notice.Message) (wait func()) {
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		notice.Sender{Notices: conf.Notices}.Send(ctx, m)
+	}()
+	return func() { <-sent }
+}
+
+// tell sends a message to all whom the configuration names. A notice that does not
+// get through is a warning and nothing more.
+func (a *app) tell(ctx context.Context, conf *config.Config, m notice.Message) []notice.Outcome {
+	if len(conf.Notices) == 0 {
+		return nil
+	}
+	// An interrupted run is told of too; the second Ctrl-C ends that.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	if a.hard != nil {
+		defer context.AfterFunc(a.hard, cancel)()
+	}
+	outcomes := notice.Sender{Notices: conf.Notices}.Send(ctx, m)
+	book := routine.NewBook(a.state(conf))
+	code := a.code
+	for _, o := range outcomes {
+		err := book.SetTold(o.Name, time.Now(), o.Err)
+		if err != nil {
+			_ = a.warn(err)
+		}
+		if o.Err != nil && m.Type != notice.AboutTrial {
+			_ = a.warn(untold(o))
+		}
+	}
+	if code != runbook.ExitDone {
+		a.code = code
+	}
+	return outcomes
+}
+
+// untoldError is a notice that did not get through.
+type untoldError struct{ notice.Outcome }
+
+func untold(o notice.Outcome) error { return untoldError{o} }
+
+func (e untoldError) Error() string {
+	return "notice " + e.Name + " was not sent: " + e.Err.Error() + "; lifeboat notice test " + e.Name + " tries again"
+}
+
+// tellByHand tells of what a person has called, where the configuration says so, and
+// returns the exit code.
+func (a *app) tellByHand(ctx context.Context, command *cobra.Command, started time.Time, code int, err error) int {
+	job, scheduled := jobOf(command)
+	if job == "" || a.loaded == nil || code == runbook.ExitUsage {
+		return code
+	}
+	systems := command.Flags().Args()
+	if len(systems) == 0 {
+		systems = a.loaded.SystemNames()
+	}
+	m := a.message(job, systems, scheduled, started)
+	if !slices.ContainsFunc(a.loaded.Notices, func(n config.Notice) bool { return n.ByHand || scheduled }) {
+		return code
+	}
+	a.end(err)
+	if a.ran != nil {
+		m.Run = a.ran.ID
+	}
+	if err != nil && a.ran != nil && a.ran.Hint != "" {
+		a.account.todo(a.ran.Hint)
+	}
+	a.code = code
+	a.tell(ctx, a.loaded, ended(m, code, a.account))
+	return a.code
+}
+
+// jobOf is which job of a schedule a verb does, "" for none that is told of.
+// scheduled says that it was called for a job by other means than ours.
+func jobOf(c *cobra.Command) (job string, scheduled bool) {
+	if c == nil {
+		return "", false
+	}
+	for _, flag := range []string{"dry-run", "against-source"} {
+		if f := c.Flags().Lookup(flag); f != nil && f.Changed {
+			return "", false
+		}
+	}
+	if f := c.Flags().Lookup("trigger"); f != nil {
+		scheduled = f.Value.String() == "scheduled"
+	}
+	switch c.CommandPath() {
+	case "lifeboat backup", "lifeboat verify", "lifeboat prune", "lifeboat copy", "lifeboat drill":
+		return c.Name(), scheduled
+	case "lifeboat forget":
+		return config.JobPrune, false
+	}
+	return "", false
+}
