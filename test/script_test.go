@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"lifeboat/internal/sandbox"
 )
 
 var update = flag.Bool("update", false, "write what commands print into the scripts that compare it")
@@ -24,6 +26,7 @@ const together = "2"
 var programs string
 
 func TestMain(m *testing.M) {
+	sandbox.Init()
 	flag.Parse()
 	chosen := false
 	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
