@@ -187,6 +187,9 @@ func (m machine) finish(s *server) {
 	if _, code := m.lifeboat(nil, "recover", "smt", "--resume"); code != 3 {
 		m.t.Fatalf("resumed after the client's refresh: exit code %d, not 3", code)
 	}
+	if _, code := m.lifeboat(nil, "recover", "smt", "--discard-old"); code != 0 { // kept, as there are warnings
+		m.t.Fatalf("--discard-old: exit code %d", code)
+	}
 	m.like(s)
 }
 
