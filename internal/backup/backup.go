@@ -228,6 +228,7 @@ type Part struct {
 	Spec       profile.Component
 	Chosen     bool
 	Reason     string // why it is not chosen
+	Needless   bool   // its condition does not hold on this machine
 	Inspection component.Inspection
 }
 
@@ -235,7 +236,7 @@ type Part struct {
 func (b *Backup) Parts() []Part {
 	var out []Part
 	for _, p := range b.parts {
-		out = append(out, Part{Spec: p.spec, Chosen: p.chosen, Reason: p.reason, Inspection: p.inspection})
+		out = append(out, Part{Spec: p.spec, Chosen: p.chosen, Reason: p.reason, Needless: p.needless, Inspection: p.inspection})
 	}
 	return out
 }

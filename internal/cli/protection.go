@@ -61,6 +61,9 @@ func (a *app) protection(ctx context.Context, names []string, limit time.Duratio
 			}
 		}
 		v.Broken = brokenBackup(runs, s.Name, v.Stores)
+		if v.Gaps, err = i.Book.Gaps(s.Name); err != nil {
+			return nil, err
+		}
 		if v.Jobs, err = a.jobs(conf, i, s, now); err != nil {
 			return nil, err
 		}

@@ -15,12 +15,20 @@ import (
 
 func (a *app) reviewCommand() *cobra.Command {
 	var mbit float64
+	var gaps, all bool
 	c := &cobra.Command{
 		Use:   "review [SYSTEM]",
 		Short: "Show what a backup would hold, and what is lost without each part",
-		Long:  "Looks at the system, or at every one of the configuration, and changes nothing.",
+		Long: `Looks at the system, or at every one of the configuration, and changes nothing.
+
+With --gaps it tells what the recovery points would not hold: critical components that
+are left out or not there, files that a package ships and somebody has changed, and
+files in /etc that no package knows; the most likely ones first. What the system makes
+anew by itself is not counted. Status shows how many there were.`,
 		Example: `  lifeboat review
-  lifeboat review smt --bandwidth 50`,
+  lifeboat review smt --bandwidth 50
+  lifeboat review --gaps
+  lifeboat review smt --gaps --json`,
 		Args: args(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
 			conf, err := a.load()
@@ -34,10 +42,18 @@ func (a *app) reviewCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if all && !gaps {
+				return usagef("--all goes with --gaps")
+			}
+			if gaps {
+				return a.reviewGaps(c.Context(), conf, systems, all)
+			}
 			return a.each(c, systems, func(s config.System) error { return a.reviewSystem(c.Context(), conf, s, mbit) })
 		},
 	}
 	c.Flags().Float64Var(&mbit, "bandwidth", 100, "`MBIT` per second from the vendor, to weigh optional parts")
+	c.Flags().BoolVar(&gaps, "gaps", false, "tell what no recovery point would hold of this machine's configuration")
+	c.Flags().BoolVar(&all, "all", false, "with --gaps, show all of them")
 	return c
 }
 

@@ -193,6 +193,14 @@ func (a *app) showWatched(s routine.Status) {
 		paper = fmt.Sprintf("%s, %s (%s)", k.ID, when(k.Created), ago(k.Created))
 	}
 	a.printf("  %-13s %s\n", "recovery kit", paper)
+	holes := "not looked for (lifeboat review --gaps)"
+	if g := s.Gaps; !g.Time.IsZero() {
+		holes = fmt.Sprintf("%d of %d found %s are likely missed after a recovery (lifeboat review %s --gaps)", g.Likely, g.All, ago(g.Time), s.System)
+		if g.Likely == 0 {
+			holes = fmt.Sprintf("none likely, %d found %s", g.All, ago(g.Time))
+		}
+	}
+	a.printf("  %-13s %s\n", "gaps", holes)
 	if len(s.Certificates) > 0 {
 		first := slices.MinFunc(s.Certificates, func(x, y routine.Certificate) int { return x.Until.Compare(y.Until) })
 		a.printf("  %-13s %s, the first to end is %s on %s\n", "certificates", count(len(s.Certificates), "is watched", "are watched"), printable(first.Path), first.Until.Local().Format(time.DateOnly))

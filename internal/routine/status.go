@@ -27,6 +27,25 @@ func (b Book) SetVerified(system, repository string, v Verified) error {
 	return b.write(filepath.Join("verified", plain(system), plain(repository)+".json"), v)
 }
 
+// Gaps is what was remembered of a look for what no recovery point would hold.
+type Gaps struct {
+	Time   time.Time `json:"time"`
+	Likely int       `json:"likely"` // which a recovery would miss, critical components among them
+	All    int       `json:"all"`
+}
+
+// Gaps reads what the last look for gaps of a system came to; the zero value if there
+// was none.
+func (b Book) Gaps(system string) (Gaps, error) {
+	var g Gaps
+	return g, b.read(filepath.Join("gaps", plain(system)+".json"), &g)
+}
+
+// SetGaps remembers that.
+func (b Book) SetGaps(system string, g Gaps) error {
+	return b.write(filepath.Join("gaps", plain(system)+".json"), g)
+}
+
 // Store is how one repository of a system stands.
 type Store struct {
 	Name       string    `json:"name"`
@@ -57,6 +76,8 @@ type Status struct {
 	Drill        Drill         `json:"drill,omitzero"`
 	Kit          *Kit          `json:"kit,omitempty"` // nil: none was made
 	Certificates []Certificate `json:"certificates,omitempty"`
+	// Gaps are what the last look for them came to; they are not judged.
+	Gaps Gaps `json:"gaps,omitzero"`
 	// Unread is what could not be looked at, with why and what that means.
 	Unread []string `json:"unread,omitempty"`
 }

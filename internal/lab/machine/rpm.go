@@ -80,6 +80,14 @@ func rpm(m *Machine, c *Call) int {
 					c.Printf("%s\n", f.Path)
 				}
 			}
+		case strings.HasPrefix(format, "["):
+			for _, f := range p.Files {
+				flags := "0"
+				if f.Config {
+					flags = "1"
+				}
+				c.Printf("%s", strings.NewReplacer("%{=NAME}", p.Name, "%{FILEFLAGS}", flags, "%{FILEDIGESTS}", f.Sum, "%{FILENAMES}", f.Path).Replace(strings.Trim(format, "[]")))
+			}
 		case format != "":
 			c.Printf("%s", p.format(format))
 		default:

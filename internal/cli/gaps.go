@@ -1,0 +1,198 @@
+package cli
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"lifeboat/internal/backup"
+	"lifeboat/internal/config"
+	"lifeboat/internal/host"
+	"lifeboat/internal/profile"
+	"lifeboat/internal/routine"
+	"lifeboat/internal/routine/gaps"
+)
+
+// Without --all only so many gaps are shown, and of JSON never more than mostGaps.
+const (
+	shownGaps = 40
+	mostGaps  = 5000
+)
+
+// bare is a critical component that no recovery point has.
+type bare struct {
+	Type      string `json:"type"`
+	System    string `json:"system"`
+	Component string `json:"component"`
+	Reason    string `json:"reason"`
+	Loss      string `json:"loss"`
+}
+
+// gapsOf is what no recovery point holds of a machine.
+type gapsOf struct {
+	systems []string
+	found   *gaps.Found
+	bare    []bare
+}
+
+// likely counts what is most likely missed, for a system.
+func (g gapsOf) likely(system string) int {
+	n := 0
+	for _, gap := range g.found.Gaps {
+		if gap.Rank == gaps.Likely {
+			n++
+		}
+	}
+	for _, b := range g.bare {
+		if b.System == system {
+			n++
+		}
+	}
+	return n
+}
+
+// reviewGaps shows what of this machine's configuration no recovery point of the
+// systems that were named would hold. What another system of the configuration covers
+// is covered.
+func (a *app) reviewGaps(ctx context.Context, conf *config.Config, named []config.System, all bool) error {
+	o := gaps.Options{Host: host.Local(), LeftOut: map[string]string{}}
+	var g gapsOf
+	for _, s := range conf.Systems {
+		b, err := a.newBackup(ctx, conf, s, nil)
+		if err != nil {
+			return err
+		}
+		cover(b, &o)
+		if slices.ContainsFunc(named, func(n config.System) bool { return n.Name == s.Name }) {
+			g.systems = append(g.systems, s.Name)
+			g.bare = append(g.bare, bareOf(b)...)
+		}
+	}
+	var err error
+	if g.found, err = gaps.Find(ctx, o); err != nil {
+		return err
+	}
+	book := routine.NewBook(a.state(conf))
+	for _, system := range g.systems {
+		seen := routine.Gaps{Time: time.Now(), Likely: g.likely(system), All: len(g.found.Gaps)}
+		if err := book.SetGaps(system, seen); err != nil {
+			if err := a.warn(err); err != nil {
+				return err
+			}
+		}
+	}
+	if a.json {
+		return a.gapsJSON(g)
+	}
+	a.showGaps(g, all)
+	return nil
+}
+
+// cover adds what the points of a system hold, and what they leave out.
+func cover(b *backup.Backup, o *gaps.Options) {
+	for _, p := range b.Parts() {
+		if p.Needless {
+			continue
+		}
+		if p.Chosen {
+			o.Covered = append(o.Covered, p.Inspection.Paths...)
+			continue
+		}
+		for _, place := range p.Inspection.Paths {
+			o.LeftOut[place] = p.Spec.Name
+		}
+	}
+}
+
+func bareOf(b *backup.Backup) []bare {
+	var list []bare
+	for _, p := range b.Parts() {
+		reason := p.Reason
+		switch {
+		case p.Spec.Importance != profile.Critical || p.Needless:
+			continue
+		case !p.Chosen:
+		case !p.Inspection.Present:
+			reason = "not on this machine"
+		default:
+			continue
+		}
+		list = append(list, bare{Type: "gap.component", System: b.System, Component: p.Spec.Name, Reason: reason, Loss: p.Spec.Loss})
+	}
+	return list
+}
+
+func (a *app) gapsJSON(g gapsOf) error {
+	for _, b := range g.bare {
+		if err := a.emit(b); err != nil {
+			return err
+		}
+	}
+	list := g.found.Gaps[:min(len(g.found.Gaps), mostGaps)]
+	for _, gap := range list {
+		if err := a.emit(struct {
+			Type string `json:"type"`
+			gaps.Gap
+		}{"gap", gap}); err != nil {
+			return err
+		}
+	}
+	return a.emit(map[string]any{
+		"type": "gaps", "systems": g.systems, "files": len(g.found.Gaps), "shown": len(list), "components": len(g.bare), "managers": g.found.Managers, "cut": g.found.Cut,
+	})
+}
+
+var gapHeadings = map[gaps.Rank]string{
+	gaps.Likely:  "Likely missed after a recovery",
+	gaps.Perhaps: "Changed by somebody",
+	gaps.Hardly:  "Known to no package",
+}
+
+func (a *app) showGaps(g gapsOf, all bool) {
+	paint := painterFor(a.out)
+	a.printf("%s\n", paint.bold("What no recovery point of "+strings.Join(g.systems, ", ")+" would hold"))
+	if len(g.bare) > 0 {
+		a.printf("\n%s\n", paint.bold("Critical components"))
+	}
+	for _, b := range g.bare {
+		a.printf("  %s %s of %s (%s)\n      without it: %s\n", paint.red("missing"), b.Component, b.System, clean(b.Reason), indentBy(wrap(b.Loss, 86), 6))
+	}
+	shown := g.found.Gaps
+	if !all {
+		shown = shown[:min(len(shown), shownGaps)]
+	}
+	for _, rank := range slices.Sorted(maps.Keys(gapHeadings)) {
+		var rows [][]string
+		for _, gap := range shown {
+			if gap.Rank == rank {
+				rows = append(rows, []string{"  " + gapName(gap), size(gap.Bytes), string(gap.Kind), gap.Why})
+			}
+		}
+		if len(rows) > 0 {
+			a.printf("\n%s\n", paint.bold(gapHeadings[rank]))
+			a.table([]string{"  path", "size", "", "why"}, rows, "size")
+		}
+	}
+	switch rest := len(g.found.Gaps) - len(shown); {
+	case len(g.found.Gaps)+len(g.bare) == 0:
+		a.printf("\nNothing was found.\n")
+	case rest > 0:
+		a.printf("\nand %d more, which --all shows.\n", rest)
+	}
+	if g.found.Cut {
+		a.printf("%s /etc has more entries than were looked through.\n", paint.yellow("warning"))
+	}
+	if len(g.found.Gaps) > 0 {
+		a.printf("\nNext: name what matters in a profile of your own (docs/profiles.md); the rest is not missed.\n")
+	}
+}
+
+func gapName(g gaps.Gap) string {
+	name := printable(g.Path)
+	if g.Files > 1 {
+		name += "/ (" + count(g.Files, "file", "files") + ")"
+	}
+	return name
+}
