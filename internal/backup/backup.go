@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"lifeboat/internal/component"
+	"lifeboat/internal/config"
 	"lifeboat/internal/guard"
 	"lifeboat/internal/host"
 	"lifeboat/internal/profile"
@@ -54,6 +55,8 @@ type Options struct {
 	Substitute map[string]component.Component
 	// Saved are the paths that an import has, by component.
 	Saved map[string][]string
+	// Hooks are commands of the site around the backup and its components.
+	Hooks config.SystemHooks
 	// Further repositories get a copy of the point, and of those they lack.
 	Further []Further
 }
@@ -80,6 +83,7 @@ type Backup struct {
 	closed    bool
 	unreached map[string]error // by further repository
 	partial   bool             // parts of critical components are known to be missing
+	hooked    bool             // the hooks before it have begun
 }
 
 // part is one component of the backup.
@@ -121,8 +125,11 @@ func New(ctx context.Context, opts Options) (*Backup, error) {
 	return b, b.look(ctx)
 }
 
-// look inspects every component, twice over: what others hold is excluded.
+// look finds out which components there are, and inspects them.
 func (b *Backup) look(ctx context.Context) error {
+	if err := b.checkHooks(); err != nil {
+		return err
+	}
 	for name := range b.Choose {
 		if !slices.ContainsFunc(b.Profile.Components, func(c profile.Component) bool { return c.Name == name }) {
 			return fmt.Errorf("system %s: profile %s has no component %q", b.System, b.Profile.Name, name)
@@ -149,6 +156,11 @@ func (b *Backup) look(ctx context.Context) error {
 		}
 		b.parts = append(b.parts, p)
 	}
+	return b.inspect(ctx)
+}
+
+// inspect looks at every component, twice over: what others hold is excluded.
+func (b *Backup) inspect(ctx context.Context) error {
 	for _, p := range b.parts {
 		// What this machine does not use may not be there to be looked at, and
 		// must take no path from the others. This machine's own is no part of what
@@ -286,6 +298,7 @@ func (b *Backup) Runbook() runbook.Runbook {
 		runbook.Stage{Name: "seal", Title: "Make it a recovery point", Steps: b.seal()},
 		runbook.Stage{Name: "copy", Title: "Copy it to further repositories", Steps: b.copies()},
 	)
+	stages = b.hookStages(stages)
 	book := runbook.Runbook{Kind: Kind, System: b.System, Title: fmt.Sprintf("Back up %s (%s)", b.System, b.Profile.Title)}
 	for _, s := range stages {
 		if len(s.Steps) > 0 {
@@ -410,27 +423,6 @@ func told(task runbook.Task, survey *vault.Survey) {
 	for _, text := range survey.Warnings() {
 		task.Warnf("%s", text)
 	}
-}
-
-// Database is a component of this system that is one.
-func (b *Backup) Database(name string) (component.Querier, error) { return b.database(name) }
-
-func (b *Backup) database(name string) (component.Querier, error) {
-	for _, p := range b.parts {
-		if p.spec.Name != name {
-			continue
-		}
-		if p.needless {
-			return nil, fmt.Errorf("component %s %w", name, recovery.ErrInapplicable)
-		}
-		if b.Still && !p.chosen {
-			return nil, fmt.Errorf("component %s is %s", name, p.reason)
-		}
-		if db, ok := p.component.(component.Querier); ok {
-			return db, nil
-		}
-	}
-	return nil, fmt.Errorf("component %s is no database", name)
 }
 
 func (b *Backup) warn(text string) {

@@ -64,9 +64,18 @@ func (b *Backup) note(p *part, status component.Status, reason string) {
 	}
 }
 
+// capture captures a component, with the site's hooks around it.
 func (b *Backup) capture(ctx context.Context, task runbook.Task, p *part) error {
-	started := time.Now()
 	b.note(p, component.StatusFailed, "interrupted")
+	err := b.around(ctx, task, p.spec.Name, func() error { return b.captureNow(ctx, task, p) })
+	if err != nil {
+		b.note(p, component.StatusFailed, err.Error())
+	}
+	return err
+}
+
+func (b *Backup) captureNow(ctx context.Context, task runbook.Task, p *part) error {
+	started := time.Now()
 	var done atomic.Int64
 	task.Progress(0, p.inspection.Bytes)
 	sink := b.draft.Sink(p.spec.Name, func(n int64) {
@@ -74,7 +83,6 @@ func (b *Backup) capture(ctx context.Context, task runbook.Task, p *part) error 
 	})
 	captured, err := p.component.Capture(ctx, sink)
 	if err != nil {
-		b.note(p, component.StatusFailed, err.Error())
 		return err
 	}
 	for _, w := range captured.Warnings {

@@ -62,3 +62,24 @@ func (b *Backup) agrees(ctx context.Context, name, data, installed string) bool 
 	verdict, err := recovery.CompareFact(ctx, b.Catalog, b.Host, rule, data, installed)
 	return err == nil && verdict.Level == product.Agrees
 }
+
+// Database is a component of this system that is one.
+func (b *Backup) Database(name string) (component.Querier, error) { return b.database(name) }
+
+func (b *Backup) database(name string) (component.Querier, error) {
+	for _, p := range b.parts {
+		if p.spec.Name != name {
+			continue
+		}
+		if p.needless {
+			return nil, fmt.Errorf("component %s %w", name, recovery.ErrInapplicable)
+		}
+		if b.Still && !p.chosen {
+			return nil, fmt.Errorf("component %s is %s", name, p.reason)
+		}
+		if db, ok := p.component.(component.Querier); ok {
+			return db, nil
+		}
+	}
+	return nil, fmt.Errorf("component %s is no database", name)
+}

@@ -2,8 +2,10 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -132,7 +134,7 @@ func (a *app) newBackup(ctx context.Context, conf *config.Config, s config.Syste
 	return backup.New(ctx, backup.Options{
 		System: s.Name, Profile: p, Catalog: catalog(), Host: host.Local(), Vault: v,
 		Settings: s.Settings, Choose: s.Components, StateDir: a.state(conf), Version: Version,
-		Trigger: vault.Manual,
+		Trigger: vault.Manual, Hooks: s.Hooks,
 	})
 }
 
@@ -172,6 +174,8 @@ func (a *app) sealPoint(ctx context.Context, engine *runbook.Engine, b *backup.B
 	a.ran = run
 	p := b.Point()
 	switch {
+	case err != nil && p != nil && run != nil && strings.HasPrefix(failedStep(err), "after/"):
+		return fmt.Errorf("recovery point %s was made, but a hook after it failed: %w", p.Short(), err)
 	case err != nil && p != nil:
 		return fmt.Errorf("recovery point %s was made, but not copied everywhere (lifeboat copy goes on with that): %w", p.Short(), err)
 	case err != nil:
@@ -184,7 +188,30 @@ func (a *app) sealPoint(ctx context.Context, engine *runbook.Engine, b *backup.B
 	return nil
 }
 
-// recoverServices starts again what a killed backup has left stopped.
+// failedStep is the id of the step that an error is of.
+func failedStep(err error) string {
+	var step *runbook.StepError
+	if errors.As(err, &step) {
+		return step.Step
+	}
+	return ""
+}
+
+// payHooks runs the hooks after a backup that a dead one has left out.
+func (a *app) payHooks(ctx context.Context, conf *config.Config) {
+	for _, s := range conf.Systems {
+		owed, err := backup.PayHooks(ctx, a.state(conf), s.Name, host.Local(), s.Hooks, func(string, ...any) {})
+		if err != nil {
+			_ = a.warn(fmt.Errorf("%s: %w", s.Name, err))
+		}
+		if owed != nil {
+			fmt.Fprintf(a.err, "Backup %s of %s had died before its hooks after it; they were run.\n", owed.Run, s.Name)
+		}
+	}
+}
+
+// recoverServices starts again what a killed backup has left stopped, and then runs
+// the hooks that it owes.
 func (a *app) recoverServices(ctx context.Context, conf *config.Config) error {
 	started, err := guard.Recover(ctx, a.state(conf), func(system string) string {
 		if open, _ := runbook.Unfinished(a.state(conf), system, recovery.Kind); len(open) > 0 {
@@ -195,5 +222,6 @@ func (a *app) recoverServices(ctx context.Context, conf *config.Config) error {
 	for _, system := range started {
 		fmt.Fprintf(a.err, "%s was still stopped by an interrupted backup; it was started again.\n", system)
 	}
+	a.payHooks(ctx, conf)
 	return err
 }

@@ -2,10 +2,12 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"lifeboat/internal/backup"
 	"lifeboat/internal/config"
 	"lifeboat/internal/guard"
 	"lifeboat/internal/kit"
@@ -80,6 +82,14 @@ func (a *app) protection(ctx context.Context, names []string, limit time.Duratio
 		a.certificates(ctx, conf, s, seen, &v.Status)
 		findings, measures := routine.Judge(v.Status, s.Objectives, now)
 		v.Findings, v.measures = append(v.Findings, findings...), measures
+		if owed, err := backup.OwedHooks(a.state(conf), s.Name); err != nil {
+			return nil, err
+		} else if owed != nil {
+			v.Findings = append(v.Findings, routine.Finding{
+				Level: routine.Warning, Word: routine.Warning.String(),
+				Text: fmt.Sprintf("%s: backup %s died before its hooks after it; lifeboat resume-services runs them", s.Name, owed.Run),
+			})
+		}
 		untold, err := a.noticeFindings(conf, i.Book, s.Name)
 		if err != nil {
 			return nil, err

@@ -77,7 +77,9 @@ type System struct {
 	Objectives Objectives `yaml:"objectives,omitempty"`
 	// Schedule is what is done by itself; nil: ScheduleOf says, {}: nothing.
 	Schedule Schedule `yaml:"schedule,omitempty"`
-	Line     int      `yaml:"-"`
+	// Hooks are run around its backups, and never in a drill or a recovery.
+	Hooks SystemHooks `yaml:"hooks,omitempty"`
+	Line  int         `yaml:"-"`
 }
 
 // Objectives bound a recovery of a system and its protection; 0 is no bound for a
@@ -174,6 +176,7 @@ func Parse(file string, text []byte) (*Config, error) {
 	handleCache(doc)
 	handleSchedule(doc)
 	handleNotices(doc)
+	handleHooks(doc)
 	strict.Handle(doc, func(node *yaml.Node, r *Retention) { doc.Fill(node, r) })
 	strict.Handle(doc, func(node *yaml.Node, o *Objectives) { doc.Fill(node, o) })
 	c := &Config{StateDir: DefaultStateDir}

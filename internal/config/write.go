@@ -114,6 +114,11 @@ systems:
 {{- if .Schedule}}
     schedule: {{yaml .Schedule}}
 {{- end}}
+    # Commands around each backup (docs/hooks.md):
+    # hooks: {before: {command: [/usr/local/sbin/freeze, now], timeout: 5m}}
+{{- if not .Hooks.IsZero}}
+    hooks: {{yaml .Hooks}}
+{{- end}}
 {{- else}} []
 {{- end}}
 

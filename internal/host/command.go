@@ -14,6 +14,10 @@ import (
 	"time"
 )
 
+// ErrOutputHeld says that a command has ended well, and that something it started
+// still held its output 10 seconds later.
+var ErrOutputHeld = exec.ErrWaitDelay
+
 // stderrTail bounds what an ExitError keeps of a command's standard error, in
 // bytes.
 const stderrTail = 4096
@@ -58,7 +62,12 @@ func (h *Host) Run(ctx context.Context, c Command) error {
 	if err != nil {
 		return err
 	}
-	return h.exit(ctx, c.Args, tail, cmd.Run())
+	err = cmd.Run()
+	if ctx.Err() != nil && cmd.Process != nil {
+		// What ignores the first signal, and is not the process that was waited for.
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	}
+	return h.exit(ctx, c.Args, tail, err)
 }
 
 // Output runs the arguments and returns their standard output, at most 64 MiB.

@@ -12,6 +12,7 @@ import (
 	"lifeboat/internal/backup"
 	"lifeboat/internal/component"
 	"lifeboat/internal/component/files"
+	"lifeboat/internal/config"
 	"lifeboat/internal/host"
 	"lifeboat/internal/product"
 	"lifeboat/internal/profile"
@@ -43,6 +44,7 @@ type Site struct {
 	Choose  map[string]bool // components taken in or left out
 	// Settings are those of the site's configuration.
 	Settings map[string]string
+	Hooks    config.SystemHooks
 }
 
 // New makes a site whose profile ends in recoveryText, with DIR for the
@@ -122,7 +124,7 @@ func (s *Site) Backup(t *testing.T) (*backup.Backup, *runbook.Run, error) {
 	t.Helper()
 	b, err := backup.New(t.Context(), backup.Options{
 		System: "app", Profile: s.Profile, Catalog: s.Catalog, Host: host.Local(), Vault: s.Vault,
-		Choose: s.Choose, Settings: s.Settings, StateDir: filepath.Join(s.Dir, "state"), Trigger: vault.Manual, Version: "test",
+		Choose: s.Choose, Settings: s.Settings, Hooks: s.Hooks, StateDir: filepath.Join(s.Dir, "state"), Trigger: vault.Manual, Version: "test",
 	})
 	if err != nil {
 		t.Fatal(err)
