@@ -62,10 +62,10 @@ func (f *forgetting) byRules(ctx context.Context, r config.Repository, repo *rep
 	if err := f.showVerdicts(r, verdicts, rules); err != nil {
 		return err
 	}
-	if err := f.warnUnread(unread); err != nil {
+	if err := f.warnUnread(unread, repo.Flag()); err != nil {
 		return err
 	}
-	if err := f.warnDamaged(verdicts); err != nil {
+	if err := f.warnDamaged(verdicts, repo.Flag()); err != nil {
 		return err
 	}
 	return f.after(ctx, r, repo, going(verdicts), len(verdicts))
@@ -86,13 +86,13 @@ func judgeWhole(ctx context.Context, v *vault.Vault, points []*vault.Point, rule
 }
 
 // warnDamaged warns of points that are damaged.
-func (f *forgetting) warnDamaged(verdicts []vault.Verdict) error {
+func (f *forgetting) warnDamaged(verdicts []vault.Verdict, flag string) error {
 	for _, v := range verdicts {
 		p := v.Point
 		if p.Damage == nil || p.Unread() {
 			continue
 		}
-		err := fmt.Errorf("point %s of %s, %s, is damaged: %w; it stays, and whole points stay in its place; lifeboat verify tells what is damaged, and what to do", p.Short(), p.System(), when(p.Time()), p.Damage)
+		err := fmt.Errorf("point %s of %s, %s, is damaged: %w; it stays, and whole points stay in its place; lifeboat verify%s tells what is damaged, and what to do", p.Short(), p.System(), when(p.Time()), p.Damage, flag)
 		if err := f.warn(err); err != nil {
 			return err
 		}
@@ -151,10 +151,11 @@ func allPoints(ctx context.Context, v *vault.Vault) ([]*vault.Point, error) {
 	return append(points, unread...), nil
 }
 
-// warnUnread warns of snapshots that cannot be read, and tells what to do.
-func (a *app) warnUnread(unread []*vault.Point) error {
+// warnUnread warns of snapshots that cannot be read, and tells what to do. The flag
+// names their repository to a verb.
+func (a *app) warnUnread(unread []*vault.Point, flag string) error {
 	for _, p := range unread {
-		err := fmt.Errorf("%w; it stays, and whether it is a recovery point or a pin nobody can tell; copy its file back from a copy of the repository, or give it up: lifeboat forget --point %s", p.Damage, p.Short())
+		err := fmt.Errorf("%w; it stays, and whether it is a recovery point or a pin nobody can tell; copy its file back from a copy of the repository, or give it up: lifeboat forget%s --point %s", p.Damage, flag, p.Short())
 		if err := a.warn(err); err != nil {
 			return err
 		}
@@ -300,7 +301,7 @@ func (f *forgetting) byName(ctx context.Context, r config.Repository, repo *repo
 	if err != nil {
 		return err
 	}
-	chosen, err := named(found, f.points)
+	chosen, err := named(found, f.points, repo.Flag())
 	if err != nil {
 		return err
 	}
@@ -309,7 +310,7 @@ func (f *forgetting) byName(ctx context.Context, r config.Repository, repo *repo
 			return err
 		}
 	}
-	choose := func(now []*vault.Point) ([]*vault.Point, error) { return named(now, f.points) }
+	choose := func(now []*vault.Point) ([]*vault.Point, error) { return named(now, f.points, repo.Flag()) }
 	if err := f.remove(ctx, r, repo, choose); err != nil {
 		return err
 	}
@@ -325,7 +326,7 @@ func (f *forgetting) byName(ctx context.Context, r config.Repository, repo *repo
 
 // named finds the points whose ids begin as given, each once; none of them may
 // be pinned, or have lost its pin.
-func named(points []*vault.Point, references []string) ([]*vault.Point, error) {
+func named(points []*vault.Point, references []string, flag string) ([]*vault.Point, error) {
 	var chosen []*vault.Point
 	for _, reference := range references {
 		var found []*vault.Point
@@ -336,14 +337,14 @@ func named(points []*vault.Point, references []string) ([]*vault.Point, error) {
 		}
 		switch {
 		case len(found) == 0:
-			return nil, fmt.Errorf("%w: %s (lifeboat list shows what there is)", vault.ErrNoPoint, reference)
+			return nil, fmt.Errorf("%w: %s (lifeboat list%s shows what there is)", vault.ErrNoPoint, reference, flag)
 		case len(found) > 1:
 			return nil, fmt.Errorf("%w: %s; give more of the id", vault.ErrAmbiguous, reference)
 		case found[0].Pin != nil:
-			return nil, runbook.Refuse("", "point %s is pinned; if it is to go all the same: lifeboat unpin %s", found[0].Short(), found[0].Short())
+			return nil, runbook.Refuse("", "point %s is pinned; if it is to go all the same: lifeboat unpin%s %s", found[0].Short(), flag, found[0].Short())
 		case found[0].LostPin != nil && !found[0].Unread():
-			return nil, runbook.Refuse("", "point %s was pinned, and its pin vanished without this machine's doing; if it is to go all the same: lifeboat unpin %s, else pin it again: lifeboat pin %s",
-				found[0].Short(), found[0].Short(), found[0].Short())
+			return nil, runbook.Refuse("", "point %[1]s was pinned, and its pin vanished without this machine's doing; if it is to go all the same: lifeboat unpin%[2]s %[1]s, else pin it again: lifeboat pin%[2]s %[1]s",
+				found[0].Short(), flag)
 		case !slices.Contains(chosen, found[0]):
 			chosen = append(chosen, found[0])
 		}

@@ -101,7 +101,7 @@ func (a *app) listCommand() *cobra.Command {
 				rows = append(rows, []string{p.Short(), p.System(), when(p.Time()), string(p.Trigger()), view.Hostname, size(view.Bytes), view.remark()})
 			}
 			if a.json {
-				return errors.Join(a.warnUnread(unread), a.listStates(ctx, conf, system, points))
+				return errors.Join(a.warnUnread(unread, v.Repository().Flag()), a.listStates(ctx, conf, system, points))
 			}
 			if len(rows) == 0 {
 				if _, known := conf.System(system); system != "" && !known && len(unread) == 0 {
@@ -110,10 +110,10 @@ func (a *app) listCommand() *cobra.Command {
 				if len(unread) == 0 {
 					a.printf("No recovery points yet. Next: lifeboat backup%s\n", v.Repository().Flag())
 				}
-				return a.warnUnread(unread)
+				return a.warnUnread(unread, v.Repository().Flag())
 			}
 			a.table([]string{"point", "system", "time", "trigger", "host", "size", ""}, rows, "size")
-			return errors.Join(a.warnUnread(unread), a.listStates(ctx, conf, system, points))
+			return errors.Join(a.warnUnread(unread, v.Repository().Flag()), a.listStates(ctx, conf, system, points))
 		},
 	}
 	a.readFlags(c)

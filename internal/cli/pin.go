@@ -56,7 +56,7 @@ with the tag lifeboat-pin.`,
 			if a.json {
 				return a.emit(pinView{Type: "pin", ID: pin.ID.String(), Point: p.ID(), System: pin.System, Time: pin.Time, Note: pin.Note})
 			}
-			a.printf("Recovery point %s of %s (%s) is pinned.\nTo let it go again: lifeboat unpin %s\n", p.Short(), p.System(), when(p.Time()), p.Short())
+			a.printf("Recovery point %s of %s (%s) is pinned.\nTo let it go again: lifeboat unpin%s %s\n", p.Short(), p.System(), when(p.Time()), p.Vault().Repository().Flag(), p.Short())
 			return nil
 		},
 	}
@@ -112,7 +112,7 @@ func (a *app) listPins(ctx context.Context) error {
 	default:
 		a.table([]string{"pin", "system", "point", "pinned", "note"}, rows)
 	}
-	return a.warnUnread(unread)
+	return a.warnUnread(unread, v.Repository().Flag())
 }
 
 func (a *app) unpinCommand() *cobra.Command {

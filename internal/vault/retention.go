@@ -246,9 +246,9 @@ func (v *Vault) Forget(ctx context.Context, choose func(*Survey) ([]*Point, erro
 		for _, p := range chosen {
 			switch {
 			case p.Pin != nil:
-				return nil, fmt.Errorf("%s: %w (lifeboat unpin %s first)", p.Short(), ErrPinned, p.Short())
+				return nil, fmt.Errorf("%s: %w (lifeboat unpin%s %s first)", p.Short(), ErrPinned, v.repo.Flag(), p.Short())
 			case p.LostPin != nil:
-				return nil, fmt.Errorf("%s: %w (lifeboat unpin %s first if that is right, else pin it again)", p.Short(), ErrUnpinned, p.Short())
+				return nil, fmt.Errorf("%s: %w (lifeboat unpin%s %s first if that is right, else pin it again)", p.Short(), ErrUnpinned, v.repo.Flag(), p.Short())
 			}
 			ids = append(ids, p.Snapshot.ID)
 		}

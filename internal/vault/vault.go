@@ -123,7 +123,7 @@ func (v *Vault) Find(ctx context.Context, reference string, filter Filter) (*Poi
 	}
 	switch {
 	case len(found) == 0:
-		return nil, errors.Join(fmt.Errorf("%w: %s (lifeboat list shows what there is)", ErrNoPoint, reference), unread)
+		return nil, errors.Join(fmt.Errorf("%w: %s (lifeboat list%s shows what there is)", ErrNoPoint, reference, v.repo.Flag()), unread)
 	case len(found) > 1:
 		return nil, fmt.Errorf("%w: %s; give more of the id", ErrAmbiguous, reference)
 	case found[0].Damage != nil:
