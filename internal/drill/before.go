@@ -20,12 +20,17 @@ const enoughRows = 10
 // shrunk is the part of a component's files that must be left not to be remarkable.
 const shrunk = 2
 
+// since names the point before.
+func since(before *vault.Point) string {
+	return fmt.Sprintf("in the recovery point before, %s of %s", before.Short(), before.Time().UTC().Format("2006-01-02 15:04 UTC"))
+}
+
 // lessThan lists what a point has lost since the one before it.
 func lessThan(before, now *vault.Point) []string {
 	if before == nil || before.Manifest == nil {
 		return nil
 	}
-	since := fmt.Sprintf("in the recovery point before, %s of %s", before.Short(), before.Time().UTC().Format("2006-01-02 15:04 UTC"))
+	since := since(before)
 	var lost []string
 	for _, then := range before.Manifest.Components {
 		if then.Status != component.StatusCaptured {

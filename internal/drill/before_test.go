@@ -2,6 +2,7 @@ package drill
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -48,5 +49,23 @@ func TestLessThanBefore(t *testing.T) {
 		if (test.want == "") != (got == "") || !strings.Contains(got, test.want) {
 			t.Errorf("%s: %q, want %q", name, got, test.want)
 		}
+	}
+}
+
+func TestOtherOwners(t *testing.T) {
+	was := map[string]string{"/a": "smt:www", "/b": "root:root", "/c": "root:root", "/d": "root:root", "/e": "root:root", "/gone": "root:root"}
+	is := map[string]string{"/a": "smt:www", "/b": "smt:root", "/c": "root:www", "/d": "99:root", "/e": "root:99", "/new": "smt:www"}
+	got := otherOwners("site", "then", was, is)
+	want := []string{
+		"/b of component site belongs to smt:root and belonged to root:root then",
+		"/c of component site belongs to root:www and belonged to root:root then",
+		"/d of component site belongs to 99:root and belonged to root:root then",
+		"component site has more that belongs to others than then: 1",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	if got := otherOwners("site", "then", was, was); got != nil {
+		t.Errorf("%q", got)
 	}
 }

@@ -123,8 +123,9 @@ type drill struct {
 	facts   host.Facts
 	claim   *claimed
 	box     *sandbox.Sandbox
-	group   *group // of control; nil without a limit of memory
-	size    int64  // of what may be written inside, in bytes
+	group   *group   // of control; nil without a limit of memory
+	size    int64    // of what may be written inside, in bytes
+	foreign []string // what belongs to others than in the point before
 }
 
 func (d *drill) run(ctx context.Context) (*Report, error) {
@@ -158,6 +159,12 @@ func (d *drill) run(ctx context.Context) (*Report, error) {
 	outcome, err := d.inside(ctx, job)
 	if err != nil {
 		return nil, err
+	}
+	if d.foreign, err = foreign(ctx, d.Before, d.Point); err != nil {
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("drill: %w", runbook.ErrInterrupted)
+		}
+		d.foreign = []string{err.Error()} // the point before is not the one that is rehearsed
 	}
 	report := d.report(outcome, assembled)
 	if after := d.packages(); !slices.Equal(before, after) {

@@ -119,7 +119,7 @@ func (d *drill) report(o *outcome, assembled time.Time) *Report {
 		Point: d.Point.ID(), Of: d.Point.Hostname(), Moment: d.Point.Time(), Trigger: string(d.Point.Trigger()), Identity: m.Identity, Tools: m.Tools, Bytes: m.Bytes(),
 		Started: d.started, Finished: time.Now(), Assembly: assembled.Sub(d.started), Age: d.Point.Age(d.started), RPO: d.Point.Age(d.started),
 		TargetRTO: d.Objectives.RTO, TargetRPO: d.Objectives.RPO, Checks: o.Checks,
-		Warnings: append(slices.Clone(d.Remarks), lessThan(d.Before, d.Point)...),
+		Warnings: slices.Concat(d.Remarks, lessThan(d.Before, d.Point), d.foreign),
 	}
 	if d.Newest != nil {
 		r.Newest, r.RPO = d.Newest.ID(), d.Newest.Age(d.started)
@@ -156,7 +156,7 @@ func (r *Report) judge(o *outcome) {
 		}
 	}
 	for _, c := range r.Checks {
-		if !c.OK && !c.Warning {
+		if !c.OK && (!c.Warning || c.Lacking) {
 			r.find("%s: expected %s, found %s", c.Name, cmp.Or(c.Expected, "nothing"), cmp.Or(c.Found, "nothing"))
 		}
 	}

@@ -73,6 +73,22 @@ func TestWhatWasPromisedIsMissed(t *testing.T) {
 	}
 }
 
+// A warning of a check is one of the drill; what the point itself lacks fails it.
+func TestWarningsOfChecks(t *testing.T) {
+	for want, check := range map[State]runbook.Check{
+		Passed:   {Name: "tables", OK: true, Warning: true, Lacking: true},
+		Warnings: {Name: "tables", Warning: true},
+		Failed:   {Name: "tables", Warning: true, Lacking: true},
+	} {
+		r := &Report{State: Passed, Checks: []runbook.Check{check}}
+		r.judge(&outcome{Run: ran(runbook.StateDone)})
+		r.settle()
+		if r.State != want || (want == Failed) != (len(r.Findings) > 0) {
+			t.Errorf("%+v: %s, %q", check, r.State, r.Findings)
+		}
+	}
+}
+
 func TestObjectives(t *testing.T) {
 	for name, test := range map[string]struct {
 		report Report

@@ -120,4 +120,7 @@ type Check struct {
 	Expected string `json:"expected,omitempty"`
 	Found    string `json:"found,omitempty"`
 	Hint     string `json:"hint,omitempty"`
+	// Lacking says of a warning that what was saved lacks something already: a
+	// recovery goes on with what there is, and a drill has failed.
+	Lacking bool `json:"lacking,omitempty"`
 }

@@ -132,7 +132,7 @@ func (c *Component) compareProduct(ctx context.Context, conn querier, d *Detail)
 	if d.Schema != "" && c.product.Schema.Tables != nil {
 		lost := missing(c.product.Schema.Tables(d.Schema), d.tableNames())
 		checks = append(checks, component.Check{
-			Name: "tables of schema " + d.Schema, OK: len(lost) == 0, Warning: true,
+			Name: "tables of schema " + d.Schema, OK: len(lost) == 0, Warning: true, Lacking: true,
 			Expected: "all", Found: strings.TrimSuffix("without "+strings.Join(lost, ", "), "without "),
 		})
 	}
