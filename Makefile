@@ -61,7 +61,7 @@ soak: ## random histories of a repository for SOAK (10m), each judged by restic
 
 bench: ## backup and restore beside restic, tar and cp in one run
 	@scripts/deps bench
-	@$(BUILD) -o bin/ ./cmd/lifeboat
+	@$(BUILD) -o bin/ ./cmd/lifeboat ./cmd/lab
 	@$(GO) run ./scripts/bench
 
 deps: ## the Debian packages that demo, test and bench need

@@ -54,7 +54,7 @@ func run(ctx context.Context) error {
 	blobs := flag.Int("index", number("BENCH_INDEX_BLOBS", 5_000_000), "`blobs` in the index that is read")
 	loadIndex := flag.String("load-index", "", "only read the index of this `repository`, for a measurement in a process of its own")
 	indexCache := flag.String("index-cache", "", "with a cache in this `directory`")
-	scenario := flag.String("scenario", env("BENCH_SCENARIO", ""), "only this `scenario`: opsi, opsi-backup's way beside ours")
+	scenario := flag.String("scenario", env("BENCH_SCENARIO", ""), "only this `scenario`: opsi, opsi-backup's way beside ours; drill, a drill's RTO beside the real one")
 	flag.Parse()
 	if *loadIndex != "" {
 		load, err := bench.LoadIndex(ctx, *loadIndex, *indexCache)
@@ -76,8 +76,10 @@ func run(ctx context.Context) error {
 	case "":
 	case "opsi":
 		return opsi(ctx, program, *dir, *runs, *report)
+	case "drill":
+		return rehearse(ctx, program, *dir, *runs, *report)
 	default:
-		return fmt.Errorf("no scenario is called %q; there is opsi", *scenario)
+		return fmt.Errorf("no scenario is called %q; there are opsi and drill", *scenario)
 	}
 	size := bench.Size{TreeMB: *tree, Files: *files, DumpMB: *dump, PackagesMB: *packages}
 	if err := room(*dir, size); err != nil {
@@ -141,11 +143,29 @@ func opsi(ctx context.Context, program, dir string, runs int, report string) err
 		return err
 	}
 	text := fmt.Sprintf("opsi: a database of %d MB and %d MB in %d files; medians of %d.\n\n%s", o.DumpMB, o.TreeMB, o.Files, runs, table)
+	return write(report, "-opsi", text)
+}
+
+// rehearse measures a drill beside the recovery that it rehearses.
+func rehearse(ctx context.Context, program, dir string, runs int, report string) error {
+	d := bench.Drill{
+		Dir: filepath.Join(dir, "drill"), Program: program, Lab: filepath.Join(filepath.Dir(program), "lab"), Runs: runs, Log: os.Stdout,
+		TreeMB: number("BENCH_DRILL_TREE_MB", 500), Files: number("BENCH_DRILL_FILES", 8000),
+	}
+	table, err := d.Run(ctx)
+	if err != nil {
+		return err
+	}
+	return write(report, "-drill", fmt.Sprintf("drill: an SMT server with %d MB in %d files of packages; medians of %d.\n\n%s", d.TreeMB, d.Files, runs, table))
+}
+
+// write prints the report of a scenario and keeps it in a file of its own.
+func write(report, scenario, text string) error {
 	fmt.Printf("\n%s", text)
 	if err := os.MkdirAll(filepath.Dir(report), 0o755); err != nil {
 		return err
 	}
-	return os.WriteFile(strings.TrimSuffix(report, ".md")+"-opsi.md", []byte(text), 0o644)
+	return os.WriteFile(strings.TrimSuffix(report, ".md")+scenario+".md", []byte(text), 0o644)
 }
 
 func describe(w io.Writer, size bench.Size, runs int, cold, memory bool, peers []bench.Peer) {
