@@ -49,8 +49,12 @@ func renameStep() StepType {
 			if p.Rename == nil || !slices.Contains(p.RenameParts, opts.Part) {
 				return runbook.Step{}, fmt.Errorf("product %s cannot rename %q; it can rename %v", opts.Product, opts.Part, p.RenameParts)
 			}
+			title := fmt.Sprintf("Rename %s to %s in the %s", opts.From, opts.To, opts.Part)
+			if opts.To == "" {
+				title = "Give it its new name in the " + opts.Part
+			}
 			step := runbook.Step{
-				Title:   fmt.Sprintf("Rename %s to %s in the %s", opts.From, opts.To, opts.Part),
+				Title:   title,
 				Repeat:  runbook.RepeatSafe,
 				Effects: r.renamed[opts.Part],
 				Hand:    fmt.Sprintf("Replace the name %s in the %s by the new one.\n", opts.From, opts.Part),

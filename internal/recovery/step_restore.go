@@ -79,9 +79,13 @@ func (r *Recovery) restore(opts *RestoreOptions, verb string) (runbook.Step, err
 			case !r.wanted(name):
 				return false, "not chosen", nil
 			}
-			_, err := r.record(name)
+			record, err := r.record(name)
 			if errors.Is(err, vault.ErrNotCaptured) {
-				return false, err.Error(), nil
+				why := vault.ErrNotCaptured.Error()
+				if record.Reason != "" {
+					why += ": " + record.Reason
+				}
+				return false, why, nil
 			}
 			return err == nil, "", err
 		},
