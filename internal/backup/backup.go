@@ -45,6 +45,9 @@ type Options struct {
 	// Still is set when nothing runs that would have to be stopped: the source
 	// is a directory of files saved by hand.
 	Still bool
+	// Narrow is set when components are asked for one by one: nothing is said of
+	// the others.
+	Narrow bool
 	// Facts identify the machine where Host cannot tell: the files of an import
 	// come without a machine. They go before what Host says.
 	Facts map[string]string
@@ -285,11 +288,15 @@ func (b *Backup) Stats() (read, stored int64) {
 
 // Runbook compiles the backup.
 func (b *Backup) Runbook() runbook.Runbook {
-	stages := []runbook.Stage{{Name: "preflight", Title: "Look before anything is stopped", Steps: b.preflight()}}
+	look, take, title := "Look before anything is stopped", "Capture while nothing changes", "Back up"
+	if b.Still {
+		look, take, title = "Look at what was saved", "Take it over", "Take in what was saved of"
+	}
+	stages := []runbook.Stage{{Name: "preflight", Title: look, Steps: b.preflight()}}
 	if !b.Still {
 		stages = append(stages, runbook.Stage{Name: "quiesce", Title: "Stop the system", Steps: b.quiesce()})
 	}
-	stages = append(stages, runbook.Stage{Name: "capture", Title: "Capture while nothing changes", Steps: b.captures(profile.Quiesced)})
+	stages = append(stages, runbook.Stage{Name: "capture", Title: take, Steps: b.captures(profile.Quiesced)})
 	if !b.Still {
 		stages = append(stages, runbook.Stage{Name: "resume", Title: "Start the system again", Always: true, Steps: b.resume()})
 	}
@@ -299,7 +306,7 @@ func (b *Backup) Runbook() runbook.Runbook {
 		runbook.Stage{Name: "copy", Title: "Copy it to further repositories", Steps: b.copies()},
 	)
 	stages = b.hookStages(stages)
-	book := runbook.Runbook{Kind: Kind, System: b.System, Title: fmt.Sprintf("Back up %s (%s)", b.System, b.Profile.Title)}
+	book := runbook.Runbook{Kind: Kind, System: b.System, Title: fmt.Sprintf("%s %s (%s)", title, b.System, b.Profile.Title)}
 	for _, s := range stages {
 		if len(s.Steps) > 0 {
 			book.Stages = append(book.Stages, s)
@@ -309,6 +316,10 @@ func (b *Backup) Runbook() runbook.Runbook {
 }
 
 func (b *Backup) preflight() []runbook.Step {
+	asked := "Ask the running system what a recovery will be compared with"
+	if b.Still {
+		asked = "Note what a recovery will be compared with"
+	}
 	steps := []runbook.Step{
 		{
 			ID: "preflight/components", Title: "Everything critical is there", EachTime: true,
@@ -372,7 +383,7 @@ func (b *Backup) preflight() []runbook.Step {
 			},
 		},
 		{
-			ID: "preflight/records", Title: "Ask the running system what a recovery will be compared with", EachTime: true,
+			ID: "preflight/records", Title: asked, EachTime: true,
 			Run: func(ctx context.Context, task runbook.Task) error {
 				records, warnings := recovery.Records(ctx, b.Host, b.Profile, b.scope, b.database)
 				if ctx.Err() != nil { // every question has failed then

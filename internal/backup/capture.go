@@ -28,18 +28,20 @@ func (b *Backup) captures(state profile.Capture) []runbook.Step {
 		if title == "" {
 			title = p.spec.Name
 		}
+		if left, status := p.leftOut(); left && (b.Still || b.Narrow) {
+			b.note(p, status, p.reason)
+			continue // what was saved, or is asked for, is told; not all that there could be
+		}
 		steps = append(steps, runbook.Step{
 			ID:       string(state) + "/" + p.spec.Name,
 			Title:    title,
 			EachTime: true,
 			Warn:     p.spec.Importance != profile.Critical,
 			When: func(context.Context) (bool, string, error) {
+				left, status := p.leftOut()
 				switch {
-				case p.needless:
-					b.note(p, component.StatusInapplicable, p.reason)
-					return false, p.reason, nil
-				case !p.chosen:
-					b.note(p, component.StatusSkipped, p.reason)
+				case left:
+					b.note(p, status, p.reason)
 					return false, p.reason, nil
 				case !p.inspection.Present:
 					b.note(p, component.StatusAbsent, "not on this machine")
@@ -53,6 +55,15 @@ func (b *Backup) captures(state profile.Capture) []runbook.Step {
 		})
 	}
 	return steps
+}
+
+// leftOut tells whether a component is not captured whatever is there, and as what
+// it is noted.
+func (p *part) leftOut() (bool, component.Status) {
+	if p.needless {
+		return true, component.StatusInapplicable
+	}
+	return !p.chosen, component.StatusSkipped
 }
 
 func (b *Backup) note(p *part, status component.Status, reason string) {

@@ -182,17 +182,27 @@ func (i *Import) stage(ctx context.Context, opts Options, p *product.Product, fr
 		if leftOut(asked, m.Component) {
 			continue
 		}
-		text := "%s was not among what was saved: %s"
 		if m.Critical {
 			i.partial = true
-			text = "critical: " + text + " Find it and import again."
 		}
-		i.warn(fmt.Sprintf(text, m.What, m.Loss))
+		i.warn(lacking(m))
 	}
 	for _, w := range slices.Concat(i.Found.Warnings, i.notes) {
 		i.warn(w)
 	}
 	return nil
+}
+
+// NotSaved stands in the warnings about parts that are missing.
+const NotSaved = "not among what was saved"
+
+// lacking tells of a part that is missing.
+func lacking(m product.Missing) string {
+	text := fmt.Sprintf("%s: %s. %s", NotSaved, m.What, m.Loss)
+	if m.Critical {
+		text = "critical: " + text + " Find it and import again."
+	}
+	return text
 }
 
 // identify takes what the staged dump tells: the version of the schema, what
@@ -211,7 +221,9 @@ func (i *Import) identify(ctx context.Context, p *product.Product, d product.Imp
 		if info, err := os.Stat(filepath.Join(i.Found.Dir, filepath.Clean("/"+d.From))); err == nil {
 			when = info.ModTime()
 		}
-		i.notes = append(i.notes, fmt.Sprintf("the dump %s does not say when it was made; the time of the file is taken", d.From))
+		if i.Found.Moment.IsZero() {
+			i.notes = append(i.notes, fmt.Sprintf("the dump %s does not say when it was made; the time of the file is taken", d.From))
+		}
 	}
 	i.date(when)
 }

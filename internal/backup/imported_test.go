@@ -196,7 +196,7 @@ func TestImportWithoutCriticalParts(t *testing.T) {
 		t.Errorf("incomplete %v, lacks %v", m.Incomplete, m.Lacks())
 	}
 	warnings := strings.Join(m.Warnings, "\n")
-	for _, part := range []string{"critical: a dump of the database was not", "critical: smt.conf was not", "critical: NCCcredentials or SCCcredentials was not", "name of the lost machine"} {
+	for _, part := range []string{"critical: not among what was saved: a dump of the database.", "critical: not among what was saved: smt.conf.", "critical: not among what was saved: NCCcredentials or SCCcredentials.", "name of the lost machine"} {
 		if !strings.Contains(warnings, part) {
 			t.Errorf("no warning with %q in\n%s", part, warnings)
 		}

@@ -139,6 +139,9 @@ func (f *importing) recognised(from string, i *backup.Import) {
 	}
 	f.printf("Recognised in %s: %s\n", from, strings.Join(i.Components(), ", "))
 	for _, m := range i.Found.Missing {
+		if f.yes && !f.dry {
+			break // nobody decides by it; the run warns of each
+		}
 		word := "missing"
 		if m.Critical {
 			word = painterFor(f.out).red("missing (critical)")
@@ -175,6 +178,9 @@ func (f *importing) tell(from string, i *backup.Import) error {
 		f.table([]string{"kind", "name", "amount", ""}, rows, "amount")
 	}
 	for _, w := range warnings {
+		if strings.Contains(w, backup.NotSaved) {
+			continue // told above
+		}
 		f.printf("%s %s\n", painterFor(f.out).yellow("warning"), clean(w))
 	}
 	if len(warnings) == 0 {

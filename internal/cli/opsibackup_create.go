@@ -145,7 +145,7 @@ func (r *opsiCreate) save(ctx context.Context, conf *config.Config, s config.Sys
 	}
 	b, err := backup.New(ctx, backup.Options{
 		System: s.Name, Profile: pr, Catalog: catalog(), Host: host.Local(), Vault: v, Choose: choose,
-		Settings: choice.Settings, StateDir: r.state(conf), Version: Version, Trigger: vault.Manual,
+		Settings: choice.Settings, StateDir: r.state(conf), Version: Version, Trigger: vault.Manual, Narrow: true,
 	})
 	if err != nil {
 		return err

@@ -54,6 +54,8 @@ func recordOne(ctx context.Context, h *host.Host, o *CheckOptions, scope profile
 	}
 	o = expanded.(*CheckOptions)
 	switch {
+	case o.Command != nil && o.Command.Records != "" && !h.IsLocal():
+		return "", nil, nil // nothing runs below another root
 	case o.Command != nil && o.Command.Records != "":
 		rows, err := commandRows(ctx, h, o.Command)
 		if errors.Is(err, errNotInstalled) {

@@ -326,6 +326,13 @@ func (s *saved) dhcp() bool {
 	return false
 }
 
+func members(n int64) string {
+	if n == 1 {
+		return "1 member"
+	}
+	return fmt.Sprintf("%d members", n)
+}
+
 // contents lists what is in the archive, for people.
 func (s *saved) contents() {
 	var files, bytes int64
@@ -335,7 +342,7 @@ func (s *saved) contents() {
 		}
 	}
 	add := func(name string, n, bytes int64) {
-		s.result.Contents = append(s.result.Contents, product.ImportContent{Kind: "part", Name: name, Bytes: bytes, Note: fmt.Sprintf("%d members", n)})
+		s.result.Contents = append(s.result.Contents, product.ImportContent{Kind: "part", Name: name, Bytes: bytes, Note: members(n)})
 	}
 	if s.archive.Configuration {
 		add("configuration", files, bytes)
