@@ -55,13 +55,16 @@ func (a *app) printPlan(plan *runbook.Plan) error {
 			}
 			a.printf("%s\n", line)
 			shown := s.Effects
+			if s.Outlook == runbook.WouldSkip {
+				shown = nil // it has none
+			}
 			if !a.verbose && len(shown) > maxEffects {
 				shown = shown[:maxEffects]
 			}
 			for _, e := range shown {
 				a.printf("            %s\n", paint.faint(clean(e)))
 			}
-			if more := len(s.Effects) - len(shown); more > 0 {
+			if more := len(s.Effects) - len(shown); more > 0 && s.Outlook != runbook.WouldSkip {
 				a.printf("            %s\n", paint.faint(fmt.Sprintf("and %d more (-v shows them)", more)))
 			}
 		}

@@ -69,7 +69,10 @@ func renameStep() StepType {
 						return false, "", nil
 					}
 					plan, err := r.planRename(ctx, p, opts)
-					return err == nil && plan.Empty(), opts.From + " is nowhere in the " + opts.Part, err
+					if err != nil || !plan.Empty() {
+						return false, "", err
+					}
+					return true, opts.From + " is nowhere in the " + opts.Part, nil
 				}
 			}
 			if opts.Own { // what a restore put there goes with its own undo
