@@ -53,7 +53,7 @@ func Main() int {
 	if err != nil {
 		code = a.fail(command, err)
 	}
-	return a.tellByHand(ctx, command, started, code, err)
+	return a.afterwards(ctx, command, started, code, err)
 }
 
 // fail prints an error once and returns its exit code.
@@ -129,6 +129,7 @@ type app struct {
 	retryLock  time.Duration
 	noLock     bool // for verbs that only read
 	completing bool // a shell asks for words: nobody may be asked
+	unattended bool // nobody may be asked, commands may
 	repository string
 	password   passwordFlags
 
@@ -187,7 +188,7 @@ Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 done with warnings,
 		a.initCommand(), a.detectCommand(), a.reviewCommand(), a.backupCommand(),
 		a.listCommand(), a.showCommand(), a.verifyCommand(), a.restoreCommand(), a.keyCommand(),
 		a.recoverCommand(), a.drillCommand(), a.importCommand(), a.exportCommand(), a.forgetCommand(), a.pruneCommand(),
-		a.kitCommand(), a.pinCommand(), a.unpinCommand(), a.copyCommand(), a.repositoryCommand(), a.profileCommand(), a.runsCommand(), a.scheduleCommand(), a.statusCommand(), a.noticeCommand(),
+		a.kitCommand(), a.pinCommand(), a.unpinCommand(), a.copyCommand(), a.repositoryCommand(), a.profileCommand(), a.runsCommand(), a.scheduleCommand(), a.statusCommand(), a.noticeCommand(), a.metricsCommand(),
 		a.opsiBackupCommand(), a.versionCommand(), a.manCommand(), a.resumeServicesCommand(),
 	)
 	a.completions(root)

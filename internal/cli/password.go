@@ -109,6 +109,9 @@ func (a *app) passwordOf(ctx context.Context, r config.Repository, flags passwor
 	if a.completing && (from.IsZero() || len(from.Command) > 0) {
 		return nil, errAsks // commands may ask as well
 	}
+	if a.unattended && from.IsZero() {
+		return nil, errAsks
+	}
 	if !from.IsZero() {
 		return a.readPassword(ctx, from, "password of repository "+firstOf(r.Name, storage.Redact(r.URL)))
 	}

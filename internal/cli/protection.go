@@ -117,7 +117,9 @@ func (a *app) stores(conf *config.Config, book routine.Book, s config.System, se
 		}
 		if newest := found.newest(s.Name); newest != nil {
 			store.Newest, store.Time, store.Damaged = newest.ID(), newest.Time(), newest.Damage != nil
-			store.Incomplete = newest.Damage == nil && newest.Manifest.Incomplete
+			if newest.Damage == nil {
+				store.Incomplete, store.Bytes = newest.Manifest.Incomplete, newest.Manifest.Bytes()
+			}
 		}
 		var err error
 		if store.Verified, err = book.Verified(s.Name, r.Name); err != nil {

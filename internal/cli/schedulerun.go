@@ -150,6 +150,7 @@ func (r scheduledRun) do(ctx context.Context) (code int, err error) {
 	if isBusy(err) && r.yields {
 		return code, err
 	}
+	defer r.app.writeMetrics(ctx, r.conf)
 	if err != nil {
 		r.told.problem(err.Error())
 	}

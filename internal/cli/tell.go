@@ -91,18 +91,25 @@ func (a *app) begin(ctx context.Context, conf *config.Config, m notice.Message) 
 	return func() { <-sent }
 }
 
+// unhurried is for what follows a run, one that was interrupted too: only the second
+// Ctrl-C ends it.
+func (a *app) unhurried(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	if a.hard == nil {
+		return ctx, cancel
+	}
+	forget := context.AfterFunc(a.hard, cancel)
+	return ctx, func() { forget(); cancel() }
+}
+
 // tell sends a message to all whom the configuration names. A notice that does not
 // get through is a warning and nothing more.
 func (a *app) tell(ctx context.Context, conf *config.Config, m notice.Message) []notice.Outcome {
 	if len(conf.Notices) == 0 {
 		return nil
 	}
-	// An interrupted run is told of too; the second Ctrl-C ends that.
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ctx, cancel := a.unhurried(ctx)
 	defer cancel()
-	if a.hard != nil {
-		defer context.AfterFunc(a.hard, cancel)()
-	}
 	outcomes := notice.Sender{Notices: conf.Notices}.Send(ctx, m)
 	book := routine.NewBook(a.state(conf))
 	code := a.code
@@ -130,30 +137,30 @@ func (e untoldError) Error() string {
 	return "notice " + e.Name + " was not sent: " + e.Err.Error() + "; lifeboat notice test " + e.Name + " tries again"
 }
 
-// tellByHand tells of what a person has called, where the configuration says so, and
-// returns the exit code.
-func (a *app) tellByHand(ctx context.Context, command *cobra.Command, started time.Time, code int, err error) int {
+// afterwards is what follows a call: those are told who want to know of what a person
+// has called, and the metrics are written. It returns the exit code.
+func (a *app) afterwards(ctx context.Context, command *cobra.Command, started time.Time, code int, err error) int {
 	job, scheduled := jobOf(command)
 	if job == "" || a.loaded == nil || code == runbook.ExitUsage {
 		return code
 	}
-	systems := command.Flags().Args()
-	if len(systems) == 0 {
-		systems = a.loaded.SystemNames()
-	}
-	m := a.message(job, systems, scheduled, started)
-	if !slices.ContainsFunc(a.loaded.Notices, func(n config.Notice) bool { return n.ByHand || scheduled }) {
-		return code
-	}
-	a.end(err)
-	if a.ran != nil {
-		m.Run = a.ran.ID
-	}
-	if err != nil && a.ran != nil && a.ran.Hint != "" {
-		a.account.todo(a.ran.Hint)
-	}
 	a.code = code
-	a.tell(ctx, a.loaded, ended(m, code, a.account))
+	if slices.ContainsFunc(a.loaded.Notices, func(n config.Notice) bool { return n.ByHand || scheduled }) {
+		systems := command.Flags().Args()
+		if len(systems) == 0 {
+			systems = a.loaded.SystemNames()
+		}
+		m := a.message(job, systems, scheduled, started)
+		a.end(err)
+		if a.ran != nil {
+			m.Run = a.ran.ID
+			if err != nil && a.ran.Hint != "" {
+				a.account.todo(a.ran.Hint)
+			}
+		}
+		a.tell(ctx, a.loaded, ended(m, code, a.account))
+	}
+	a.writeMetrics(ctx, a.loaded)
 	return a.code
 }
 

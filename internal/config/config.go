@@ -30,6 +30,7 @@ type Config struct {
 	Systems      []System     `yaml:"systems,omitempty"`
 	Kit          Kit          `yaml:"kit,omitempty"`
 	Notices      []Notice     `yaml:"notices,omitempty"`
+	Metrics      Metrics      `yaml:"metrics,omitempty"`
 	StateDir     string       `yaml:"state_dir,omitempty"` // journals, locks; default DefaultStateDir
 }
 

@@ -77,6 +77,7 @@ func handleNotices(doc *strict.Document) {
 		n.Line = node.Line
 		doc.Fill(node, n)
 	})
+	strict.Handle(doc, func(node *yaml.Node, m *Metrics) { doc.Fill(node, m) })
 	strict.Handle(doc, func(node *yaml.Node, m *Mail) { doc.Fill(node, m) })
 	strict.Handle(doc, func(node *yaml.Node, w *Webhook) { doc.Fill(node, w) })
 	strict.Handle(doc, func(node *yaml.Node, p *Ping) { doc.Fill(node, p) })

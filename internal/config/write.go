@@ -136,6 +136,11 @@ kit: {{yaml .Kit}}
 notices: {{yaml .Notices}}
 {{- end}}
 
+{{- if .Metrics.Textfile}}
+
+metrics: {{yaml .Metrics}}
+{{- end}}
+
 # Journals and locks.
 state_dir: {{yaml .StateDir}}
 `))

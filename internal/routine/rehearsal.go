@@ -15,6 +15,7 @@ type Drill struct {
 	State  drill.State `json:"state,omitempty"`
 	// RTO is what the newest full drill has measured, else the newest that passed.
 	RTO time.Duration `json:"rto_ns,omitempty"`
+	RPO time.Duration `json:"rpo_ns,omitempty"` // when the newest that passed began
 	// Failed is the newest that failed, unless one that rehearsed as much or more
 	// has passed since; Finding is the first that it found.
 	Failed  time.Time `json:"failed,omitzero"`
@@ -49,7 +50,7 @@ func Rehearsed(reports []*drill.Kept) Drill {
 		case passed(k):
 			most = max(most, reach[k.Depth])
 			if d.Passed.IsZero() {
-				d.Passed, d.Depth, d.State, d.RTO = k.Started, k.Depth, k.State, k.RTO
+				d.Passed, d.Depth, d.State, d.RTO, d.RPO = k.Started, k.Depth, k.State, k.RTO, k.RPO
 			}
 			if k.Depth == drill.Full && full == 0 {
 				full = k.RTO

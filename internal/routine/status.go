@@ -52,7 +52,8 @@ type Store struct {
 	Error      string    `json:"error,omitempty"` // it could not be looked at
 	Points     int       `json:"points"`
 	Newest     string    `json:"newest,omitempty"`
-	Time       time.Time `json:"time,omitzero"` // of the newest
+	Time       time.Time `json:"time,omitzero"`   // of the newest
+	Bytes      int64     `json:"bytes,omitempty"` // that the newest protects
 	Incomplete bool      `json:"incomplete,omitempty"`
 	Damaged    bool      `json:"damaged,omitempty"` // the newest cannot be read
 	Lacks      int       `json:"lacks,omitempty"`   // points of the first one that it would keep
