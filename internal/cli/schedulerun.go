@@ -159,7 +159,8 @@ func (r scheduledRun) do(ctx context.Context) (code int, err error) {
 	} else if r.task.Kind() == config.JobStatus {
 		return code, err // it has told what it found
 	}
-	r.app.tell(ctx, r.conf, ended(m, code, *r.told))
+	m.Run = r.told.run
+	r.app.tellEnd(ctx, r.conf, ended(m, code, *r.told))
 	return code, err
 }
 
@@ -167,7 +168,7 @@ func (r scheduledRun) do(ctx context.Context) (code int, err error) {
 func (a *app) tellUnplanned(ctx context.Context, conf *config.Config, s config.System, job string, err error) {
 	a.account.problem(err.Error())
 	a.account.todo("lifeboat schedule status " + s.Name)
-	a.tell(ctx, conf, ended(a.message(job, []string{s.Name}, true, time.Now()), runbook.ExitUsage, a.account))
+	a.tellEnd(ctx, conf, ended(a.message(job, []string{s.Name}, true, time.Now()), runbook.ExitUsage, a.account))
 }
 
 // perform runs the job and remembers what came of it.

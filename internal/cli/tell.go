@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,7 +14,10 @@ import (
 )
 
 // account is what a call has to tell those who were not there, besides its exit code.
-type account struct{ facts, problems, next []string }
+type account struct {
+	facts, problems, next []string
+	run                   string // id, where there was one
+}
 
 func (c *account) fact(text string)    { c.facts = append(c.facts, text) }
 func (c *account) problem(text string) { c.problems = append(c.problems, text) }
@@ -25,6 +27,9 @@ func (c *account) add(other account) {
 	c.facts = append(c.facts, other.facts...)
 	c.problems = append(c.problems, other.problems...)
 	c.next = append(c.next, other.next...)
+	if other.run != "" {
+		c.run = other.run
+	}
 }
 
 // end takes in how the call ended. Of a run it is what stands in its journal, from
@@ -33,6 +38,7 @@ func (a *app) end(err error) {
 	c := &a.account
 	switch run := a.ran; {
 	case run != nil:
+		c.run = run.ID
 		if run.Error != "" {
 			c.problem(run.Error)
 		} else if err != nil {
@@ -128,6 +134,14 @@ func (a *app) tell(ctx context.Context, conf *config.Config, m notice.Message) [
 	return outcomes
 }
 
+// tellEnd tells of the end of a run, and enters it in the system's journal.
+func (a *app) tellEnd(ctx context.Context, conf *config.Config, m notice.Message) {
+	if err := notice.Journal(notice.JournalSocket, m); err != nil {
+		a.notices.warn(err.Error())
+	}
+	a.tell(ctx, conf, m)
+}
+
 // untoldError is a notice that did not get through.
 type untoldError struct{ notice.Outcome }
 
@@ -145,21 +159,17 @@ func (a *app) afterwards(ctx context.Context, command *cobra.Command, started ti
 		return code
 	}
 	a.code = code
-	if slices.ContainsFunc(a.loaded.Notices, func(n config.Notice) bool { return n.ByHand || scheduled }) {
-		systems := command.Flags().Args()
-		if len(systems) == 0 {
-			systems = a.loaded.SystemNames()
-		}
-		m := a.message(job, systems, scheduled, started)
-		a.end(err)
-		if a.ran != nil {
-			m.Run = a.ran.ID
-			if err != nil && a.ran.Hint != "" {
-				a.account.todo(a.ran.Hint)
-			}
-		}
-		a.tell(ctx, a.loaded, ended(m, code, a.account))
+	systems := command.Flags().Args()
+	if len(systems) == 0 {
+		systems = a.loaded.SystemNames()
 	}
+	m := a.message(job, systems, scheduled, started)
+	a.end(err)
+	m.Run = a.account.run
+	if err != nil && a.ran != nil && a.ran.Hint != "" {
+		a.account.todo(a.ran.Hint)
+	}
+	a.tellEnd(ctx, a.loaded, ended(m, code, a.account))
 	a.writeMetrics(ctx, a.loaded)
 	return a.code
 }
