@@ -1,6 +1,7 @@
 package backup_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -10,9 +11,11 @@ import (
 	"testing"
 	"time"
 
+	"lifeboat/internal/backup"
 	"lifeboat/internal/backup/backuptest"
 	"lifeboat/internal/component"
 	"lifeboat/internal/config"
+	"lifeboat/internal/host"
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/vault"
 )
@@ -264,5 +267,39 @@ func TestHookOfAUser(t *testing.T) {
 	s.Hooks.Before = config.HookList{h}
 	if _, _, err := s.Backup(t); err == nil || !strings.Contains(err.Error(), "nobody-here") {
 		t.Error(err)
+	}
+}
+
+// An interrupt ends the hook that is at work; those after the backup run all the same.
+func TestInterruptedHook(t *testing.T) {
+	t.Parallel()
+	s := backuptest.New(t, "")
+	s.Hooks.Before, s.Hooks.After = config.HookList{shell(s, "touch DIR/runs; sleep 1000")}, noting(s)
+	b, err := backup.New(t.Context(), backup.Options{
+		System: "app", Profile: s.Profile, Catalog: s.Catalog, Host: host.Local(), Vault: s.Vault,
+		Hooks: s.Hooks, StateDir: filepath.Join(s.Dir, "state"), Trigger: vault.Manual, Version: "test",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, interrupt := context.WithCancel(t.Context())
+	go func() {
+		for s.Read("runs") != "" && ctx.Err() == nil {
+			time.Sleep(10 * time.Millisecond)
+		}
+		interrupt()
+	}()
+	run, err := s.Engine(nil).Start(ctx, b.Runbook(), runbook.Meta{ID: b.RunID()})
+	if !errors.Is(err, runbook.ErrInterrupted) || run.State != runbook.StateInterrupted {
+		t.Errorf("%v", err)
+	}
+	if err := b.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if got := notes(s); !slices.Equal(got, []string{"after running failed"}) {
+		t.Errorf("%q", got)
+	}
+	if owed, err := backup.OwedHooks(filepath.Join(s.Dir, "state"), "app"); owed != nil || err != nil {
+		t.Errorf("%+v, %v", owed, err)
 	}
 }

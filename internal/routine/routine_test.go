@@ -147,3 +147,16 @@ func TestBook(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
+
+// A job that tells how all stands needs somebody who is told.
+func TestStatusJob(t *testing.T) {
+	text := strings.Replace(conf, "{backup-b: 01:00}", "{status: 07:00, backup: 02:00}", 1)
+	s, _ := parse(t, text).System("a")
+	if _, err := Tasks(parse(t, text), s); err == nil || !strings.Contains(err.Error(), "nobody would be told") {
+		t.Error(err)
+	}
+	tasks := tasksOf(t, parse(t, text+"notices:\n  - {name: watch, ping: {url: 'https://watch.example.com/'}}\n"), "a")
+	if len(tasks) != 2 || tasks[1].Name != "status" || strings.Join(tasks[1].Commands[0], " ") != "status a --notify" {
+		t.Errorf("%+v", tasks)
+	}
+}
