@@ -22,6 +22,7 @@ func Predicates() map[string]Predicate {
 		"user":    predicate("a user exists", userHolds),
 		"group":   predicate("a group exists", groupHolds),
 		"service": predicate("a service runs", serviceHolds),
+		"listens": predicate("a TCP port of this machine is answered", listensHolds),
 		"lock":    predicate("the process that a pid file names runs", lockHolds),
 		"text":    predicate("a file holds text that a regular expression matches", textHolds),
 		"setting": predicate("a setting has a value", settingHolds),
