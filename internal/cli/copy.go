@@ -18,6 +18,7 @@ import (
 type copyFlags struct {
 	to       string
 	password passwordFlags // of the destination
+	options  []string      // of the source's store
 	points   []string
 	dry      bool
 }
@@ -50,7 +51,9 @@ is damaged is left out, with a warning that names it.`,
 	a.repositoryFlags(c)
 	a.patient(c)
 	c.Flags().StringVar(&a.repository, "from", "", "`NAME` or URL of the repository that has the points (default the system's first)")
+	c.Flags().StringArrayVar(&f.options, "from-option", nil, "option of the store of --from as `KEY=VALUE`")
 	c.Flags().Lookup("repository").Hidden = true
+	c.Flags().Lookup("option").Usage = "option of the store of --to as `KEY=VALUE`, such as s3.region=eu-central-1 (docs/stores.md lists them)"
 	return c
 }
 
@@ -78,6 +81,9 @@ func (a *app) copy(ctx context.Context, f copyFlags, names []string) error {
 		return usagef("%s is where the points are copied from; --from names another one", called(to))
 	}
 	if to.Store, err = a.storeOf(to.URL, to.Store); err != nil {
+		return err
+	}
+	if from.Store, err = storeWith(from.URL, from.Store, append(f.options, a.limitsGiven()...)); err != nil {
 		return err
 	}
 	src, closeSource, err := a.vaultWith(ctx, conf, from, a.password)

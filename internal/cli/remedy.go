@@ -12,7 +12,6 @@ import (
 	"lifeboat/internal/repository"
 	"lifeboat/internal/storage"
 	"lifeboat/internal/vault"
-	"lifeboat/internal/vault/head"
 )
 
 // flagFor is what stands behind a command of ours so that it acts on a repository:
@@ -45,18 +44,6 @@ func shellWord(s string) string {
 		return s
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-}
-
-var headCommand = regexp.MustCompile(`lifeboat (?:verify --accept|(?:un)?pin(?: POINT)?|list)\b`)
-
-// pointHead has the advice about changes name the repository.
-func (a *app) pointHead(f *head.Findings, used config.Repository) {
-	if f == nil {
-		return
-	}
-	for i := range f.Problems {
-		f.Problems[i].Advice = headCommand.ReplaceAllString(f.Problems[i].Advice, "$0"+strings.ReplaceAll(a.flagFor(used), "$", "$$"))
-	}
 }
 
 // relistFirst tells of an index that lost what is still there.

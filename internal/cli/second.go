@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"lifeboat/internal/config"
 	"lifeboat/internal/repository"
@@ -40,10 +42,18 @@ func (a *app) addSecond(ctx context.Context, second string) error {
 	if r.URL, err = absoluteURL(second); err != nil {
 		return err
 	}
+	var names []string
 	for _, other := range conf.Repositories {
 		if other.Name == second || other.URL == r.URL {
 			return usagef("%s has the repository %s already; to make it: lifeboat repository create %s", a.configFile, other.Name, other.Name)
 		}
+		names = append(names, other.Name)
+	}
+	if !strings.ContainsAny(second, "/:") { // a name that was mistyped, more likely
+		return usagef("%s has no repository %q; for one in a directory below this one write ./%s", a.configFile, second, second)
+	}
+	for n := 3; slices.Contains(names, r.Name); n++ {
+		r.Name = fmt.Sprint("repository", n)
 	}
 	if r.Store, err = a.storeOf(r.URL, r.Store); err != nil {
 		return err
@@ -77,7 +87,7 @@ func (a *app) addSecond(ctx context.Context, second string) error {
 	if err != nil {
 		return err
 	}
-	a.printf("\nAdd it to the repositories: of %s:\n\n%s\nand name it in each system, behind the first one:\n\n    repositories: [%s, %s]\n\nThen: lifeboat copy SYSTEM --to %s\n", a.configFile, lines, first.Name, r.Name, r.Name)
+	a.printf("\nAdd it to the repositories: of %s:\n\n%s\nand name it in each system, behind the first one:\n\n    repositories: [%s]\n\nThen: lifeboat copy SYSTEM --to %s\n", a.configFile, lines, strings.Join(append(names, r.Name), ", "), r.Name)
 	return nil
 }
 

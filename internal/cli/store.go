@@ -39,7 +39,11 @@ func (a *app) compressionFlag(c *cobra.Command) {
 // storeOf is how the store of a repository is reached: what the configuration
 // says, and before it the flags.
 func (a *app) storeOf(address string, s config.Store) (config.Store, error) {
-	if err := s.Set(a.storeFlagsGiven()); err != nil {
+	return storeWith(address, s, a.storeFlagsGiven())
+}
+
+func storeWith(address string, s config.Store, options []string) (config.Store, error) {
+	if err := s.Set(options); err != nil {
 		return s, usageError{err}
 	}
 	if err := s.Fits(address); err != nil {
@@ -50,7 +54,11 @@ func (a *app) storeOf(address string, s config.Store) (config.Store, error) {
 
 // storeFlagsGiven lists what the flags say as options.
 func (a *app) storeFlagsGiven() []string {
-	options := slices.Clone(a.storeOptions)
+	return append(slices.Clone(a.storeOptions), a.limitsGiven()...)
+}
+
+// limitsGiven lists the flags of the limits as options.
+func (a *app) limitsGiven() (options []string) {
 	for _, limit := range []struct{ key, value string }{{"limit.upload", a.limitUpload}, {"limit.download", a.limitDownload}} {
 		if limit.value != "" {
 			options = append(options, limit.key+"="+limit.value)

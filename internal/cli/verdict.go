@@ -38,11 +38,11 @@ func (a *app) showVerify(ctx context.Context, r *vault.Verification, used config
 		a.printf("%s %s\n", paint.red("DAMAGED"), strings.ReplaceAll(clean(problem), "\n", "; "))
 	}
 	if n := len(r.Remarks); n > 0 && !r.Unlisting {
-		a.printf("%s (%s) to no recovery point and to no index. An interrupted backup leaves such; that is no damage. The next\nbackup on this machine uses what the interrupted one has left; lifeboat prune%s removes the rest.\n",
+		a.printf("%s to no recovery point and to no index (%s). An interrupted backup leaves such; that is no damage. The next\nbackup on this machine uses what the interrupted one has left; lifeboat prune%s removes the rest.\n",
 			count(n, "pack belongs", "packs belong"), size(r.Unlisted), flag)
 	}
 	if n := r.Leftovers.Files; n > 0 {
-		a.printf("%s (%s) left by interrupted uploads, or of one that is under way; that is no damage. lifeboat prune%s removes those older than a day.\n",
+		a.printf("%s left by interrupted uploads, or of one that is under way (%s); that is no damage. lifeboat prune%s removes those older than a day.\n",
 			count(n, "unfinished file is", "unfinished files are"), size(r.Leftovers.Bytes), flag)
 	}
 	for _, warning := range r.Warnings {

@@ -96,7 +96,6 @@ what could not be read. Files are read and hashed; --quick trusts change times.`
 					}
 				}
 			}
-			a.pointHead(report.Head, used)
 			return a.showVerify(ctx, report, used, readData)
 		},
 	}

@@ -125,7 +125,11 @@ func (v *Vault) look(snapshots []*repository.Snapshot, err error) (*head.Finding
 	if err != nil {
 		return nil, err
 	}
-	return v.head.Look(v.headOf(), view)
+	found, err := v.head.Look(v.headOf(), view)
+	if found != nil {
+		found.Name(v.repo.Flag())
+	}
+	return found, err
 }
 
 // Survey is what there is, and what changed behind this machine's back.

@@ -208,3 +208,16 @@ func TestRecordLost(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 }
+
+// TestName has advice be about the repository that was looked at, whatever it is called.
+func TestName(t *testing.T) {
+	f := Findings{Problems: []Problem{{Kind: Replaced, Advice: adviceReplaced}, {Kind: Unpinned, Advice: adviceUnpinned}, {Kind: Tampered, Advice: adviceTampered}}}
+	f.Name(" -r $1")
+	for i, wants := range [][]string{{"lifeboat verify --accept -r $1."}, {"lifeboat unpin POINT -r $1.", "lifeboat pin POINT -r $1 pins"}, {"lifeboat list -r $1 with"}} {
+		for _, want := range wants {
+			if !strings.Contains(f.Problems[i].Advice, want) {
+				t.Errorf("%s lacks %q", f.Problems[i].Advice, want)
+			}
+		}
+	}
+}

@@ -2,7 +2,9 @@ package head
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -89,6 +91,16 @@ func (p Problem) String() string {
 		text += "point " + short(p.Point.ID) + " of " + p.Point.System + ": "
 	}
 	return text + p.Text
+}
+
+var command = regexp.MustCompile(`lifeboat (?:verify --accept|(?:un)?pin(?: POINT)?|list)\b`)
+
+// Name has the advice name the repository: the flag stands behind each command that
+// it gives. Empty is the only repository there is.
+func (f *Findings) Name(flag string) {
+	for i := range f.Problems {
+		f.Problems[i].Advice = command.ReplaceAllString(f.Problems[i].Advice, "$0"+strings.ReplaceAll(flag, "$", "$$"))
+	}
 }
 
 // View is what a repository holds now.
