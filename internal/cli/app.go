@@ -85,7 +85,7 @@ func (a *app) open(ctx context.Context, c *config.Config, system string) (*vault
 	}
 	repo, err := a.openOne(ctx, r)
 	if err != nil {
-		return nil, nil, a.elsewhere(c, system, err)
+		return nil, nil, a.elsewhere(ctx, c, system, err)
 	}
 	v, done, err := a.lockedVault(ctx, c, repo)
 	if err != nil {

@@ -74,7 +74,7 @@ func (a *app) listCommand() *cobra.Command {
 			ctx := c.Context()
 			v, system, closeVault, err := a.openFor(ctx, names)
 			if err != nil {
-				return err
+				return errors.Join(err, a.lostStates(ctx, strings.Join(names, ""), err))
 			}
 			defer closeVault()
 			conf, err := a.loadOrEmpty()

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"slices"
 	"time"
 
@@ -123,8 +122,7 @@ func (a *app) writeMetrics(ctx context.Context, conf *config.Config) {
 	if file == "" {
 		return
 	}
-	look := &app{out: io.Discard, err: io.Discard, hard: a.hard, configFile: a.configFile, stateDir: a.stateDir, unattended: true}
-	look.notices.err = io.Discard
+	look := a.silent()
 	ctx, cancel := a.unhurried(ctx)
 	defer cancel()
 	err := func() error {

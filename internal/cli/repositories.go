@@ -294,16 +294,3 @@ func (a *app) listStates(ctx context.Context, c *config.Config, system string, p
 	}
 	return a.showStates(views)
 }
-
-// elsewhere adds to an error which other repositories have copies of a system's
-// points: they are used only when that is asked for.
-func (a *app) elsewhere(c *config.Config, system string, err error) error {
-	s, ok := c.System(system)
-	if !ok || a.repository != "" || len(c.RepositoriesOf(s)) == 0 {
-		return err
-	}
-	for _, r := range c.RepositoriesOf(s)[1:] {
-		err = fmt.Errorf("%w; repository %s has copies of its points: --repository %s uses them", err, r.Name, r.Name)
-	}
-	return err
-}
