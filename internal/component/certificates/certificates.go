@@ -26,12 +26,18 @@ type Options struct {
 	// looked at, and certificates found must have been issued by one of them.
 	// They are captured only when they are below a path.
 	Authority []string `yaml:"authority,omitempty" json:"authority,omitempty" path:"true"`
+	// AuthorityKey names the authority's own private key. Without it, or with one that
+	// cannot be used, the authority issues nothing: a backup warns and a drill fails.
+	AuthorityKey []string `yaml:"authority_key,omitempty" json:"authority_key,omitempty" path:"true"`
+	// AuthorityKeyMissingOK makes a key that is not on the machine no error, where
+	// another machine may be the authority.
+	AuthorityKeyMissingOK bool `yaml:"authority_key_missing_ok,omitempty" json:"authority_key_missing_ok,omitempty"`
 }
 
 // Validate checks what a profile says.
 func (o *Options) Validate() error {
 	plain := o.plain()
-	return errors.Join(plain.Validate(), files.ValidatePatterns("authority", o.Authority, true))
+	return errors.Join(plain.Validate(), files.ValidatePatterns("authority", o.Authority, true), files.ValidatePatterns("authority_key", o.AuthorityKey, true))
 }
 
 // Kind describes the kind to the registry.

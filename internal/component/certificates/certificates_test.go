@@ -90,7 +90,7 @@ func hostName(c *x509.Certificate) {
 
 func spec(dir string) profile.Component {
 	return profile.Component{Name: "certificates", Kind: "certificates", Importance: profile.Critical, Options: &Options{
-		Paths: []string{dir + "/CAM", dir + "/ssl"}, Authority: []string{dir + "/CAM/CA/cacert.pem"},
+		Paths: []string{dir + "/CAM", dir + "/ssl"}, Authority: []string{dir + "/CAM/CA/cacert.pem"}, AuthorityKey: []string{dir + "/CAM/CA/cacert.key"},
 	}}
 }
 
@@ -175,8 +175,18 @@ func TestFindings(t *testing.T) {
 			must(t, f.Close())
 		}, []string{"ok /ssl/server.pem: issued by"}, []string{"bad"}},
 		{"encrypted key", func(dir string) {
-			must(t, os.WriteFile(dir+"/CAM/CA/cacert.key", []byte("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: DES-EDE3-CBC,0011223344556677\n\nAAAA\n-----END RSA PRIVATE KEY-----\n"), 0o600))
+			must(t, os.WriteFile(dir+"/CAM/CA/cacert.key", []byte("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: DES-EDE3-CBC,0011223344556677\n\nAAAAAAAAAAA=\n-----END RSA PRIVATE KEY-----\n"), 0o600))
 		}, []string{"ok /CAM/CA/cacert.key: the key is encrypted; the certificate password is needed"}, []string{"bad"}},
+		{"no key of the authority", func(dir string) { must(t, os.Remove(dir+"/CAM/CA/cacert.key")) }, []string{"warning /CAM/CA/cacert.key: the authority's key is not there"}, []string{"bad"}},
+		{"an empty key", func(dir string) { must(t, os.WriteFile(dir+"/CAM/CA/cacert.key", nil, 0o600)) }, []string{"warning /CAM/CA/cacert.key: the authority's key cannot be used: the file is empty"}, []string{"bad"}},
+		{"garbage for a key", func(dir string) { must(t, os.WriteFile(dir+"/CAM/CA/cacert.key", []byte("garbage\n"), 0o600)) }, []string{"warning /CAM/CA/cacert.key: the authority's key cannot be used: no private key"}, []string{"bad"}},
+		{"garbage in a frame", func(dir string) {
+			must(t, os.WriteFile(dir+"/CAM/CA/cacert.key", []byte("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n"), 0o600))
+		}, []string{"warning /CAM/CA/cacert.key: the authority's key cannot be used: it says that it is an encrypted key"}, []string{"bad", "ok /CAM/CA/cacert.key"}},
+		{"a cut key of the old form", func(dir string) {
+			must(t, os.WriteFile(dir+"/CAM/CA/cacert.key", []byte("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: DES-EDE3-CBC,0011223344556677\n\nAAAA\n-----END RSA PRIVATE KEY-----\n"), 0o600))
+		}, []string{"warning /CAM/CA/cacert.key: the authority's key cannot be used: it says that it is an encrypted key"}, []string{"bad", "ok /CAM/CA/cacert.key"}},
+		{"the key of another", func(dir string) { server.write(t, dir+"/x", dir+"/CAM/CA/cacert.key") }, []string{"warning /CAM/CA/cacert.key: the key is not that of the authority"}, []string{"bad"}},
 		{"damaged", func(dir string) {
 			must(t, os.WriteFile(dir+"/ssl/server.pem", []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), 0o600))
 		}, []string{"bad /ssl/server.pem: the certificate cannot be read"}, nil},

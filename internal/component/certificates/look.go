@@ -84,6 +84,9 @@ func (c *Component) look(ctx context.Context) *sight {
 	for _, path := range c.candidates(ctx) {
 		c.read(s, path)
 	}
+	for _, path := range c.ownKeys() {
+		c.own(ctx, s, path)
+	}
 	if len(c.options.Authority) == 0 {
 		s.authorities = slices.DeleteFunc(slices.Clone(s.certificates), func(f foundCertificate) bool { return !f.IsCA })
 	}
@@ -191,6 +194,7 @@ func (c *Component) read(s *sight, path string) {
 		s.bad(path, "the certificate cannot be read: "+err.Error(), "look at it with openssl x509 -text")
 	}
 	switch key, err := parseKey(data); {
+	case slices.Contains(c.ownKeys(), path): // looked at by itself
 	case err == nil:
 		s.keys[path] = key
 	case errors.Is(err, ErrEncrypted):

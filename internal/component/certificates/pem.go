@@ -87,7 +87,7 @@ func parseKey(data []byte) (crypto.Signer, error) {
 			continue
 		}
 		if block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
-			return nil, ErrEncrypted
+			return nil, encrypted(block)
 		}
 		var key any
 		var err error
