@@ -14,6 +14,7 @@ import (
 
 	"lifeboat/internal/product/opsi/archive"
 	"lifeboat/internal/product/opsi/export"
+	"lifeboat/internal/runbook"
 	"lifeboat/internal/vault"
 )
 
@@ -264,6 +265,34 @@ func TestImportOfLessOfOpsi(t *testing.T) {
 }
 
 // Paths in a hostile configuration lead nowhere but into the import's own root.
+// An archive does not choose which file of the machine it is.
+func TestPlacesOfAnOpsiArchive(t *testing.T) {
+	with := func(file, from, to string) []packed {
+		all := slices.DeleteFunc(hybrid(), func(p packed) bool { return p.Part == archive.Database })
+		for n := range all {
+			if all[n].Path == "backends/"+file {
+				all[n].text = strings.Replace(all[n].text, from, to, 1)
+			}
+		}
+		return all
+	}
+	for place, members := range map[string][]packed{
+		"/etc/cron.d/evil":           with("dhcpd.conf", "/etc/dhcp/dhcpd.conf", "/etc/opsi/../cron.d/evil"),
+		"/etc/shadow":                with("file.conf", "/etc/opsi/pckeys", "/etc/shadow"),
+		"/root/.ssh/authorized_keys": with("file.conf", "/etc/opsi/pckeys", "/root/.ssh/authorized_keys"),
+		"/etc":                       with("file.conf", "/var/lib/opsi/config", "/etc"),
+	} {
+		_, err := importFrom(t, "opsi", opsiArchive(t, members)) // forced
+		if !errors.Is(err, runbook.ErrRefused) || !strings.Contains(err.Error(), `"`+place+`"`) || strings.Contains(err.Error(), "--force") {
+			t.Errorf("%s: %v", place, err)
+		}
+	}
+	i, err := importFrom(t, "opsi", opsiArchive(t, with("file.conf", "/var/lib/opsi/config", "/data/opsi")))
+	if err != nil || !strings.Contains(strings.Join(i.Warnings(), "\n"), `belong to ["/data/opsi"]`) {
+		t.Errorf("forced into another place: %v", err)
+	}
+}
+
 func TestHostileOpsiArchive(t *testing.T) {
 	outside := t.TempDir()
 	victim := filepath.Join(outside, "victim")

@@ -108,6 +108,9 @@ func (i *Import) find(ctx context.Context, h *host.Host, p *product.Product, fro
 	if len(found.Files)+len(found.Dumps) == 0 {
 		return nil, fmt.Errorf("nothing of %s was recognised in %s", p.Name, from.Path)
 	}
+	if err := believe(ctx, h, p, found, from.Anywhere); err != nil {
+		return nil, err
+	}
 	for _, name := range found.Needs {
 		at, err := h.Path(name)
 		if err != nil {
@@ -120,6 +123,30 @@ func (i *Import) find(ctx context.Context, h *host.Host, p *product.Product, fro
 		}
 	}
 	return found, nil
+}
+
+// believe refuses places that what was saved names for itself and that would put
+// what is in it where it has no business to be.
+func believe(ctx context.Context, h *host.Host, p *product.Product, found *product.Import, anywhere bool) error {
+	if p.Admit == nil {
+		return nil
+	}
+	var places []string
+	for _, f := range found.Files {
+		places = append(places, f.Path)
+	}
+	never, strange, err := p.Admit(ctx, h, places)
+	switch {
+	case err != nil:
+		return err
+	case len(never) > 0:
+		return runbook.Refuse("", "what was saved says that its data belong to %q, which is a place of the system and never one of %s", never, p.Name)
+	case len(strange) > 0 && !anywhere:
+		return runbook.Refuse(Places, "what was saved says that its data belong to %q, which is neither a usual place of %s nor one that it has on this machine", strange, p.Name)
+	case len(strange) > 0:
+		found.Warnings = append(found.Warnings, fmt.Sprintf("what was saved says that its data belong to %q, which is neither a usual place of %s nor one that it has on this machine", strange, p.Name))
+	}
+	return nil
 }
 
 func (i *Import) stage(ctx context.Context, opts Options, p *product.Product, from string) error {

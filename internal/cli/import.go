@@ -39,7 +39,7 @@ known, 1 that it cannot be imported.`,
 	}
 	c.Flags().BoolVarP(&a.yes, "yes", "y", false, "do not ask")
 	c.Flags().BoolVarP(&f.dry, "dry-run", "n", false, "show what is in it and whether it is whole; make no point")
-	c.Flags().StringSliceVar(&f.force, "force", nil, "go on although `CHECK` does not agree: places, where nothing says where the data belong")
+	c.Flags().StringSliceVar(&f.force, "force", nil, "go on although `CHECK` does not agree: places, where nothing says where the data belong, or what was saved names unusual places")
 	f.password.register(c, "archive-", "the password of an encrypted file")
 	a.compressionFlag(c)
 	a.repositoryFlags(c)

@@ -16,6 +16,7 @@ import (
 	"lifeboat/internal/product"
 	"lifeboat/internal/product/opsi"
 	"lifeboat/internal/product/opsi/archive"
+	"lifeboat/internal/recovery"
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/vault"
 )
@@ -150,7 +151,7 @@ func (r *opsiRestore) take(ctx context.Context, conf *config.Config, s config.Sy
 	i, err := backup.NewImport(ctx, backup.Options{
 		System: s.Name, Profile: pr, Catalog: catalog(), Host: host.Local(), Vault: v, Choose: choose,
 		StateDir: r.state(conf), Version: Version, Trigger: vault.Imported,
-	}, &here, backup.Saved{Path: file})
+	}, &here, backup.Saved{Path: file, Anywhere: r.force})
 	if err != nil {
 		return "", nil, err
 	}
@@ -218,7 +219,7 @@ func (r *opsiRestore) compared(ctx context.Context, conf *config.Config, s confi
 	force := slices.Concat(p.Identity.MustMatch, p.Identity.Warn, slices.Sorted(maps.Keys(p.Identity.Compare)))
 	slices.Sort(force)
 	if force = slices.Compact(force); r.force {
-		return force, nil
+		return append(force, recovery.CheckPlaces), nil
 	}
 	v, closeVault, err := r.open(ctx, conf, s.Name)
 	if err != nil {

@@ -42,6 +42,10 @@ type Product struct {
 	// is recognised by its content, into an empty private directory. What it
 	// returns describes that directory. ErrUnrecognised for any other file.
 	Unpack func(ctx context.Context, file, dir string, password Password) (*Import, error)
+	// Admit judges absolute paths that a foreign file names as places of this
+	// machine: never ones must not be written whatever anybody says, strange ones
+	// only when somebody says that they are right. nil believes every file.
+	Admit func(ctx context.Context, h *host.Host, places []string) (never, strange []string, err error)
 }
 
 // ErrUnrecognised says that a file is none that the product's tools write.

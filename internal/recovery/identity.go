@@ -92,9 +92,13 @@ const checkComplete = "complete"
 // CheckLatest is the name of the check that the newest point can be used.
 const CheckLatest = "latest"
 
+// CheckPlaces is the name of the check that an imported point holds nothing for
+// places that are not the product's.
+const CheckPlaces = "places"
+
 // Checks lists the names that --force takes for a profile.
 func Checks(p *profile.Profile) []string {
-	names := slices.Concat(p.Identity.MustMatch, p.Identity.Warn, sortedKeys(p.Identity.Compare), []string{checkComplete, CheckLatest, "profile", "runbook"})
+	names := slices.Concat(p.Identity.MustMatch, p.Identity.Warn, sortedKeys(p.Identity.Compare), []string{checkComplete, CheckLatest, CheckPlaces, "profile", "runbook"})
 	slices.Sort(names)
 	return slices.Compact(names)
 }
@@ -166,7 +170,14 @@ func (r *Recovery) CheckIdentity(ctx context.Context, strict bool) (checks []run
 		}
 		checks = append(checks, check)
 	}
-	return checks, refused, nil
+	check, why, err := r.checkPlaces(ctx)
+	if check != nil {
+		checks = append(checks, *check)
+	}
+	if why != "" {
+		refused = append(refused, why)
+	}
+	return checks, refused, err
 }
 
 // NewName is the setting that holds the name which a system gets at its recovery.

@@ -25,6 +25,7 @@ func Product() *product.Product {
 		RenameParts: rename.Parts(),
 		CheckName:   rename.Check,
 		Unpack:      unpack,
+		Admit:       admit,
 		Comparisons: map[string]product.Comparison{
 			"opsi-version": {
 				Summary: "The installed opsi is of the same version, or of one that takes the data over",

@@ -1,0 +1,44 @@
+package recovery
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"lifeboat/internal/component"
+	"lifeboat/internal/runbook"
+	"lifeboat/internal/vault"
+)
+
+// checkPlaces looks where an imported point would write: its places are those that
+// a foreign file named, and the point may be older than what an import refuses. No
+// check is returned where nothing is to be said; places that nobody may override
+// give a reason alone.
+func (r *Recovery) checkPlaces(ctx context.Context) (*runbook.Check, string, error) {
+	p := r.Catalog.Products[r.Profile.Name]
+	if r.Manifest.Trigger != vault.Imported || p == nil || p.Admit == nil {
+		return nil, "", nil
+	}
+	var places []string
+	for _, c := range r.Manifest.Components {
+		if c.Status == component.StatusCaptured && r.wanted(c.Name) {
+			places = append(places, c.Paths...)
+		}
+	}
+	never, strange, err := p.Admit(ctx, r.Host, places)
+	switch {
+	case err != nil:
+		return nil, "", fmt.Errorf("look at the places of the imported point: %w", err)
+	case len(never) > 0:
+		return nil, fmt.Sprintf("the imported point holds data for %q, which is a place of the system and never one of %s", never, p.Name), nil
+	case len(strange) == 0 || r.Rehearsal != nil: // a sandbox has other places, and nothing to lose
+		return nil, "", nil
+	}
+	check := &runbook.Check{Name: CheckPlaces, Expected: "usual places of " + p.Name, Found: strings.Join(strange, ", ")}
+	if slices.Contains(r.Force, CheckPlaces) {
+		check.Warning, check.Hint = true, "overridden with --force "+CheckPlaces
+		return check, "", nil
+	}
+	return check, fmt.Sprintf("the imported point holds data for %q, which is neither a usual place of %s nor one that it has on this machine", strange, p.Name), nil
+}

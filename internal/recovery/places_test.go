@@ -1,0 +1,57 @@
+package recovery
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"lifeboat/internal/component"
+	"lifeboat/internal/host"
+	"lifeboat/internal/product"
+	"lifeboat/internal/profile"
+	"lifeboat/internal/vault"
+)
+
+// An imported point does not write where a foreign file wants it to, though it was
+// made before the import refused that; of other points the machine itself has said
+// where its data are.
+func TestPlacesOfAnImportedPoint(t *testing.T) {
+	p := &product.Product{Name: "x", Admit: func(_ context.Context, _ *host.Host, places []string) (never, strange []string, _ error) {
+		for _, place := range places {
+			switch {
+			case strings.HasPrefix(place, "/etc"):
+				never = append(never, place)
+			case strings.HasPrefix(place, "/srv"):
+				strange = append(strange, place)
+			}
+		}
+		return never, strange, nil
+	}}
+	for _, c := range []struct {
+		place   string
+		trigger vault.Trigger
+		force   string
+		refused string
+		warned  bool
+	}{
+		{"/var/x", vault.Imported, "", "", false},
+		{"/srv/x", vault.Imported, "", "neither a usual place of x", false},
+		{"/srv/x", vault.Imported, CheckPlaces, "", true},
+		{"/srv/x", vault.Manual, "", "", false},
+		{"/etc/cron.d/x", vault.Imported, "", "a place of the system", false},
+		{"/etc/cron.d/x", vault.Imported, CheckPlaces, "a place of the system", false},
+		{"/etc/cron.d/x", vault.Manual, "", "", false},
+	} {
+		m := vault.Manifest{Trigger: c.trigger, Components: []component.Record{
+			{Name: "data", Status: component.StatusCaptured, Paths: []string{"/var/y", c.place}},
+			{Name: "other", Status: component.StatusCaptured, Paths: []string{"/etc/shadow"}},
+		}}
+		r := &Recovery{Options: Options{
+			Manifest: &m, Profile: &profile.Profile{Name: "x"}, Catalog: &Catalog{Products: product.Make(p)}, Only: []string{"data"}, Force: []string{c.force},
+		}}
+		check, why, err := r.checkPlaces(t.Context())
+		if err != nil || (why == "") != (c.refused == "") || !strings.Contains(why, c.refused) || (check != nil && check.Warning) != c.warned {
+			t.Errorf("%s, %s, force %q: %+v, %q, %v", c.place, c.trigger, c.force, check, why, err)
+		}
+	}
+}
