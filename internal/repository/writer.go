@@ -222,7 +222,10 @@ func (w *writer) upload(p *openPack) error {
 			return cause
 		}
 		err = fmt.Errorf("save pack %s: %w", id.Short(), err)
-		if errors.Is(err, storage.ErrNoSpace) {
+		switch {
+		case errors.Is(err, storage.ErrQuota):
+			err = hint(err, "raise the quota on the server, or forget and prune there, and run again; what was stored is used then")
+		case errors.Is(err, storage.ErrNoSpace):
 			err = hint(err, "make room in %s and run again; what was stored is used then", w.repo.store.Location())
 		}
 		return err

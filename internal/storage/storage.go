@@ -24,6 +24,8 @@ var (
 	ErrExists = errors.New("the file is already in the store")
 	// ErrNoSpace says that the store is full.
 	ErrNoSpace = errors.New("no space left in the store")
+	// ErrQuota says that what somebody may store is used up. It is ErrNoSpace, too.
+	ErrQuota = fmt.Errorf("%w: the quota is used up", ErrNoSpace)
 	// ErrReadOnly says that the store takes no writes from us.
 	ErrReadOnly = errors.New("the store is read-only")
 	// ErrAppendOnly says that the store takes files from us and lets us remove

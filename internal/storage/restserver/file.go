@@ -51,6 +51,7 @@ func (s *Server) serve(w *recorder, r *http.Request, req request, access Access)
 // told; the log has the rest.
 func (s *Server) failure(w *recorder, r *http.Request, err error) {
 	status, text := http.StatusInternalServerError, "the server could not do it; its log says why"
+	var full *quotaError
 	switch {
 	case r.Context().Err() != nil:
 		panic(http.ErrAbortHandler)
@@ -58,6 +59,9 @@ func (s *Server) failure(w *recorder, r *http.Request, err error) {
 		status, text = http.StatusNotFound, "there is no such file"
 	case errors.Is(err, storage.ErrExists):
 		status, text = http.StatusConflict, "the file is already there"
+	case errors.As(err, &full):
+		status, text = http.StatusInsufficientStorage, full.Error()
+		s.opts.Log.Warn("a quota is used up", "path", r.URL.Path, "reason", text)
 	case errors.Is(err, storage.ErrNoSpace):
 		status, text = http.StatusInsufficientStorage, "no space is left"
 	case errors.Is(err, storage.ErrReadOnly), errors.Is(err, fs.ErrPermission):

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dustin/go-humanize"
+
 	"lifeboat/internal/storage"
 )
 
@@ -86,7 +88,7 @@ func (q *quota) reserve(ctx context.Context, name string, n int64, lock bool) (d
 		s.measured = time.Now()
 	}
 	if n > q.limit-s.used {
-		return nil, fmt.Errorf("%w: the quota is %d bytes, of which %d are used", storage.ErrNoSpace, q.limit, s.used)
+		return nil, &quotaError{user: name, limit: q.limit, used: s.used, wanted: n}
 	}
 	s.used += n
 	s.reserved += n
@@ -99,6 +101,24 @@ func (q *quota) reserve(ctx context.Context, name string, n int64, lock bool) (d
 		}
 	}, nil
 }
+
+// quotaError says whose quota is used up.
+type quotaError struct {
+	user                string // "" where all share it
+	limit, used, wanted int64  // bytes
+}
+
+func (e *quotaError) Error() string {
+	size := func(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
+	of := "this server"
+	if e.user != "" {
+		of = "user " + e.user
+	}
+	return fmt.Sprintf("the quota of %s (%s) is used up: %s of %s are stored, and this file has %s more", of, size(e.limit), size(e.used), size(e.limit), size(e.wanted))
+}
+
+// Unwrap makes it storage.ErrQuota.
+func (e *quotaError) Unwrap() error { return storage.ErrQuota }
 
 // free gives n bytes of a space back.
 func (q *quota) free(name string, n int64, lock bool) {

@@ -269,6 +269,9 @@ func TestQuota(t *testing.T) {
 	put("a", forty("1"), 200)
 	put("a", forty("2"), 200)
 	put("a", forty("3"), 507)
+	if got, want := ask(s, "a:p", "POST", "/a/data/"+sum(forty("3")), forty("3")).Body.String(), "the quota of user a (100 B) is used up: 80 B of 100 B are stored, and this file has 40 B more\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
 	put("b", forty("3"), 200)
 	want(t, ask(s, "a:p", "POST", "/a/data/"+sum("wrong"), "short"), 400) // gives its share back
 	put("a", strings.Repeat("4", 20), 200)

@@ -43,7 +43,9 @@ func classify(ctx context.Context, verb string, h storage.Handle, err error) err
 		return fmt.Errorf("%s %s: %w; set this machine's clock", verb, h, status)
 	case "InvalidAccessKeyId", "SignatureDoesNotMatch":
 		return fmt.Errorf("%s %s: %w; check the access key, the secret key and the region", verb, h, status)
-	case "QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "StorageQuotaExceeded":
+	case "QuotaExceeded", "XMinioAdminBucketQuotaExceeded", "StorageQuotaExceeded":
+		return fmt.Errorf("%s %s: %w: %w", verb, h, storage.ErrQuota, status)
+	case "XMinioStorageFull":
 		return fmt.Errorf("%s %s: %w: %w", verb, h, storage.ErrNoSpace, status)
 	case minio.NoSuchBucket:
 		return fmt.Errorf("%s %s: %w: the bucket does not exist", verb, h, storage.ErrNotFound)

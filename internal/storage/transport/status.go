@@ -52,6 +52,9 @@ func (e *StatusError) Unwrap() error {
 	case http.StatusNotFound:
 		return storage.ErrNotFound
 	case http.StatusInsufficientStorage:
+		if strings.Contains(strings.ToLower(e.Text), "quota") { // RFC 4918 has one status for both
+			return storage.ErrQuota
+		}
 		return storage.ErrNoSpace
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired:
 		return fs.ErrPermission

@@ -169,6 +169,9 @@ func TestStatus(t *testing.T) {
 	if err.RetryAfter() != 7*time.Second || strings.ContainsAny(err.Error(), "\x1b\n") || len(err.Error()) > 2*maxText {
 		t.Errorf("%v after %v", err, err.RetryAfter())
 	}
+	if err := NewStatus(507, "The Quota of user a is used up", nil); !errors.Is(err, storage.ErrQuota) || !errors.Is(err, storage.ErrNoSpace) {
+		t.Error(err)
+	}
 }
 
 func TestBody(t *testing.T) {
