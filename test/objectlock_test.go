@@ -158,7 +158,12 @@ func TestObjectLock(t *testing.T) {
 	// A point that retention does not keep is locked for now, and not for longer.
 	lifeboat(0, "backup", "--trigger", "scheduled")
 	lifeboat(0, "backup", "--trigger", "scheduled")
-	says(lifeboat(1, "forget", "site"), "locked against removal until")
+	says(lifeboat(0, "forget", "site", "--dry-run"), "stays: locked until", "0 recovery points would be removed, 4 stay")
+	refused := lifeboat(1, "forget", "site")
+	says(refused, "stays: locked until", "0 recovery points removed, 4 stay", "locked against removal until")
+	if strings.Contains(refused, "removed;") || strings.Contains(refused, "gone") {
+		t.Error(refused)
+	}
 	says(lifeboat(0, "verify"), "4 recovery points")
 	says(lifeboat(0, "repository", "protect", "--days", "200"), "1 recovery point that the retention does not keep")
 	says(lifeboat(0, "--json", "repository", "protect", "--days", "300", "--except", id), `"leaving":2`)

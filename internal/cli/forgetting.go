@@ -56,9 +56,11 @@ func (f *forgetting) byRules(ctx context.Context, r config.Repository, repo *rep
 		verdicts, err = judgeWhole(ctx, v, points, rules)
 		return going(verdicts), err
 	}
-	if err := f.remove(ctx, r, repo, choose); err != nil {
+	stay, err := f.kept(ctx, repo, f.remove(ctx, r, repo, choose), func() []*vault.Point { return going(verdicts) })
+	if err != nil {
 		return err
 	}
+	verdicts = stay.among(verdicts)
 	if err := f.showVerdicts(r, verdicts, rules); err != nil {
 		return err
 	}
@@ -68,7 +70,7 @@ func (f *forgetting) byRules(ctx context.Context, r config.Repository, repo *rep
 	if err := f.warnDamaged(verdicts, repo.Flag()); err != nil {
 		return err
 	}
-	return f.after(ctx, r, repo, going(verdicts), len(verdicts))
+	return errors.Join(stay.err, f.after(ctx, r, repo, going(verdicts), len(verdicts)))
 }
 
 // judgeWhole is judge, and where a point would go it looks first which points are
@@ -311,17 +313,19 @@ func (f *forgetting) byName(ctx context.Context, r config.Repository, repo *repo
 		}
 	}
 	choose := func(now []*vault.Point) ([]*vault.Point, error) { return named(now, f.points, repo.Flag()) }
-	if err := f.remove(ctx, r, repo, choose); err != nil {
+	stay, err := f.kept(ctx, repo, f.remove(ctx, r, repo, choose), func() []*vault.Point { return chosen })
+	if err != nil {
 		return err
 	}
 	var verdicts []vault.Verdict
 	for _, p := range chosen {
 		verdicts = append(verdicts, vault.Verdict{Point: p})
 	}
+	verdicts = stay.among(verdicts)
 	if err := f.showVerdicts(r, verdicts, nil); err != nil {
 		return err
 	}
-	return f.after(ctx, r, repo, chosen, len(found))
+	return errors.Join(stay.err, f.after(ctx, r, repo, going(verdicts), len(found)))
 }
 
 // named finds the points whose ids begin as given, each once; none of them may

@@ -143,7 +143,7 @@ type Removal struct {
 // ForgetChosen removes the snapshots that choose returns. It is called under the
 // lock, so that what it decides on cannot change meanwhile; it may read but not
 // lock. Their data stays until a prune. Those that the store keeps from being
-// removed for now are left, and the error is storage.ErrRetained. The removal is
+// removed for now are left, and the error is a *KeptError. The removal is
 // valid with an error too.
 //
 // In a store that is too full for the lock the first snapshot goes without one, to
@@ -162,7 +162,7 @@ func (r *Repository) ForgetChosen(ctx context.Context, choose func(context.Conte
 	if err != nil {
 		return done, err
 	}
-	var retained []error
+	retained := &KeptError{}
 	for i, id := range ids {
 		if full && i > 0 {
 			held, err := r.Lock(ctx, true)
@@ -179,7 +179,7 @@ func (r *Repository) ForgetChosen(ctx context.Context, choose func(context.Conte
 		err := r.removeFile(ctx, storage.Snapshot, id)
 		switch {
 		case errors.Is(err, storage.ErrRetained):
-			retained = append(retained, fmt.Errorf("forget snapshot %s: %w", id.Short(), err))
+			retained.add(id, err)
 			continue
 		case errors.Is(err, storage.ErrNotFound):
 			err = ErrNoSnapshot
@@ -193,8 +193,9 @@ func (r *Repository) ForgetChosen(ctx context.Context, choose func(context.Conte
 			return done, elsewhere(fmt.Errorf("forget snapshot %s: %w", id.Short(), err))
 		}
 	}
-	if len(retained) == 0 || len(ids) == 1 {
-		return done, errors.Join(retained...)
+	if len(retained.Kept) == 0 {
+		return done, nil
 	}
-	return done, fmt.Errorf("%d of %d snapshots are locked against removal, the others were removed: %w", len(retained), len(ids), retained[0])
+	retained.Gone = len(done.Gone)
+	return done, retained
 }

@@ -1,0 +1,55 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"lifeboat/internal/repository"
+	"lifeboat/internal/vault"
+)
+
+// keptPoints are those that were to go, and that object lock keeps for now.
+type keptPoints struct {
+	list []repository.Kept
+	err  error // of a removal; a dry run has none
+}
+
+// kept finds out which points stay because of their locks: from the error of a
+// removal, in a dry run from the store. Another error is returned.
+func (f *forgetting) kept(ctx context.Context, repo *repository.Repository, err error, chosen func() []*vault.Point) (keptPoints, error) {
+	var kept *repository.KeptError
+	switch {
+	case errors.As(err, &kept):
+		return keptPoints{kept.Kept, err}, nil
+	case err != nil || !f.dry:
+		return keptPoints{}, err
+	}
+	var ids []repository.ID
+	for _, p := range chosen() {
+		ids = append(ids, p.Snapshot.ID)
+	}
+	list, err := repo.Kept(ctx, ids)
+	return keptPoints{list: list}, err
+}
+
+// among gives the verdicts with those that stay for now.
+func (k keptPoints) among(verdicts []vault.Verdict) []vault.Verdict {
+	verdicts = slices.Clone(verdicts)
+	for i, v := range verdicts {
+		at := slices.IndexFunc(k.list, func(kept repository.Kept) bool { return kept.ID == v.Point.Snapshot.ID })
+		if v.Keep || at < 0 {
+			continue
+		}
+		why := "locked"
+		switch lock := k.list[at].Err; {
+		case lock.Hold:
+			why = "under a legal hold"
+		case !lock.Until.IsZero():
+			why = fmt.Sprintf("locked until %s", when(lock.Until))
+		}
+		verdicts[i].Keep, verdicts[i].Reasons = true, []string{why}
+	}
+	return verdicts
+}
