@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"lifeboat/internal/guard"
 	"lifeboat/internal/host"
 	"lifeboat/internal/recovery"
+	"lifeboat/internal/routine"
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/vault"
 )
@@ -96,8 +98,12 @@ func (a *app) backUp(ctx context.Context, conf *config.Config, s config.System, 
 	if err := a.settled(conf, s.Name, halfRestored); err != nil {
 		return err
 	}
+	started := time.Now()
 	v, closeVault, err := a.open(ctx, conf, s.Name)
 	if err != nil {
+		if !dry {
+			a.rememberAttempt(conf, s.Name, started, err)
+		}
 		return err
 	}
 	defer closeVault()
@@ -119,7 +125,32 @@ func (a *app) backUp(ctx context.Context, conf *config.Config, s config.System, 
 	if a.repository != "" {
 		again += v.Repository().Flag()
 	}
+	defer func() { a.rememberPoint(conf, s, b.Point()) }()
 	return a.runBackup(ctx, conf, b, dry, again)
+}
+
+// rememberAttempt has a backup count that ended before it was a run. A person's mistake
+// on the command line is none.
+func (a *app) rememberAttempt(conf *config.Config, system string, started time.Time, failure error) {
+	code := a.exitCode(failure)
+	if code == runbook.ExitUsage || code == runbook.ExitInterrupted {
+		return
+	}
+	attempt := routine.Attempt{Started: started, Finished: time.Now(), Exit: code, Error: firstLine(failure.Error())}
+	if err := routine.NewBook(a.state(conf)).SetAttempt(system, attempt); err != nil {
+		a.notices.warn(err.Error()) // the exit code is the failure's
+	}
+}
+
+// rememberPoint notes the newest point of a repository of the configuration.
+func (a *app) rememberPoint(conf *config.Config, s config.System, p *vault.Point) {
+	r, err := a.chooseRepository(conf, s.Name)
+	if p == nil || err != nil || !slices.ContainsFunc(conf.RepositoriesOf(s), func(of config.Repository) bool { return of.Name == r.Name }) {
+		return
+	}
+	if err := routine.NewBook(a.state(conf)).SetKnown(s.Name, r.Name, routine.Known{Point: p.ID(), Time: p.Time()}); err != nil {
+		_ = a.warn(err)
+	}
 }
 
 // halfRestored is why nothing is captured during a recovery that is unfinished.

@@ -67,7 +67,11 @@ func (a *app) metrics(ctx context.Context, limit time.Duration) (*metrics.Set, e
 	}
 	var systems []metrics.System
 	for _, v := range views {
-		s := metrics.System{Status: v.Status, Findings: v.Findings, Runs: lastRuns(runs, v.System)}
+		attempt, err := routine.NewBook(a.state(conf)).Attempt(v.System)
+		if err != nil {
+			return nil, err
+		}
+		s := metrics.System{Status: v.Status, Findings: v.Findings, Runs: lastRuns(runs, attempt, v.System)}
 		for _, j := range v.Jobs {
 			s.Jobs = append(s.Jobs, metrics.Job{Name: j.Job, Last: j.Last, Running: j.Running, Next: j.Next})
 		}
@@ -85,10 +89,15 @@ func (a *app) metrics(ctx context.Context, limit time.Duration) (*metrics.Set, e
 	return metrics.Collect(Version, time.Now(), systems, notices), nil
 }
 
-// lastRuns are the newest runs of a system that have ended, one of each kind.
-func lastRuns(runs []*runbook.Run, system string) []metrics.Run {
+// lastRuns are the newest runs of a system that have ended, one of each kind. A backup
+// that could not even begin is one.
+func lastRuns(runs []*runbook.Run, attempt routine.Attempt, system string) []metrics.Run {
 	var last []metrics.Run
 	for _, kind := range []string{config.JobBackup, recovery.Kind} {
+		if kind == config.JobBackup && !attempt.Started.IsZero() && !attemptIsOver(runs, attempt, system) {
+			last = append(last, metrics.Run{Kind: kind, Finished: attempt.Finished, Seconds: attempt.Finished.Sub(attempt.Started).Seconds(), Exit: attempt.Exit})
+			continue
+		}
 		for _, r := range slices.Backward(runs) {
 			if r.System != system || r.Kind != kind || r.State == runbook.StateRunning {
 				continue

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -53,8 +55,12 @@ func (a *app) protection(ctx context.Context, names []string, limit time.Duratio
 	var views []statusView
 	for _, s := range systems {
 		v := statusView{Type: "status", Status: routine.Status{System: s.Name}, Findings: []routine.Finding{}}
-		if v.Stores, err = a.stores(conf, i.Book, s, seen, now); err != nil {
+		var forgotten error
+		if v.Stores, forgotten, err = a.stores(conf, i.Book, s, seen, now); err != nil {
 			return nil, err
+		}
+		if forgotten != nil {
+			v.Unread = append(v.Unread, firstLine(forgotten.Error()))
 		}
 		v.Held = slices.ContainsFunc(stopped, func(r guard.Record) bool { return r.System == s.Name && !r.Guarded })
 		for _, r := range runs {
@@ -62,7 +68,11 @@ func (a *app) protection(ctx context.Context, names []string, limit time.Duratio
 				v.Unfinished = append(v.Unfinished, r.ID)
 			}
 		}
-		v.Broken = brokenBackup(runs, s.Name, v.Stores)
+		attempt, err := i.Book.Attempt(s.Name)
+		if err != nil {
+			return nil, err
+		}
+		v.Broken = brokenBackup(runs, attempt, s.Name, v.Stores)
 		if v.Gaps, err = i.Book.Gaps(s.Name); err != nil {
 			return nil, err
 		}
@@ -100,15 +110,16 @@ func (a *app) protection(ctx context.Context, names []string, limit time.Duratio
 	return views, nil
 }
 
-func (a *app) stores(conf *config.Config, book routine.Book, s config.System, seen map[string]looked, now time.Time) ([]routine.Store, error) {
-	var stores []routine.Store
+// stores tells how the repositories of a system stand, and remembers it as far as it
+// can: forgotten says why it could not.
+func (a *app) stores(conf *config.Config, book routine.Book, s config.System, seen map[string]looked, now time.Time) (stores []routine.Store, forgotten, err error) {
 	var first []*vault.Point
 	for n, r := range conf.RepositoriesOf(s) {
 		found := seen[r.Name]
 		points := found.pointsOf(s.Name)
 		store := routine.Store{Name: r.Name, Points: len(points), Doubts: found.doubts, Space: found.space}
 		if found.err != nil {
-			store.Error = firstLine(found.err.Error())
+			store.Error, store.Gone = firstLine(found.err.Error()), errors.Is(found.err, repository.ErrNoRepository)
 		}
 		if n == 0 {
 			first = points
@@ -121,28 +132,47 @@ func (a *app) stores(conf *config.Config, book routine.Book, s config.System, se
 				store.Incomplete, store.Bytes = newest.Manifest.Incomplete, newest.Manifest.Bytes()
 			}
 		}
-		var err error
+		if store.Newest != "" {
+			forgotten = errors.Join(forgotten, book.SetKnown(s.Name, r.Name, routine.Known{Point: store.Newest, Time: store.Time}))
+		}
+		if store.Known, err = book.Known(s.Name, r.Name); err != nil {
+			return nil, forgotten, err
+		}
 		if store.Verified, err = book.Verified(s.Name, r.Name); err != nil {
-			return nil, err
+			return nil, forgotten, err
 		}
 		stores = append(stores, store)
 	}
-	return stores, nil
+	return stores, forgotten, nil
 }
 
 // brokenBackup is the last backup of a system, where it came to no point.
-func brokenBackup(runs []*runbook.Run, system string, stores []routine.Store) *routine.Broken {
+func brokenBackup(runs []*runbook.Run, attempt routine.Attempt, system string, stores []routine.Store) *routine.Broken {
+	var newest time.Time
+	if len(stores) > 0 {
+		newest = cmp.Or(stores[0].Time, stores[0].Known.Time)
+	}
+	if attempt.Started.After(newest) && !attemptIsOver(runs, attempt, system) {
+		return &routine.Broken{Error: attempt.Error, Time: attempt.Started, State: string(runbook.StateFailed)}
+	}
 	for _, r := range slices.Backward(runs) {
 		if r.System != system || r.Kind != "backup" {
 			continue
 		}
 		failed := r.State == runbook.StateFailed || r.State == runbook.StateInterrupted
-		if !failed || len(stores) > 0 && !r.Started.After(stores[0].Time) {
+		if !failed || !newest.IsZero() && !r.Started.After(newest) {
 			return nil
 		}
 		return &routine.Broken{Run: r.ID, Time: r.Started, State: string(r.State)}
 	}
 	return nil
+}
+
+// attemptIsOver tells whether a backup came later that was a run.
+func attemptIsOver(runs []*runbook.Run, attempt routine.Attempt, system string) bool {
+	return slices.ContainsFunc(runs, func(r *runbook.Run) bool {
+		return r.System == system && r.Kind == config.JobBackup && !r.Started.Before(attempt.Started)
+	})
 }
 
 func keysOf(seen map[string]looked) map[string][]repository.Key {

@@ -129,7 +129,7 @@ func (j *judgement) store(number int, r Store) {
 	}
 	switch {
 	case r.Error != "":
-		j.add(Warning, "repository %s cannot be looked at: %s", r.Name, r.Error)
+		j.unseen(r, what, bound, todo)
 	case r.Points == 0:
 		j.add(Critical, "there is no recovery point in repository %s; %s", r.Name, todo)
 	default:
@@ -157,6 +157,22 @@ func (j *judgement) store(number int, r Store) {
 	j.space(r)
 }
 
+// unseen judges a repository that cannot be looked at by what it is known to have
+// held: what is not there when it is needed grows old all the same.
+func (j *judgement) unseen(r Store, what string, bound time.Duration, todo string) {
+	if r.Gone && (r.Known.Point != "" || r.Verified.Points > 0) {
+		j.add(Critical, "repository %s is lost, and recovery points were known in it: %s", r.Name, r.Error)
+	} else {
+		j.add(Warning, "repository %s cannot be looked at: %s", r.Name, r.Error)
+	}
+	if r.Known.Time.IsZero() {
+		return
+	}
+	if l, text := j.age(r.Name+" point", r.Known.Time, bound); l != OK {
+		j.add(l, "the %s that is known of is %s old; when repository %s can be reached again: %s", what, text, r.Name, todo)
+	}
+}
+
 func (j *judgement) jobs() {
 	backup := false
 	for _, job := range j.Failed {
@@ -168,6 +184,10 @@ func (j *judgement) jobs() {
 		j.add(Warning, "the last %s by schedule failed; lifeboat schedule run %s %s tries again and says why", job, j.System, job)
 	}
 	if b := j.Broken; b != nil && !backup { // which would be the same one
+		if b.Run == "" {
+			j.add(Warning, "the last backup, of %s, came to no recovery point (%s: %s); lifeboat backup %s tries again", date(b.Time), b.State, short(b.Error), j.System)
+			return
+		}
 		j.add(Warning, "the last backup, of %s, came to no recovery point (%s); lifeboat runs show %s says why", date(b.Time), b.State, b.Run)
 	}
 }

@@ -27,6 +27,47 @@ func (b Book) SetVerified(system, repository string, v Verified) error {
 	return b.write(filepath.Join("verified", plain(system), plain(repository)+".json"), v)
 }
 
+// Attempt is what is remembered of a backup that ended before it was a run: its
+// repository could not be opened, say.
+type Attempt struct {
+	Started  time.Time `json:"started,omitzero"`
+	Finished time.Time `json:"finished,omitzero"`
+	Exit     int       `json:"exit"`
+	Error    string    `json:"error,omitempty"`
+}
+
+// Attempt reads the last of them; the zero value if there was none.
+func (b Book) Attempt(system string) (Attempt, error) {
+	var t Attempt
+	return t, b.read(filepath.Join("attempts", plain(system)+".json"), &t)
+}
+
+// SetAttempt remembers one.
+func (b Book) SetAttempt(system string, t Attempt) error {
+	return b.write(filepath.Join("attempts", plain(system)+".json"), t)
+}
+
+// Known is the newest recovery point of a system that a repository was seen to hold.
+type Known struct {
+	Point string    `json:"point"`
+	Time  time.Time `json:"time,omitzero"`
+}
+
+// Known reads that; the zero value where none was ever seen.
+func (b Book) Known(system, repository string) (Known, error) {
+	var k Known
+	return k, b.read(filepath.Join("known", plain(system), plain(repository)+".json"), &k)
+}
+
+// SetKnown remembers it, for the day on which nobody can look. What is known already
+// is not written again.
+func (b Book) SetKnown(system, repository string, k Known) error {
+	if old, err := b.Known(system, repository); err == nil && old.Point == k.Point && old.Time.Equal(k.Time) {
+		return nil
+	}
+	return b.write(filepath.Join("known", plain(system), plain(repository)+".json"), k)
+}
+
 // Gaps is what was remembered of a look for what no recovery point would hold.
 type Gaps struct {
 	Time   time.Time `json:"time"`
@@ -50,6 +91,8 @@ func (b Book) SetGaps(system string, g Gaps) error {
 type Store struct {
 	Name       string    `json:"name"`
 	Error      string    `json:"error,omitempty"` // it could not be looked at
+	Gone       bool      `json:"gone,omitempty"`  // there is no repository in its place
+	Known      Known     `json:"known,omitzero"`  // the newest point when it was last looked at
 	Points     int       `json:"points"`
 	Newest     string    `json:"newest,omitempty"`
 	Time       time.Time `json:"time,omitzero"`   // of the newest
@@ -85,7 +128,8 @@ type Status struct {
 
 // Broken is a backup that failed or was interrupted.
 type Broken struct {
-	Run   string    `json:"run"`
+	Run   string    `json:"run,omitempty"` // none where it ended before it was one
+	Error string    `json:"error,omitempty"`
 	Time  time.Time `json:"time"`
 	State string    `json:"state"`
 }

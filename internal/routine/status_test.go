@@ -39,17 +39,30 @@ func TestJudge(t *testing.T) {
 		"unreachable": {func(s *Status) {
 			s.Stores[1] = Store{Name: "away", Error: "no route", Verified: Verified{Time: ago(1)}}
 		}, Warning, "away cannot be looked at: no route"},
-		"never verified":    {func(s *Status) { s.Stores[0].Verified = Verified{} }, Warning, "lifeboat verify smt --repository main"},
-		"verified long ago": {func(s *Status) { s.Stores[1].Verified.Time = ago(36 * 24) }, Warning, "last verified 864h0m0s ago; lifeboat verify smt --repository away"},
-		"incomplete":        {func(s *Status) { s.Stores[0].Incomplete = true }, Warning, "lifeboat show smt"},
-		"damaged":           {func(s *Status) { s.Stores[0].Damaged = true }, Critical, "lifeboat verify smt"},
-		"vanished":          {func(s *Status) { s.Stores[0].Doubts = []string{"a point vanished"} }, Critical, "a point vanished"},
-		"stopped services":  {func(s *Status) { s.Held = true }, Critical, "lifeboat resume-services"},
-		"unfinished run":    {func(s *Status) { s.Unfinished = []string{"r1"} }, Warning, "run r1 is unfinished; lifeboat runs list"},
-		"failed job":        {func(s *Status) { s.Failed = []string{"copy"} }, Warning, "lifeboat schedule run smt copy"},
-		"failed backup job": {func(s *Status) { s.Failed, s.Broken = []string{"backup-large"}, &Broken{Run: "r1"} }, Warning, "lifeboat schedule run smt backup-large"},
-		"broken backup":     {func(s *Status) { s.Broken = &Broken{Run: "r1", Time: ago(1), State: "failed"} }, Warning, "came to no recovery point (failed); lifeboat runs show r1"},
-		"unread":            {func(s *Status) { s.Unread = []string{"kit 7F3K cannot be read"} }, Warning, "kit 7F3K cannot be read"},
+		"unreachable, known": {func(s *Status) {
+			s.Stores[0] = Store{Name: "main", Error: "no route", Known: Known{Point: "p", Time: ago(10)}, Verified: Verified{Time: ago(1)}}
+		}, Warning, "main cannot be looked at: no route"},
+		"lost": {func(s *Status) {
+			s.Stores[0] = Store{Name: "main", Error: "there is none", Gone: true, Known: Known{Point: "p", Time: ago(10)}, Verified: Verified{Time: ago(1)}}
+		}, Critical, "repository main is lost, and recovery points were known in it"},
+		"lost once verified": {func(s *Status) {
+			s.Stores[0] = Store{Name: "main", Error: "there is none", Gone: true, Verified: Verified{Time: ago(1), Points: 2}}
+		}, Critical, "repository main is lost"},
+		"never there": {func(s *Status) {
+			s.Stores[0] = Store{Name: "main", Error: "there is none", Gone: true, Verified: Verified{Time: ago(1)}}
+		}, Warning, "main cannot be looked at"},
+		"backup that did not begin": {func(s *Status) { s.Broken = &Broken{Time: ago(1), State: "failed", Error: "there is none"} }, Warning, "came to no recovery point (failed: there is none); lifeboat backup smt tries again"},
+		"never verified":            {func(s *Status) { s.Stores[0].Verified = Verified{} }, Warning, "lifeboat verify smt --repository main"},
+		"verified long ago":         {func(s *Status) { s.Stores[1].Verified.Time = ago(36 * 24) }, Warning, "last verified 864h0m0s ago; lifeboat verify smt --repository away"},
+		"incomplete":                {func(s *Status) { s.Stores[0].Incomplete = true }, Warning, "lifeboat show smt"},
+		"damaged":                   {func(s *Status) { s.Stores[0].Damaged = true }, Critical, "lifeboat verify smt"},
+		"vanished":                  {func(s *Status) { s.Stores[0].Doubts = []string{"a point vanished"} }, Critical, "a point vanished"},
+		"stopped services":          {func(s *Status) { s.Held = true }, Critical, "lifeboat resume-services"},
+		"unfinished run":            {func(s *Status) { s.Unfinished = []string{"r1"} }, Warning, "run r1 is unfinished; lifeboat runs list"},
+		"failed job":                {func(s *Status) { s.Failed = []string{"copy"} }, Warning, "lifeboat schedule run smt copy"},
+		"failed backup job":         {func(s *Status) { s.Failed, s.Broken = []string{"backup-large"}, &Broken{Run: "r1"} }, Warning, "lifeboat schedule run smt backup-large"},
+		"broken backup":             {func(s *Status) { s.Broken = &Broken{Run: "r1", Time: ago(1), State: "failed"} }, Warning, "came to no recovery point (failed); lifeboat runs show r1"},
+		"unread":                    {func(s *Status) { s.Unread = []string{"kit 7F3K cannot be read"} }, Warning, "kit 7F3K cannot be read"},
 
 		"room":       {func(s *Status) { s.Stores[0].Space = &storage.Space{Free: 10, Total: 100} }, OK, ""},
 		"less room":  {func(s *Status) { s.Stores[0].Space = &storage.Space{Free: 9 << 30, Total: 100 << 30} }, Warning, "repository main has 9.0 % free (9.0 GiB of 100 GiB); give it more room, or keep less: lifeboat forget smt --prune --repository main"},
@@ -92,6 +105,44 @@ func TestJudge(t *testing.T) {
 	findings, measures := Judge(good(), config.Objectives{RPO: 4 * time.Hour, Verify: config.Span{Days: 3}, Copy: config.Span{Hours: 9}}, now)
 	if len(findings) != 4 || findings[0].Level != Critical || len(measures) != 4 || measures[0].Bad != 8*3600 {
 		t.Errorf("%+v\n%+v", findings, measures)
+	}
+}
+
+// What is known of a repository grows old while nobody can look at it.
+func TestUnseen(t *testing.T) {
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	for hours, want := range map[int]Level{10: OK, 27: Warning, 53: Critical} {
+		s := Status{System: "smt", Stores: []Store{{Name: "main", Error: "no route", Known: Known{Point: "p", Time: now.Add(-time.Duration(hours) * time.Hour)}, Verified: Verified{Time: now}}}}
+		findings, measures := Judge(s, config.Objectives{}, now)
+		worst := OK
+		for _, f := range findings[1:] {
+			worst = max(worst, f.Level)
+		}
+		if worst != want || findings[0].Level != Warning || len(measures) != 2 {
+			t.Errorf("%d hours: %+v\n%+v", hours, findings, measures)
+		}
+	}
+}
+
+func TestKnown(t *testing.T) {
+	b := NewBook(t.TempDir())
+	want := Known{Point: "p", Time: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)}
+	for range 2 {
+		if err := b.SetKnown("smt", "main", want); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := b.Known("smt", "main"); err != nil || got != want {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if got, err := b.Known("smt", "away"); err != nil || got != (Known{}) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if err := b.SetAttempt("smt", Attempt{Exit: 1, Error: "e"}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := b.Attempt("smt"); err != nil || got.Exit != 1 || got.Error != "e" {
+		t.Errorf("%+v, %v", got, err)
 	}
 }
 

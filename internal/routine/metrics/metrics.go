@@ -140,6 +140,8 @@ func Collect(version string, now time.Time, systems []System, notices []Notice) 
 	return set
 }
 
+const newestPoint = "When the newest recovery point was made, or the newest known of where the repository cannot be looked at; its age is time() minus this."
+
 func (f *families) store(system string, r routine.Store, further bool) {
 	at := []string{"system", system, "repository", r.Name}
 	f.add("lifeboat_repository_up", "1 if the repository could be looked at.", number(r.Error == ""), at...)
@@ -148,11 +150,13 @@ func (f *families) store(system string, r routine.Store, further bool) {
 		f.add("lifeboat_verify_read_bytes", "How much data that verify has read.", float64(r.Verified.Read), at...)
 	}
 	if r.Error != "" {
+		// Its age goes on growing, so an alarm for it is not lost with the repository.
+		f.moment("lifeboat_point_timestamp_seconds", newestPoint, r.Known.Time, at...)
 		return
 	}
 	f.add("lifeboat_points", "How many recovery points there are.", float64(r.Points), at...)
 	if r.Newest != "" {
-		f.moment("lifeboat_point_timestamp_seconds", "When the newest recovery point was made; its age is time() minus this.", r.Time, at...)
+		f.moment("lifeboat_point_timestamp_seconds", newestPoint, r.Time, at...)
 		f.add("lifeboat_point_bytes", "What the newest recovery point protects.", float64(r.Bytes), at...)
 		f.add("lifeboat_point_incomplete", "1 if the newest recovery point lacks something.", number(r.Incomplete), at...)
 		f.add("lifeboat_point_damaged", "1 if the newest recovery point cannot be read.", number(r.Damaged), at...)
