@@ -148,6 +148,9 @@ type untoldError struct{ notice.Outcome }
 func untold(o notice.Outcome) error { return untoldError{o} }
 
 func (e untoldError) Error() string {
+	if e.Partly {
+		return "notice " + e.Name + " reached not all, but the others have it: " + e.Err.Error() + "; lifeboat notice test " + e.Name + " tries again"
+	}
 	return "notice " + e.Name + " was not sent: " + e.Err.Error() + "; lifeboat notice test " + e.Name + " tries again"
 }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/textproto"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/wneessen/go-mail"
@@ -20,6 +21,8 @@ const mailTimeout = 15 * time.Second
 type mailWay struct {
 	config.Mail
 	client   *mail.Client
+	left     []string // who has it not yet
+	apart    bool     // one by one, as the server refused somebody
 	at       string
 	password string
 }
@@ -29,7 +32,7 @@ func newMail(ctx context.Context, m config.Mail) (way, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &mailWay{Mail: m, at: net.JoinHostPort(host, strconv.Itoa(port))}
+	w := &mailWay{Mail: m, left: m.To, at: net.JoinHostPort(host, strconv.Itoa(port))}
 	options := []mail.Option{mail.WithPort(port), mail.WithTimeout(mailTimeout), mail.WithoutNoop()}
 	switch m.Security {
 	case "none":
@@ -59,10 +62,73 @@ func newMail(ctx context.Context, m config.Mail) (way, error) {
 func (w *mailWay) to() string        { return "mail server " + w.at }
 func (w *mailWay) secrets() []string { return []string{w.password} }
 
+// send sends one mail to all. Where the server refuses some of them, the library sends
+// none, so each then gets one of their own, and those who are refused are named.
 func (w *mailWay) send(ctx context.Context, m Message) error {
+	if !w.apart {
+		text, err := w.mail(m, w.To...)
+		if err != nil {
+			return permanentError{err}
+		}
+		err = w.deliver(ctx, text)
+		var refused *mail.SendError
+		if len(w.To) < 2 || !errors.As(err, &refused) || refused.Reason != mail.ErrSMTPRcptTo {
+			return err
+		}
+		w.apart = true
+	}
+	return w.sendApart(ctx, m)
+}
+
+func (w *mailWay) sendApart(ctx context.Context, m Message) error {
+	var texts []*mail.Msg
+	for _, to := range w.left {
+		text, err := w.mail(m, to)
+		if err != nil {
+			return permanentError{err}
+		}
+		texts = append(texts, text)
+	}
+	err := w.deliver(ctx, texts...)
+	if ctx.Err() != nil {
+		return err // the library may still be at it
+	}
+	var left, said []string
+	again := false
+	for i, to := range w.left {
+		if texts[i].IsDelivered() {
+			continue
+		}
+		left = append(left, to)
+		why := err
+		if texts[i].HasSendError() {
+			why = texts[i].SendError()
+			again = again || texts[i].SendErrorIsTemp()
+		} else {
+			again = true
+		}
+		if why != nil {
+			said = append(said, to+": "+why.Error())
+		}
+	}
+	w.left = left
+	if len(left) == 0 {
+		return nil
+	}
+	err = errors.New(strings.Join(said, "; "))
+	if len(left) < len(w.To) {
+		err = partialError{err}
+	}
+	if !again {
+		err = permanentError{err}
+	}
+	return err
+}
+
+func (w *mailWay) mail(m Message, to ...string) (*mail.Msg, error) {
 	text := mail.NewMsg()
-	if err := errors.Join(text.From(w.From), text.To(w.To...)); err != nil {
-		return permanentError{err}
+	if err := errors.Join(text.From(w.From), text.To(to...)); err != nil {
+		return nil, err
 	}
 	text.Subject("[lifeboat] " + m.Subject())
 	text.SetDate()
@@ -70,10 +136,14 @@ func (w *mailWay) send(ctx context.Context, m Message) error {
 	// A machine wrote it, and wants no answer of another one (RFC 3834).
 	text.SetGenHeader("Auto-Submitted", "auto-generated")
 	text.SetBodyString(mail.TypeTextPlain, m.Subject()+"\n"+m.body())
+	return text, nil
+}
+
+func (w *mailWay) deliver(ctx context.Context, texts ...*mail.Msg) error {
 	// The library heeds the context only while it connects; its own time limit ends
 	// what is left behind here.
 	sent := make(chan error, 1)
-	go func() { sent <- w.client.DialAndSendWithContext(ctx, text) }()
+	go func() { sent <- w.client.DialAndSendWithContext(ctx, texts...) }()
 	var err error
 	select {
 	case err = <-sent:

@@ -31,6 +31,7 @@ type Outcome struct {
 	To       string // where it went, without what is secret in it
 	Attempts int
 	Err      error // holds no secret
+	Partly   bool  // all but those whom Err names have it
 }
 
 const limit = 45 * time.Second
@@ -72,6 +73,12 @@ type permanentError struct{ err error }
 func (e permanentError) Error() string { return e.err.Error() }
 func (e permanentError) Unwrap() error { return e.err }
 
+// partialError is one that only some of those meant have to do with.
+type partialError struct{ err error }
+
+func (e partialError) Error() string { return e.err.Error() }
+func (e partialError) Unwrap() error { return e.err }
+
 func (s Sender) one(ctx context.Context, n config.Notice, m Message) Outcome {
 	o := Outcome{Name: n.Name}
 	most, between := s.Limit, s.Pauses
@@ -93,10 +100,12 @@ func (s Sender) one(ctx context.Context, n config.Notice, m Message) Outcome {
 		o.Attempts++
 		err := w.send(ctx, m)
 		if err == nil {
-			o.Err = nil
+			o.Err, o.Partly = nil, false
 			return o
 		}
 		if ctx.Err() == nil || o.Err == nil { // else the error before says more
+			var partial partialError
+			o.Partly = errors.As(err, &partial)
 			o.Err = fmt.Errorf("%s: %s", o.To, conceal(err.Error(), w.secrets()))
 		}
 		var permanent permanentError

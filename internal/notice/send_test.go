@@ -117,6 +117,28 @@ func TestMailIsNotSent(t *testing.T) {
 	}
 }
 
+// Whom the server refuses is named, and the others have the mail.
+func TestRefusedRecipient(t *testing.T) {
+	server := noticetest.NewMailServer(t, noticetest.NewAuthority(t), noticetest.Plain, "", "")
+	server.Refuse("gone@example.com")
+	m := config.Mail{Server: server.Addr, Security: "none", From: "lifeboat@example.com", To: config.Files{"admin@example.com", "gone@example.com", "boss@example.com"}}
+	o := send(t, config.Notice{Mail: &m}, failure)
+	if o.Err == nil || !o.Partly || o.Attempts != 1 || !strings.Contains(o.Err.Error(), "gone@example.com: ") || !strings.Contains(o.Err.Error(), "nobody of that name") || strings.Contains(o.Err.Error(), "admin@") {
+		t.Errorf("%+v", o)
+	}
+	var to []string
+	for _, mail := range server.Mails() {
+		to = append(to, mail.To...)
+	}
+	if strings.Join(to, " ") != "admin@example.com boss@example.com" {
+		t.Errorf("it went to %v", to)
+	}
+	server.Refuse("admin@example.com", "gone@example.com", "boss@example.com")
+	if o := send(t, config.Notice{Mail: &m}, failure); o.Err == nil || o.Partly || o.Attempts != 1 {
+		t.Errorf("all are refused: %+v", o)
+	}
+}
+
 func TestWebhook(t *testing.T) {
 	a := noticetest.NewAuthority(t)
 	server := noticetest.NewWebServer(t, a, 503, 429)

@@ -82,6 +82,7 @@ type MailServer struct {
 	mu    sync.Mutex
 	mails []Mail
 	busy  int // so many are turned away for now
+	gone  map[string]bool
 }
 
 // How a MailServer secures its connections.
@@ -172,7 +173,22 @@ func (s *session) Mail(from string, _ *smtp.MailOptions) error {
 	return nil
 }
 
+// Refuse has the server know nobody of these addresses.
+func (m *MailServer) Refuse(addresses ...string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.gone = map[string]bool{}
+	for _, a := range addresses {
+		m.gone[a] = true
+	}
+}
+
 func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
+	s.server.mu.Lock()
+	defer s.server.mu.Unlock()
+	if s.server.gone[to] {
+		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "nobody of that name"}
+	}
 	s.mail.To = append(s.mail.To, to)
 	return nil
 }
@@ -189,7 +205,7 @@ func (s *session) Data(r io.Reader) error {
 	return nil
 }
 
-func (s *session) Reset()        {}
+func (s *session) Reset()        { s.mail.To = nil }
 func (s *session) Logout() error { return nil }
 
 // Request is one that a WebServer got.
