@@ -98,6 +98,7 @@ type part struct {
 	inspection component.Inspection
 	component  component.Component
 	record     component.Record
+	astray     []component.Link
 }
 
 // New looks at the machine: settings, identity, and which components there are.
@@ -420,7 +421,7 @@ func (b *Backup) preflight() []runbook.Step {
 		},
 	}
 	if !b.Still { // what was saved is what there is
-		steps = append(steps, b.missed())
+		steps = append(steps, b.missed(), b.strays())
 	}
 	return steps
 }

@@ -190,6 +190,7 @@ type Inspection struct {
 	Items    int64 // files, tables …
 	Paths    []string
 	Followed []string // those of Paths that only a declared symbolic link leads to
+	Links    []string // symbolic links among the content, as far as they are looked at
 	Warnings []string
 	// Unsettled says why the system must not be stopped now, say an upgrade that
 	// is under way: it might not start again.
@@ -227,9 +228,17 @@ type Record struct {
 	UIDs       []uint32           `json:"uids,omitempty"` // owners and ACL entries of its files
 	GIDs       []uint32           `json:"gids,omitempty"`
 	Warnings   []string           `json:"warnings,omitempty"`
-	Started    time.Time          `json:"started"`
-	Finished   time.Time          `json:"finished"`
-	Detail     json.RawMessage    `json:"detail,omitempty"`
+	// Astray are links that led to what the point does not hold; not all, when there are many.
+	Astray   []Link          `json:"astray,omitempty"`
+	Started  time.Time       `json:"started"`
+	Finished time.Time       `json:"finished"`
+	Detail   json.RawMessage `json:"detail,omitempty"`
+}
+
+// Link is a symbolic link and a place that it leads to, both absolute.
+type Link struct {
+	Path   string `json:"path"`
+	Target string `json:"target"`
 }
 
 // Status says what became of a component in a capture.

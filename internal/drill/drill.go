@@ -15,6 +15,7 @@ import (
 	"slices"
 	"time"
 
+	"lifeboat/internal/component/files"
 	"lifeboat/internal/host"
 	"lifeboat/internal/profile"
 	"lifeboat/internal/recovery"
@@ -136,6 +137,9 @@ func (d *drill) run(ctx context.Context) (*Report, error) {
 	empty, err := d.empty(ctx, job)
 	if err != nil {
 		return nil, err
+	}
+	if job.Empty, err = files.Really(d.host, empty); err != nil {
+		return nil, fmt.Errorf("drill: %w", err)
 	}
 	before := d.packages()
 	if d.box, err = sandbox.Create(ctx, sandbox.Options{

@@ -40,7 +40,8 @@ type job struct {
 	// starts services works in the sandbox.
 	Systemd, Services bool
 	Servers           []server
-	Hold              bool // go on until the pipe closes
+	Empty             []string // places where nothing of the live system is seen
+	Hold              bool     // go on until the pipe closes
 }
 
 // server is a private database server at the place of the machine's own.

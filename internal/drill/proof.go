@@ -23,6 +23,7 @@ const proofStage = "proof"
 func (r *rehearsal) proofs(p *profile.Profile) []runbook.Step {
 	var steps []runbook.Step
 	restored := r.recover.Restores()
+	var back []component.Record
 	for _, record := range r.point.Manifest.Components {
 		if record.Status != component.StatusCaptured || len(r.Only) > 0 && !slices.Contains(r.Only, record.Name) {
 			continue
@@ -43,7 +44,12 @@ func (r *rehearsal) proofs(p *profile.Profile) []runbook.Step {
 				ID: proofStage + "/read-" + record.Name, Title: "Read what a recovery only looks at: " + record.Name, Repeat: runbook.RepeatSafe,
 				Run: func(ctx context.Context, task runbook.Task) error { return r.read(ctx, task, record, 1) },
 			})
+		} else if record.Importance != profile.Optional && len(record.Paths) > 0 {
+			back = append(back, record)
 		}
+	}
+	if len(back) > 0 {
+		steps = append(steps, r.strays(back))
 	}
 	for _, spec := range p.Components {
 		if _, err := r.point.Manifest.Component(spec.Name); err != nil || len(r.Only) > 0 && !slices.Contains(r.Only, spec.Name) {

@@ -67,6 +67,9 @@ func (c *Component) Inspect(ctx context.Context) (component.Inspection, error) {
 				return nil
 			}
 			in.Items++
+			if info.Mode()&fs.ModeSymlink != 0 && len(in.Links) < MaxLinks {
+				in.Links = append(in.Links, at)
+			}
 			st := info.Sys().(*syscall.Stat_t)
 			id := [2]uint64{uint64(st.Dev), st.Ino}
 			if info.Mode().IsRegular() && !(st.Nlink > 1 && linked[id]) {

@@ -1,0 +1,29 @@
+package drill
+
+import (
+	"strings"
+	"testing"
+
+	"lifeboat/internal/component"
+)
+
+func TestStrayed(t *testing.T) {
+	here := component.Link{Path: "/etc/app/key", Target: "/root/key"}
+	record := component.Record{Name: "keys"}
+	if _, told := strayed(record, nil); told {
+		t.Error("no link is told")
+	}
+	check, told := strayed(record, []component.Link{here})
+	if !told || check.OK || check.Warning || !strings.Contains(check.Found, "/etc/app/key leads to /root/key") {
+		t.Errorf("check is %+v", check)
+	}
+	// Known from the backup alone: this machine has no such file.
+	record.Astray = []component.Link{here, {Path: "/etc/app/other", Target: "/root/other"}}
+	check, _ = strayed(record, []component.Link{here})
+	if strings.Count(check.Found, "/etc/app/key") != 1 || !strings.Contains(check.Found, "/etc/app/other led to /root/other") {
+		t.Errorf("found %s", check.Found)
+	}
+	if check, _ = strayed(record, make([]component.Link, 30)); !strings.HasSuffix(check.Found, "and 22 more") {
+		t.Errorf("check is %+v", check)
+	}
+}
