@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,7 +67,7 @@ configuration, /etc/opsi: that takes --configuration.`,
 	f.StringSliceVar(&r.backends, "backends", nil, "restore `BACKEND`: file, mysql, dhcp, all, or auto, which is all that the archive holds; may be repeated")
 	f.BoolVar(&r.configuration, "configuration", false, "restore the configuration too")
 	f.StringVar(&r.newID, "new-server-id", "", "give the server another `ID`, everywhere")
-	f.BoolVarP(&r.force, "force", "f", false, "do not compare the systems")
+	f.BoolVarP(&r.force, "force", "f", false, "do not compare the systems; restore to unusual places, and a configuration that is not usable, too")
 	completeBackends(c)
 	return c
 }
@@ -84,11 +85,12 @@ func (r *opsiRestore) run(ctx context.Context, file string) error {
 	if err := r.asRoot("restore opsi"); err != nil {
 		return err
 	}
-	var components []string
+	var components, remarks []string
 	if err := r.withArchive(ctx, file, func(file string, a *archive.Archive) (err error) {
 		if err := r.verified(ctx, file, a, false); err != nil {
 			return fmt.Errorf("%w\nNothing was changed", err)
 		}
+		remarks = a.Verify().Remarks()
 		if components, err = opsi.ChooseFrom(a, r.backends, r.configuration); err != nil {
 			return refused(fmt.Errorf("%s: %w", file, err))
 		}
@@ -109,8 +111,8 @@ func (r *opsiRestore) run(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	point, saved, err := r.take(ctx, conf, s, file, components)
-	r.code = remarked
+	point, saved, err := r.take(ctx, conf, s, file, components, remarks)
+	r.code = cmp.Or(r.code, remarked) // what the import has warned of stays a warning
 	if err == nil {
 		r.ran = nil
 		err = r.back(ctx, conf, s, point, saved, components)
@@ -124,8 +126,32 @@ func (r *opsiRestore) run(ctx context.Context, file string) error {
 	return err
 }
 
-// take makes a recovery point of what is chosen.
-func (r *opsiRestore) take(ctx context.Context, conf *config.Config, s config.System, file string, components []string) (id string, saved map[string]string, err error) {
+// usable refuses, before anything is stopped, what opsi could not run with.
+func (r *opsiRestore) usable(ctx context.Context, found *product.Import, components []string) error {
+	var reasons []string
+	if r.configuration && len(found.Unusable) > 0 {
+		reasons = append(reasons, "opsi could not use the archive's configuration: "+strings.Join(found.Unusable, "; "))
+	}
+	lost, err := opsi.KeysLost(ctx, host.Local(), found, components)
+	if err != nil {
+		return err
+	}
+	if lost != "" {
+		reasons = append(reasons, fmt.Sprintf("the archive holds no host keys, and with its configuration those of this machine, %s, would be gone: no client could log in", lost))
+	}
+	if len(reasons) == 0 {
+		return nil
+	}
+	text := strings.Join(reasons, "; ")
+	if r.force {
+		return r.warn(errors.New(text))
+	}
+	return runbook.Refuse("", "%s. Leave --configuration out, or take it all the same with -f", text)
+}
+
+// take makes a recovery point of what is chosen. What was remarked of the archive
+// has been told.
+func (r *opsiRestore) take(ctx context.Context, conf *config.Config, s config.System, file string, components, remarked []string) (id string, saved map[string]string, err error) {
 	pr, choose, err := r.narrowed(components)
 	if err != nil {
 		return "", nil, err
@@ -138,6 +164,7 @@ func (r *opsiRestore) take(ctx context.Context, conf *config.Config, s config.Sy
 	here.Unpack = func(ctx context.Context, file, dir string, password product.Password) (*product.Import, error) {
 		found, err := known.Unpack(ctx, file, dir, password)
 		if err == nil {
+			found.Warnings = slices.DeleteFunc(found.Warnings, func(w string) bool { return slices.Contains(remarked, w) })
 			err = opsi.Here(ctx, host.Local(), found)
 		}
 		return found, err
@@ -156,6 +183,9 @@ func (r *opsiRestore) take(ctx context.Context, conf *config.Config, s config.Sy
 		return "", nil, err
 	}
 	defer i.Close(context.WithoutCancel(ctx))
+	if err := r.usable(ctx, i.Found, components); err != nil {
+		return "", nil, err
+	}
 	engine, done := r.engine(r.state(conf), false)
 	defer done()
 	engine.Conceal(i.Secrets()...)

@@ -2,6 +2,8 @@ package opsi
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -10,6 +12,7 @@ import (
 	"lifeboat/internal/host/hosttest"
 	"lifeboat/internal/product"
 	"lifeboat/internal/product/opsi/archive"
+	"lifeboat/internal/product/opsi/backend"
 )
 
 func bothBackends() map[string]string {
@@ -168,6 +171,64 @@ func TestHere(t *testing.T) {
 	}
 	if !reflect.DeepEqual(whole, found(true)) {
 		t.Errorf("with a configuration, which says it: %+v", whole)
+	}
+}
+
+// The host keys of this machine do not go because an archive has none.
+func TestKeysLost(t *testing.T) {
+	both, bare := bothBackends(), bothBackends()
+	both["etc/opsi/pckeys"] = "x"
+	for name, c := range map[string]struct {
+		files      map[string]string
+		components string
+		backends   string
+		keys       string // "file", "configuration" or none
+		lost       bool
+	}{
+		"no keys":                {both, "configuration,file-backend", "file", "", true},
+		"none here":              {bare, "configuration,file-backend", "file", "", false},
+		"they stay":              {both, "file-backend", "file", "", false},
+		"beside":                 {both, "configuration,file-backend", "file", "file", false},
+		"beside, and not chosen": {both, "configuration,database", "file mysql", "file", true},
+		"inside":                 {both, "configuration,database", "file mysql", "configuration", false},
+		"no file backend":        {both, "configuration,database", "mysql", "", false},
+	} {
+		found := &product.Import{Dir: t.TempDir(), Settings: map[string]string{"backends": c.backends, "host_keys": "/etc/opsi/pckeys"}}
+		switch c.keys {
+		case "file":
+			found.Files = []product.ImportFile{{Path: "/etc/opsi/pckeys", Component: "file-backend"}}
+		case "configuration":
+			at := filepath.Join(found.Dir, configurationDir)
+			if err := errors.Join(os.MkdirAll(at, 0o700), os.WriteFile(filepath.Join(at, "pckeys"), nil, 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := KeysLost(t.Context(), hosttest.With(t, c.files), found, words(c.components))
+		if err != nil || (got != "") != c.lost {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+}
+
+func TestUnusable(t *testing.T) {
+	for name, c := range map[string]struct {
+		server  backend.Server
+		version string
+		want    string
+	}{
+		"nothing":      {backend.Server{}, "4.2.0.1", "no file of a backend"},
+		"no dispatch":  {backend.Server{Confs: []backend.Conf{{Name: "file", Module: "File"}}}, "4.2.0.1", "no dispatch.conf"},
+		"4.3 has none": {backend.Server{Confs: []backend.Conf{{Name: "mysql", Module: "MySQL"}}}, "4.3.0.28", ""},
+		"lacking":      {backend.Server{Confs: []backend.Conf{{Name: "file", Module: "File"}}}, "4.3.0.28", "no file for the backend mysql"},
+		"unreadable":   {backend.Server{Confs: []backend.Conf{{Name: "mysql", Err: errors.New("line 2")}}}, "4.3.0.28", "mysql, which opsi used, cannot be read: line 2"},
+		"bad dispatch": {backend.Server{DispatchErr: errors.New("dispatch.conf is odd")}, "4.2.0.1", "dispatch.conf is odd"},
+	} {
+		s := &saved{server: &c.server, archive: &archive.Archive{Info: archive.Info{OpsiVersion: c.version}}}
+		used, lacking := c.server.Used(c.version)
+		s.used = used
+		if got := strings.Join(s.unusable(lacking), "; "); (c.want == "") != (got == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%s: %q", name, got)
+		}
 	}
 }
 

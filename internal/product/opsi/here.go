@@ -2,6 +2,8 @@ package opsi
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"lifeboat/internal/host"
 	"lifeboat/internal/product"
@@ -25,7 +27,9 @@ func Here(ctx context.Context, h *host.Host, found *product.Import) error {
 	if err != nil {
 		return err
 	}
-	found.Needs = nil // where this machine has its data is told below
+	// Where this machine has its data is told below.
+	found.Needs = nil
+	found.Warnings = slices.DeleteFunc(found.Warnings, func(w string) bool { return strings.HasPrefix(w, noPlaces) })
 	move := func(setting, to string) {
 		from := found.Settings[setting]
 		if from == "" || to == "" {

@@ -141,7 +141,11 @@ func (s *saved) describe(dir string) error {
 		s.usualPlaces()
 		s.miss("configuration", "opsi's configuration, left out with --no-configuration", "No client trusts the server and the server knows no client; database access, licences and everything set by hand are gone.", true)
 	}
-	s.used, _ = s.server.Used(s.archive.Info.OpsiVersion)
+	var lacking []string
+	s.used, lacking = s.server.Used(s.archive.Info.OpsiVersion)
+	if s.archive.Configuration {
+		s.result.Unusable = s.unusable(lacking)
+	}
 	s.set("opsi_version", s.archive.Info.OpsiVersion)
 	s.result.Settings["absent"] = "" // what the archive lacks is missed below
 	if s.server.ID == "" {
@@ -191,10 +195,38 @@ func (s *saved) usualPlaces() {
 	if len(places) == 0 {
 		return
 	}
-	s.warn("the archive has no configuration, which would say where its data were; they are taken to belong to the usual places: %s", strings.Join(places, ", "))
+	s.warn("%s: %s", noPlaces, strings.Join(places, ", "))
 	if v, err := parseVersion(s.archive.Info.OpsiVersion); err != nil || v.less(version{4, 3}) {
 		s.result.Needs = []string{backend.Dir + "/backendManager/dispatch.conf"}
 	}
+}
+
+// noPlaces begins what is told of an archive that does not say where its data were.
+const noPlaces = "the archive has no configuration, which would say where its data were; they are taken to belong to the usual places"
+
+// unusable tells why opsi would not start, or have no data, with the configuration
+// of the archive.
+func (s *saved) unusable(lacking []string) []string {
+	var list []string
+	switch {
+	case s.server.DispatchErr != nil:
+		list = append(list, s.server.DispatchErr.Error())
+	case s.server.Dispatch == nil && len(s.server.Confs) == 0:
+		list = append(list, "it has no file of a backend")
+	case s.server.Dispatch == nil && !s.server.Since43(s.archive.Info.OpsiVersion):
+		list = append(list, fmt.Sprintf("it has no dispatch.conf, and opsi %s needs one", s.archive.Info.OpsiVersion))
+	}
+	for _, name := range lacking {
+		if !slices.Contains(dataless, name) {
+			list = append(list, fmt.Sprintf("it has no file for the backend %s, which opsi used", name))
+		}
+	}
+	for _, c := range s.used {
+		if c.Err != nil {
+			list = append(list, fmt.Sprintf("the file of the backend %s, which opsi used, cannot be read: %v", c.Name, c.Err))
+		}
+	}
+	return list
 }
 
 // usualDHCP is where the DHCP server's configuration is when nothing says so.
