@@ -50,7 +50,11 @@ func Main() int {
 	started := time.Now()
 	command, err := root.ExecuteContextC(ctx)
 	code := a.code
-	if err != nil {
+	switch {
+	case err != nil && isPlugin(command, os.Args[1:]):
+		a.showCheck(nil, err)
+		code = a.code
+	case err != nil:
 		code = a.fail(command, err)
 	}
 	return a.afterwards(ctx, command, started, code, err)

@@ -76,6 +76,12 @@ type statusView struct {
 	measures []routine.Measure
 }
 
+// isPlugin tells whether a watcher has called, whose protocol knows no exit code for a
+// command line that cannot be used. The words are looked at, as it could not be read.
+func isPlugin(c *cobra.Command, words []string) bool {
+	return c != nil && c.CommandPath() == "lifeboat status" && slices.Contains(words, "--check")
+}
+
 // showCheck is what a plugin prints: one line, and data behind a bar.
 func (a *app) showCheck(views []statusView, err error) {
 	if err != nil {
