@@ -29,6 +29,7 @@ type drillFlags struct {
 	diskLimit, memoryLimit string
 	html, pdf              absolutePath
 	noStore                bool
+	caPassword             absolutePath
 }
 
 func (a *app) drillCommand() *cobra.Command {
@@ -54,6 +55,7 @@ A drill that was killed leaves nothing running; the next command clears away the
   lifeboat drill smt --from 1a2b3c4d --html /root/drill.html
   lifeboat drill smt --shell
   lifeboat drill smt --disk-limit 20G
+  lifeboat drill smt --ca-password-file /root/ca-password
   lifeboat drill history smt`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error { return a.drill(c.Context(), names[0], f) },
@@ -71,6 +73,7 @@ A drill that was killed leaves nothing running; the next command clears away the
 	flags.Var(&f.html, "html", "also write the report as a page to `FILE`")
 	flags.Var(&f.pdf, "pdf", "also write the report as PDF to `FILE`")
 	flags.BoolVar(&f.noStore, "no-store", false, "do not keep the report in the repository")
+	flags.Var(&f.caPassword, "ca-password-file", "`FILE` with the password of the authority's key, to prove that the key can sign")
 	a.repositoryFlags(c)
 	c.AddCommand(a.drillHistoryCommand(), a.drillDiscardCommand())
 	return c
@@ -107,6 +110,13 @@ func (a *app) drill(ctx context.Context, system string, f drillFlags) error {
 		return err
 	}
 	defer clear(password)
+	var caPassword []byte
+	if f.caPassword != "" {
+		if caPassword, err = a.readPassword(ctx, config.Password{File: string(f.caPassword)}, "password of the authority's key"); err != nil {
+			return err
+		}
+		defer clear(caPassword)
+	}
 	repo, err := a.openKnowing(ctx, r, password)
 	if err != nil {
 		return err
@@ -138,7 +148,7 @@ func (a *app) drill(ctx context.Context, system string, f drillFlags) error {
 	}
 	defer store.Close()
 	o := drill.Options{
-		System: system, Profile: p, Catalog: catalog(), Point: point, Newest: newest.Point, Before: before, Store: store, Password: password,
+		System: system, Profile: p, Catalog: catalog(), Point: point, Newest: newest.Point, Before: before, Store: store, Password: password, CAPassword: caPassword,
 		Force: f.force, Depth: drill.Full, State: a.state(conf), Limits: limits, Keep: f.keep, Version: Version,
 	}
 	if s, ok := conf.System(system); ok {

@@ -95,13 +95,15 @@ func (a *app) printChecks(checks []runbook.Check) {
 		case c.OK && c.Found == recovery.NotKnownYet:
 			word = paint.faint("later  ")
 		case c.OK:
+		case c.Skipped:
+			word = paint.yellow("skipped")
 		case c.Warning:
 			word = paint.yellow("warning")
 		default:
 			word = paint.red("NOT OK ")
 		}
 		detail := c.Found
-		if !c.OK {
+		if !c.OK && !c.Skipped {
 			detail = fmt.Sprintf("expected %s, found %s", firstOf(c.Expected, "nothing"), firstOf(c.Found, "nothing"))
 		}
 		a.printf("  %s %s  %s\n", word, c.Name, paint.faint(firstLine(detail)))

@@ -158,6 +158,11 @@ func (t *terminal) check(e runbook.Event) {
 	case c.OK && t.verbose:
 		t.line("          %s %s: %s", t.paint.green("ok"), c.Name, c.Found)
 	case c.OK:
+	case c.Skipped:
+		t.line("  %s %s: %s", t.paint.yellow("skipped"), c.Name, c.Found)
+		if c.Hint != "" {
+			t.line("          %s", c.Hint)
+		}
 	default:
 		word := t.paint.red("not ok ")
 		if c.Warning {

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"lifeboat/internal/component/certificates"
+	"lifeboat/internal/host"
 	"lifeboat/internal/profile"
 	"lifeboat/internal/runbook"
 )
@@ -55,7 +56,12 @@ func (r *rehearsal) authority(spec profile.Component) (runbook.Step, bool) {
 	return runbook.Step{
 		ID: proofStage + "/authority-" + spec.Name, Title: "Sign a test certificate with the restored authority", Repeat: runbook.RepeatSafe,
 		Run: func(ctx context.Context, task runbook.Task) error {
-			keys, encrypted, err := findKeys(record.Paths)
+			named, elsewhere := r.authorityKeys(spec)
+			keys, err := r.ownKeys(ctx, named)
+			if err != nil {
+				return err
+			}
+			others, err := findKeys(record.Paths)
 			if err != nil {
 				return err
 			}
@@ -68,7 +74,7 @@ func (r *rehearsal) authority(spec profile.Component) (runbook.Step, bool) {
 					task.Logf("neither the recovery point nor the recovered system has %s", file)
 					continue
 				}
-				task.Check(testAuthority(file, saved, keys, encrypted))
+				task.Check(testAuthority(file, saved, keys, elsewhere, others))
 			}
 			return nil
 		},
@@ -96,21 +102,20 @@ func (r *rehearsal) saved(ctx context.Context, file string) ([]byte, error) {
 // the component names, and for kinds that name none the one that the profile reads as a
 // setting.
 func (r *rehearsal) authorities(spec profile.Component) []string {
-	settings := r.point.Manifest.Settings
-	if expanded, err := profile.ExpandOptions(spec.Options, settings); err == nil {
-		if opts, ok := expanded.(*certificates.Options); ok {
-			return opts.Authority
-		}
+	if opts := r.certificates(spec); opts != nil {
+		return opts.Authority
 	}
-	if file := settings["authority"]; strings.HasSuffix(file, ".pem") || strings.HasSuffix(file, ".crt") {
+	if file := r.point.Manifest.Settings["authority"]; strings.HasSuffix(file, ".pem") || strings.HasSuffix(file, ".crt") {
 		return []string{file}
 	}
 	return nil
 }
 
 // testAuthority says of an authority's certificate whether it is the saved one and can
-// sign. Commands of a product may have made another.
-func testAuthority(file string, saved []byte, keys []crypto.Signer, encrypted []string) runbook.Check {
+// sign. Commands of a product may have made another. Keys are those that the profile
+// names, or, where it names none, those that were found with the certificate. With
+// elsewhere another machine may have the key.
+func testAuthority(file string, saved []byte, keys []ownKey, elsewhere bool, others []crypto.Signer) runbook.Check {
 	check := runbook.Check{Name: "authority " + file + " signs a certificate", Expected: "a certificate that it has signed is valid"}
 	text, err := readSmall(file)
 	var ca *x509.Certificate
@@ -131,30 +136,51 @@ func testAuthority(file string, saved []byte, keys []crypto.Signer, encrypted []
 		check.Hint = "clients do not trust it: make a new authority and give its certificate to them"
 		return check
 	}
-	type comparable interface{ Equal(crypto.PublicKey) bool }
-	for _, key := range keys {
-		if public, ok := key.Public().(comparable); ok && public.Equal(ca.PublicKey) {
-			if err := sign(ca, key); err != nil {
-				check.Found = err.Error()
-				return check
-			}
-			check.OK, check.Found = true, "signed and verified"
-			return check
+	var wrong []string
+	var locked *ownKey
+	for _, own := range keys {
+		switch {
+		case errors.Is(own.err, certificates.ErrEncrypted):
+			locked = &own
+		case errors.Is(own.err, fs.ErrNotExist) && elsewhere:
+		case errors.Is(own.err, fs.ErrNotExist):
+			wrong = append(wrong, own.path+" was not restored: it can issue nothing")
+		case own.err != nil:
+			wrong = append(wrong, fmt.Sprintf("%s: %v", own.path, own.err))
+		case !certificates.Fits(own.key, ca):
+			wrong = append(wrong, own.path+" is not the key of this certificate")
+		default:
+			return signed(check, ca, own.key)
 		}
 	}
-	if len(encrypted) > 0 {
-		check.OK = true
-		check.Expected = "a key that is there"
-		check.Found = EncryptedKey + ": " + encrypted[0]
-		check.Hint = "whoever has the password can try it: openssl rsa -noout -check -in " + encrypted[0]
+	switch {
+	case len(wrong) > 0:
+		check.Found = strings.Join(wrong, "; ")
+		check.Hint = "see that backups hold the authority's key; an older recovery point may have it"
 		return check
+	case locked != nil:
+		check.Skipped = true
+		check.Found = EncryptedKey + ": " + locked.path
+		check.Hint = "whoever has the password can try it: lifeboat drill SYSTEM --ca-password-file FILE"
+		return check
+	}
+	for _, key := range others {
+		if certificates.Fits(key, ca) {
+			return signed(check, ca, key)
+		}
 	}
 	check.Warning, check.Found = true, "no key of it was restored: it can issue nothing"
 	return check
 }
 
-// EncryptedKey is how a check begins that could not try an authority's key.
-const EncryptedKey = "not tried: the key is encrypted, and only its password shows that it is usable"
+func signed(check runbook.Check, ca *x509.Certificate, key crypto.Signer) runbook.Check {
+	if err := sign(ca, key); err != nil {
+		check.Found = err.Error()
+		return check
+	}
+	check.OK, check.Found = true, "signed and verified"
+	return check
+}
 
 func parseCertificate(text []byte) (*x509.Certificate, error) {
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
@@ -174,9 +200,9 @@ func readSmall(file string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxKeyFile))
 }
 
-// findKeys reads the private keys below the paths, and names the files of those that a
-// password protects.
-func findKeys(paths []string) (keys []crypto.Signer, encrypted []string, err error) {
+// findKeys reads the private keys below the paths that need no password.
+func findKeys(paths []string) ([]crypto.Signer, error) {
+	var keys []crypto.Signer
 	looked := 0
 	for _, path := range paths {
 		err := filepath.WalkDir(path, func(at string, entry fs.DirEntry, err error) error {
@@ -189,41 +215,16 @@ func findKeys(paths []string) (keys []crypto.Signer, encrypted []string, err err
 			if looked++; looked > maxKeyFiles {
 				return fs.SkipAll
 			}
-			text, err := readSmall(at)
-			if err != nil || !bytes.Contains(text, []byte("PRIVATE KEY")) {
-				return err
-			}
-			for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
-				switch {
-				case block.Type == "ENCRYPTED PRIVATE KEY", strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED"):
-					encrypted = append(encrypted, at)
-				case strings.HasSuffix(block.Type, "PRIVATE KEY"):
-					if key, ok := parseKey(block.Bytes); ok {
-						keys = append(keys, key)
-					}
-				}
+			if key, err := certificates.ReadKey(host.Local(), at); err == nil {
+				keys = append(keys, key)
 			}
 			return nil
 		})
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, nil, fmt.Errorf("look for keys: %w", err)
+			return nil, fmt.Errorf("look for keys: %w", err)
 		}
 	}
-	return keys, encrypted, nil
-}
-
-func parseKey(der []byte) (crypto.Signer, bool) {
-	if key, err := x509.ParsePKCS8PrivateKey(der); err == nil {
-		signer, ok := key.(crypto.Signer)
-		return signer, ok
-	}
-	if key, err := x509.ParsePKCS1PrivateKey(der); err == nil {
-		return key, true
-	}
-	if key, err := x509.ParseECPrivateKey(der); err == nil {
-		return key, true
-	}
-	return nil, false
+	return keys, nil
 }
 
 // sign makes a certificate for a key that is thrown away, and verifies it.

@@ -43,6 +43,9 @@ type Options struct {
 	// Store is the repository as the sandbox reads it; it is not written to.
 	Store    storage.Store
 	Password []byte
+	// CAPassword opens the authority's key, for the proof that it can sign. It goes to
+	// the process in the sandbox through a pipe and into no file. nil for none.
+	CAPassword []byte
 	// Settings are those of the machine's configuration.
 	Settings map[string]string
 	Force    []string

@@ -190,6 +190,10 @@ func (r *rehearsal) rehearse(ctx context.Context) (*outcome, error) {
 	book.Stages = append(book.Stages, runbook.Stage{Name: proofStage, Title: "Prove what a recovery does not", Steps: r.proofs(p)})
 	engine := runbook.New(runbook.Options{Dir: stateDir, Observers: []runbook.Observer{runbook.NewJSONWriter(os.Stdout)}, Hard: r.hard})
 	engine.Conceal(r.recover.Secrets(ctx)...)
+	if len(r.CAPassword) > 0 {
+		engine.Conceal(string(r.CAPassword))
+		defer clear(r.CAPassword)
+	}
 	run, runErr := engine.Start(ctx, book, runbook.Meta{ID: r.ID, Point: r.point.ID()})
 	o := &outcome{Run: run, Replaced: r.recover.Replaced(), Restores: r.recover.Restores()}
 	if runErr != nil {

@@ -30,9 +30,11 @@ type job struct {
 	Source   string // file of the profile, for messages
 	Profile  []byte
 	Password []byte
-	Settings map[string]string
-	Force    []string
-	Only     []string
+	// CAPassword opens an authority's key; nil leaves that untried.
+	CAPassword []byte
+	Settings   map[string]string
+	Force      []string
+	Only       []string
 	// Without are read in part instead of being restored: Share of their files.
 	Without []string
 	Share   float64
@@ -74,7 +76,7 @@ const (
 func (d *drill) job(ctx context.Context) (job, error) {
 	j := job{
 		ID: d.id, System: d.System, Point: d.Point.ID(), Source: d.Profile.Source, Profile: d.Profile.Text, Password: d.Password,
-		Settings: d.Settings, Force: d.Force, Hold: d.Visit != nil,
+		CAPassword: d.CAPassword, Settings: d.Settings, Force: d.Force, Hold: d.Visit != nil,
 	}
 	_, err := os.Stat("/run/systemd/system")
 	j.Systemd = err == nil

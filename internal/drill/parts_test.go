@@ -1,6 +1,7 @@
 package drill
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -8,13 +9,18 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
+	"io/fs"
 	"math/big"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"lifeboat/internal/component/certificates"
 )
 
 // authorityIn makes an authority that is valid until then, and returns its key.
@@ -48,65 +54,100 @@ func place(t *testing.T, path, text string) {
 }
 
 func TestAuthority(t *testing.T) {
-	foreign := func(t *testing.T) string {
-		_, key, err := ed25519.GenerateKey(rand.Reader)
-		if err != nil {
-			t.Fatal(err)
-		}
-		der, err := x509.MarshalPKCS8PrivateKey(key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	_, foreign, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
 	}
 	later := time.Now().Add(time.Hour)
+	unusable := errors.New("the file is empty")
 	for name, test := range map[string]struct {
-		until       time.Time
-		key         func(t *testing.T, own []byte) string
-		ok, warning bool
-		found       string
+		until                time.Time
+		key                  crypto.Signer // nil for the authority's own
+		err                  error
+		elsewhere            bool
+		unnamed              bool
+		ok, warning, untried bool
+		found                string
 	}{
-		"usable": {later, func(_ *testing.T, own []byte) string {
-			return string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: own}))
-		}, true, false, "signed and verified"},
-		"encrypted": {later, func(*testing.T, []byte) string {
-			return string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Headers: map[string]string{"Proc-Type": "4,ENCRYPTED"}, Bytes: []byte("x")}))
-		}, true, false, EncryptedKey},
-		"encrypted, PKCS 8": {later, func(*testing.T, []byte) string {
-			return string(pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: []byte("x")}))
-		}, true, false, EncryptedKey},
-		"of another": {later, func(t *testing.T, _ []byte) string { return foreign(t) }, false, true, "no key"},
-		"garbage":    {later, func(*testing.T, []byte) string { return "-----BEGIN PRIVATE KEY-----\nx" }, false, true, "no key"},
-		"expired": {time.Now().Add(-time.Hour), func(_ *testing.T, own []byte) string {
-			return string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: own}))
-		}, false, false, "valid from"},
+		"usable":                {until: later, ok: true, found: "signed and verified"},
+		"usable, not named":     {until: later, unnamed: true, ok: true, found: "signed and verified"},
+		"encrypted":             {until: later, err: certificates.ErrEncrypted, untried: true, found: EncryptedKey + ": /ca.key"},
+		"missing":               {until: later, err: fs.ErrNotExist, found: "/ca.key was not restored"},
+		"missing, elsewhere":    {until: later, err: fs.ErrNotExist, elsewhere: true, warning: true, found: "no key"},
+		"empty":                 {until: later, err: unusable, found: "/ca.key: the file is empty"},
+		"empty, elsewhere":      {until: later, err: unusable, elsewhere: true, found: "/ca.key: the file is empty"},
+		"of another":            {until: later, key: foreign, found: "/ca.key is not the key of this certificate"},
+		"of another, not named": {until: later, key: foreign, unnamed: true, warning: true, found: "no key"},
+		"expired":               {until: time.Now().Add(-time.Hour), found: "valid from"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			own := authorityIn(t, dir, test.until)
-			place(t, filepath.Join(dir, "cacert.key"), test.key(t, own))
-			keys, encrypted, err := findKeys([]string{dir, filepath.Join(dir, "missing")})
-			if err != nil {
-				t.Fatal(err)
+			der := authorityIn(t, dir, test.until)
+			key := test.key
+			if key == nil {
+				if key, err = x509.ParseECPrivateKey(der); err != nil {
+					t.Fatal(err)
+				}
+			}
+			keys, others := []ownKey{{"/ca.key", key, test.err}}, []crypto.Signer(nil)
+			if test.unnamed {
+				keys, others = nil, []crypto.Signer{key}
 			}
 			file := filepath.Join(dir, "cacert.pem")
 			saved, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
 			}
-			check := testAuthority(file, saved, keys, encrypted)
-			if check.OK != test.ok || check.Warning != test.warning || !strings.Contains(check.Found, test.found) {
+			check := testAuthority(file, saved, keys, test.elsewhere, others)
+			if check.OK != test.ok || check.Warning != test.warning || check.Skipped != test.untried || !strings.Contains(check.Found, test.found) {
 				t.Errorf("%+v", check)
 			}
 			for _, saved := range [][]byte{nil, []byte("another")} {
-				if check := testAuthority(file, saved, keys, encrypted); check.OK || check.Warning {
+				if check := testAuthority(file, saved, keys, test.elsewhere, others); check.OK || check.Warning || check.Skipped {
 					t.Errorf("made anew: %+v", check)
 				}
 			}
 		})
 	}
-	if check := testAuthority(filepath.Join(t.TempDir(), "missing"), nil, nil, nil); check.OK || check.Warning {
+	if check := testAuthority(filepath.Join(t.TempDir(), "missing"), nil, nil, false, nil); check.OK || check.Warning {
 		t.Errorf("an authority that is missing: %+v", check)
+	}
+}
+
+// The key's password opens it, another one does not, and without one it stays untried.
+func TestPasswordOfAuthority(t *testing.T) {
+	if _, err := exec.LookPath("openssl"); err != nil {
+		t.Skip("needs openssl, which encrypts and opens keys")
+	}
+	dir := t.TempDir()
+	der := authorityIn(t, dir, time.Now().Add(time.Hour))
+	plain, locked := filepath.Join(dir, "plain"), filepath.Join(dir, "ca.key")
+	place(t, plain, string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})))
+	for _, args := range [][]string{
+		{"pkcs8", "-topk8", "-v2", "aes-256-cbc", "-passout", "pass:ca password", "-in", plain, "-out", locked},
+		{"ec", "-aes128", "-passout", "pass:ca password", "-in", plain, "-out", locked},
+	} {
+		if out, err := exec.Command("openssl", args...).CombinedOutput(); err != nil {
+			t.Fatalf("openssl: %v: %s", err, out)
+		}
+		if _, err := readOwn(t.Context(), locked, nil); !errors.Is(err, certificates.ErrEncrypted) {
+			t.Errorf("without a password: %v", err)
+		}
+		if _, err := readOwn(t.Context(), locked, []byte("wrong")); err == nil || errors.Is(err, certificates.ErrEncrypted) {
+			t.Errorf("another password: %v", err)
+		}
+		key, err := readOwn(t.Context(), locked, []byte("ca password"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		own, err := x509.ParseECPrivateKey(der)
+		if err != nil || !own.PublicKey.Equal(key.Public()) {
+			t.Errorf("another key was opened: %v", err)
+		}
+	}
+	found, err := findKeys([]string{dir, filepath.Join(dir, "missing")})
+	if err != nil || len(found) != 1 {
+		t.Errorf("%d keys, %v", len(found), err)
 	}
 }
 

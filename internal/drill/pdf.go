@@ -77,6 +77,8 @@ func (r *Report) PDF(w io.Writer) error {
 		switch {
 		case c.OK:
 			word = "ok"
+		case c.Skipped:
+			word = "skipped"
 		case c.Warning:
 			word = "warning"
 		}

@@ -73,6 +73,17 @@ func TestWhatWasPromisedIsMissed(t *testing.T) {
 	}
 }
 
+func TestSkippedCheck(t *testing.T) {
+	o := &outcome{Run: ran(runbook.StateDone)}
+	r := &Report{State: Passed, Checks: []runbook.Check{{Name: "authority", Skipped: true, Found: EncryptedKey}}}
+	r.judge(o)
+	r.unexercised(o)
+	r.settle()
+	if r.State != Passed || len(r.Findings) > 0 || len(r.NotExercised) != 1 {
+		t.Errorf("%+v", r)
+	}
+}
+
 // A warning of a check is one of the drill; what the point itself lacks fails it.
 func TestWarningsOfChecks(t *testing.T) {
 	for want, check := range map[State]runbook.Check{

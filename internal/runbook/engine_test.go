@@ -136,11 +136,15 @@ func TestTaskWarningAndChecks(t *testing.T) {
 		{Check{Name: "rows", OK: true}, StateDone, 0},
 		{Check{Name: "rows", Warning: true, Expected: "3", Found: "2"}, StateWarnings, ExitWarnings},
 		{Check{Name: "rows", Expected: "3", Found: "2"}, StateFailed, ExitFailed},
+		{Check{Name: "rows", Skipped: true, Expected: "3", Found: "not tried"}, StateDone, 0},
 	} {
 		run, err := engine(t, Options{}).Start(t.Context(), book(steps(step(c.check))), Meta{})
 		wantState(t, run, err, c.state, c.code)
 		if got := run.Checks(); len(got) != 1 || got[0] != c.check {
 			t.Errorf("checks %+v", got)
+		}
+		if got := run.Step("check").State; (got == StepStateSkipped) != c.check.Skipped {
+			t.Errorf("%+v: the step is %s", c.check, got)
 		}
 		if err != nil && !strings.Contains(err.Error(), "expected 3, found 2") {
 			t.Errorf("error %v", err)

@@ -123,4 +123,7 @@ type Check struct {
 	// Lacking says of a warning that what was saved lacks something already: a
 	// recovery goes on with what there is, and a drill has failed.
 	Lacking bool `json:"lacking,omitempty"`
+	// Skipped says that it could not be tried, and Found why: it is not OK, and no
+	// fault either. A step whose checks all are is skipped itself.
+	Skipped bool `json:"skipped,omitempty"`
 }

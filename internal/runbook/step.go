@@ -92,6 +92,10 @@ func (r *stepRun) act(ctx context.Context) (StepState, error) {
 	if failed := r.failedChecks(); failed != nil {
 		return r.fail(ctx, failed)
 	}
+	if why := r.untried(); why != "" {
+		r.tell(r.about(Event{Type: StepSkipped, Text: why, Seconds: r.since(r.began)}))
+		return StepStateSkipped, nil
+	}
 	return r.finished(ctx, seen)
 }
 

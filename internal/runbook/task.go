@@ -20,6 +20,8 @@ type task struct {
 	mu       sync.Mutex
 	progress time.Time
 	bad      []Check
+	skipped  []Check
+	checks   int
 }
 
 func (t *task) about(e Event) Event {
@@ -48,12 +50,26 @@ func (t *task) Progress(done, total int64) {
 }
 
 func (t *task) Check(check Check) {
-	if !check.OK && !check.Warning {
-		t.mu.Lock()
+	t.mu.Lock()
+	t.checks++
+	switch {
+	case check.Skipped:
+		t.skipped = append(t.skipped, check)
+	case !check.OK && !check.Warning:
 		t.bad = append(t.bad, check)
-		t.mu.Unlock()
 	}
+	t.mu.Unlock()
 	t.pass.tell(t.about(Event{Type: StepCheck, Check: &check}))
+}
+
+// untried tells why nothing that the step was to check could be tried; "" if anything was.
+func (t *task) untried() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.skipped) == 0 || len(t.skipped) < t.checks {
+		return ""
+	}
+	return t.skipped[0].Found
 }
 
 // failedChecks returns an error that lists the checks that failed, or nil.

@@ -26,10 +26,11 @@ func ReadKey(h *host.Host, path string) (crypto.Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return usableKey(data)
+	return ParseKey(data)
 }
 
-func usableKey(data []byte) (crypto.Signer, error) {
+// ParseKey reads the first private key of PEM text, as ReadKey does.
+func ParseKey(data []byte) (crypto.Signer, error) {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return nil, errors.New("the file is empty")
 	}
