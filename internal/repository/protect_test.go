@@ -173,8 +173,11 @@ func TestProtectWithout(t *testing.T) {
 		t.Fatal(err)
 	}
 	free, _ := backup(t, plain, nil, tree(t, 3))
+	if list, err := v.Kept(t.Context(), []ID{kept.ID, free.ID}); err != nil || len(list) != 1 || list[0].ID != kept.ID || list[0].Err.Until.IsZero() {
+		t.Errorf("%v, %v", list, err)
+	}
 	_, err = v.ForgetChosen(t.Context(), func(context.Context) ([]ID, error) { return []ID{kept.ID, free.ID}, nil })
-	if !errors.Is(err, storage.ErrRetained) || !strings.Contains(err.Error(), "1 of 2 snapshots are locked") {
+	if !errors.Is(err, storage.ErrRetained) || !strings.Contains(err.Error(), "snapshot "+kept.ID.Short()+" stays: it is locked") || !strings.Contains(err.Error(), "1 other was removed") {
 		t.Errorf("%v", err)
 	}
 	if snaps, err := v.Snapshots(t.Context()); err != nil || len(snaps) != 1 || snaps[0].ID != kept.ID {
