@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -85,7 +86,8 @@ func (l *loader) statement(ctx context.Context, s statement) error {
 	case verbSet, verbTransaction:
 	case verbCreateObject, verbDropObject, verbAlterEvent, verbAccounts, verbSetGlobal, verbCreateDatabase:
 		if l.foreign {
-			return l.skip(k, s)
+			l.skip(k.leftOut())
+			return nil
 		}
 		return fmt.Errorf("%q does not belong into a dump of tables", brief(string(s.text)))
 	default:
@@ -119,24 +121,42 @@ func (l *loader) use(s statement, k class) error {
 	}
 	l.used = k.name
 	l.elsewhere = k.name != l.database
+	if l.elsewhere && !slices.Contains(ownDatabases, strings.ToLower(k.name)) {
+		l.skip("database " + k.name)
+	}
 	return nil
 }
 
-// skip remembers what is left out; settings and databases are not worth a word.
-func (l *loader) skip(k class, _ statement) error {
-	what := ""
+// ownDatabases are those of the server itself, which nobody misses.
+var ownDatabases = []string{"information_schema", "mysql", "performance_schema", "sys"}
+
+// leftOut is what is not taken out of a foreign dump; "" for settings and databases,
+// which are not worth a word.
+func (k class) leftOut() string {
 	switch k.verb {
 	case verbCreateObject:
-		what = strings.ToLower(k.object) + " " + k.name
+		return strings.ToLower(k.object) + " " + k.name
 	case verbAccounts:
-		what = "accounts and rights"
+		return "accounts and rights"
 	case verbAlterEvent:
-		what = "event " + k.name
+		return "event " + k.name
 	}
+	return ""
+}
+
+// skip remembers what is left out.
+func (l *loader) skip(what string) {
 	if what != "" && len(l.skipped) < 1000 {
 		l.skipped = append(l.skipped, what)
 	}
-	return nil
+}
+
+// tellLeftOut warns of what is left out, if anything is.
+func tellLeftOut(skipped []string) []string {
+	if len(skipped) == 0 {
+		return nil
+	}
+	return []string{"left out of the foreign dump, because it is of another database or would run as somebody on this server: " + strings.Join(distinct(skipped), ", ")}
 }
 
 // complete tells whether the dump ended with the line that tools write last.

@@ -21,12 +21,15 @@ func ReadDump(ctx context.Context, r io.Reader) (warnings []string, err error) {
 	}
 	c := newDumpCheck(nil)
 	c.split.limit = stageStatement
-	locked := ""
+	locked, skipped := "", []string(nil)
 	c.split.emit = func(s statement) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		k := classify(s.text)
+		if what := k.leftOut(); what != "" && len(skipped) < 1000 {
+			skipped = append(skipped, what)
+		}
 		switch k.verb {
 		case verbOther:
 			return fmt.Errorf("line %d: %q does not belong into a dump", s.line, brief(string(s.text)))
@@ -61,7 +64,7 @@ func ReadDump(ctx context.Context, r io.Reader) (warnings []string, err error) {
 	default:
 		warnings = append(warnings, noComments)
 	}
-	return warnings, nil
+	return append(warnings, tellLeftOut(skipped)...), nil
 }
 
 // noComments is told of a dump that lacks its last line as all other comments.

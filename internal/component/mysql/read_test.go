@@ -12,10 +12,11 @@ func TestReadDump(t *testing.T) {
 	for name, text := range map[string]string{
 		"whole":           whole,
 		"without locks":   strings.NewReplacer("LOCK TABLES `Clients` WRITE;\n", "", "UNLOCK TABLES;\n", "").Replace(honest) + ending,
+		"with rights":     honest + "GRANT ALL ON *.* TO `x`@`%`;\n" + ending,
 		"without comment": "CREATE TABLE a (b INT);\nINSERT INTO a VALUES (1);\n",
 	} {
 		warnings, err := ReadDump(t.Context(), strings.NewReader(text))
-		if want := name == "without comment"; err != nil || len(warnings) > 0 != want {
+		if want := name == "without comment" || name == "with rights"; err != nil || len(warnings) > 0 != want {
 			t.Errorf("%s: %q, %v", name, warnings, err)
 		}
 	}

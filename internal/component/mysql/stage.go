@@ -37,7 +37,8 @@ type StageOptions struct {
 // Staged is a foreign dump in a private server. It implements nothing but capture.
 type Staged struct {
 	// Skipped lists what stood in the dump and was left out: views, triggers,
-	// routines, events, accounts. They would run as somebody on this server.
+	// routines, events, accounts, which would run as somebody on this server, and
+	// other databases. Warnings tell of it.
 	Skipped []string
 	// Warnings tells what is odd about the dump.
 	Warnings []string
@@ -211,6 +212,7 @@ func (st *Staged) judge(ctx context.Context, root *server, l *loader, database s
 		return err
 	}
 	st.Skipped = l.skipped
+	st.Warnings = append(st.Warnings, tellLeftOut(l.skipped)...)
 	st.Completed = completedAt(l.check.split.lastComment())
 	if !l.complete() {
 		if l.check.split.comments {
@@ -269,9 +271,6 @@ func (st *Staged) Capture(ctx context.Context, sink component.Sink) (component.C
 		return captured, err
 	}
 	captured.Warnings = distinct(slices.Concat(st.Warnings, captured.Warnings)) // tables that are missing are told by both
-	if len(st.Skipped) > 0 {
-		captured.Warnings = append(captured.Warnings, fmt.Sprintf("left out of the foreign dump, because it would run as somebody on this server: %s", strings.Join(distinct(st.Skipped), ", ")))
-	}
 	return captured, nil
 }
 
