@@ -92,6 +92,9 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 	if n := given(f.dry, f.resume, f.rollback, f.discardOld); n > 1 {
 		return usagef("--dry-run, --resume, --rollback and --discard-old exclude each other")
 	}
+	if f.newName != "" && len(f.only) > 0 && !f.around {
+		return usagef("--new-server-id is not for --only: the name stands in all of the system's parts, and single ones are restored as they were")
+	}
 	conf, err := a.loadOrEmpty()
 	if err != nil {
 		return err

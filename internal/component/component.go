@@ -118,6 +118,13 @@ type Watcher interface {
 	Kept(ctx context.Context) ([]string, error)
 }
 
+// Replacer is implemented by kinds that put files in the place of present ones.
+type Replacer interface {
+	// Replaced tells whether a file of the machine came with Restore, so that
+	// Rollback takes it away.
+	Replaced(path string) (bool, error)
+}
+
 // Planner is implemented by kinds that can tell what Restore would change.
 type Planner interface {
 	Plan(ctx context.Context, source Source, record Record) ([]string, error)

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/google/renameio/v2"
 )
@@ -53,6 +54,18 @@ func (h *Host) WriteFile(path string, data []byte, opts WriteOptions) error {
 	return nil
 }
 
+// KeepFile keeps a file of the machine at aside, as WriteFile does before it writes.
+func (h *Host) KeepFile(path, aside string) error {
+	target, err := h.Path(path)
+	if err == nil {
+		err = keepAside(target, aside)
+	}
+	if err != nil {
+		return fmt.Errorf("set %s aside: %w", path, err)
+	}
+	return nil
+}
+
 func keepAside(target, aside string) error {
 	for _, kept := range []string{aside, aside + noFile} {
 		if _, err := os.Lstat(kept); err == nil {
@@ -74,7 +87,7 @@ func keepAside(target, aside string) error {
 		return err
 	}
 	uid, gid := owner(info)
-	pending, err := renameio.NewPendingFile(aside, renameio.WithPermissions(info.Mode().Perm()))
+	pending, err := renameio.NewPendingFile(aside, renameio.WithStaticPermissions(info.Mode().Perm()))
 	if err != nil {
 		return err
 	}
@@ -86,6 +99,26 @@ func keepAside(target, aside string) error {
 		return err
 	}
 	return pending.CloseAtomicallyReplace()
+}
+
+// UnwriteAll brings back every file that was kept at its own path below dir, but for
+// those of which skip is true. It may be repeated.
+func (h *Host) UnwriteAll(dir string, skip func(path string) (bool, error)) error {
+	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		kept := strings.TrimSuffix(name, noFile)
+		path := strings.TrimPrefix(kept, dir)
+		if left, err := skip(path); err != nil || left {
+			return err
+		}
+		return h.UnwriteFile(path, kept)
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // UnwriteFile brings back what WriteFile kept aside. Without that it does nothing.

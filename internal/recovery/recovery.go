@@ -194,7 +194,7 @@ func (r *Recovery) onlyWanted(stage string, steps []profile.Step) []profile.Step
 	var out []profile.Step
 	for _, s := range steps {
 		if r.Around && (stage == "repair" || stage == "start") {
-			if o, ok := s.Options.(*RenameOptions); !(ok && o.Review) && s.Type != "confirm" {
+			if o, ok := s.Options.(*RenameOptions); !(ok && o.Own) && s.Type != "confirm" {
 				out = append(out, s)
 			}
 			continue

@@ -9,6 +9,7 @@ import (
 
 	"lifeboat/internal/host"
 	"lifeboat/internal/product"
+	"lifeboat/internal/profile"
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/vault"
 )
@@ -47,7 +48,7 @@ func TestRenameBack(t *testing.T) {
 			return env.Host.WriteFile("/etc/hostname", []byte("new\n"), host.WriteOptions{Mode: 0o644, UID: -1, GID: -1, Aside: filepath.Join(aside, "/etc/hostname")})
 		}}, nil
 	}}
-	r := &Recovery{Options: Options{Host: h, Manifest: &vault.Manifest{}, Catalog: &Catalog{}}}
+	r := &Recovery{Options: Options{Host: h, Profile: &profile.Profile{}, Manifest: &vault.Manifest{}, Catalog: &Catalog{}}}
 	opts := &RenameOptions{From: "old", To: "new", Part: "host name", Own: true}
 	task := &only{dir: t.TempDir()}
 	look := func(want string) {
@@ -69,7 +70,7 @@ func TestRenameBack(t *testing.T) {
 	}
 	look("new\n")
 	for range 2 { // also when it was killed after it
-		if err := r.renameBack(task, opts); err != nil {
+		if err := r.renameBack(t.Context(), task, opts); err != nil {
 			t.Fatal(err)
 		}
 		look("old\n")

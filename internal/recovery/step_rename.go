@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"lifeboat/internal/component"
 	"lifeboat/internal/host"
@@ -49,6 +47,9 @@ func renameStep() StepType {
 			if p.Rename == nil || !slices.Contains(p.RenameParts, opts.Part) {
 				return runbook.Step{}, fmt.Errorf("product %s cannot rename %q; it can rename %v", opts.Product, opts.Part, p.RenameParts)
 			}
+			if opts.Review && r.Around { // nobody is asked
+				return r.lookAtName(p, opts), nil
+			}
 			title := fmt.Sprintf("Rename %s to %s in the %s", opts.From, opts.To, opts.Part)
 			if opts.To == "" {
 				title = "Give it its new name in the " + opts.Part
@@ -75,9 +76,7 @@ func renameStep() StepType {
 					return true, opts.From + " is nowhere in the " + opts.Part, nil
 				}
 			}
-			if opts.Own { // what a restore put there goes with its own undo
-				step.Undo = func(_ context.Context, task runbook.Task) error { return r.renameBack(task, opts) }
-			}
+			step.Undo = func(ctx context.Context, task runbook.Task) error { return r.renameBack(ctx, task, opts) }
 			if opts.Review && opts.To != "" {
 				step.Confirm = fmt.Sprintf("The %s names %s.\nLook whether %s is to stand there from now on. Once you say so, it is replaced.", opts.Part, opts.From, opts.To)
 			}
@@ -138,7 +137,7 @@ func (r *Recovery) checkName() error {
 func (r *Recovery) planRename(ctx context.Context, p *product.Product, opts *RenameOptions) (*product.Rename, error) {
 	settings := r.Scope(ctx).Settings
 	env := product.RenameEnv{Host: r.Host, Settings: settings, From: opts.From, To: opts.To, Part: opts.Part}
-	if opts.Component != "" {
+	if opts.Component != "" && r.wanted(opts.Component) {
 		_, err := r.record(opts.Component)
 		switch {
 		case errors.Is(err, vault.ErrNotCaptured):
@@ -193,24 +192,68 @@ func (r *Recovery) rename(ctx context.Context, task runbook.Task, p *product.Pro
 	return nil
 }
 
+// lookAtName tells where a part has the old name, and changes nothing.
+func (r *Recovery) lookAtName(p *product.Product, opts *RenameOptions) runbook.Step {
+	return runbook.Step{
+		Title:  fmt.Sprintf("Look for the old name in the %s", opts.Part),
+		Repeat: runbook.RepeatSafe,
+		When: func(context.Context) (bool, string, error) {
+			return opts.To != "", "the system keeps its name", nil
+		},
+		Run: func(ctx context.Context, task runbook.Task) error {
+			plan, err := r.planRename(ctx, p, opts)
+			if err != nil {
+				return err
+			}
+			for _, line := range slices.Concat(plan.Changes, plan.Removed, plan.Left) {
+				task.Warnf("look at by hand: %s", line)
+			}
+			return nil
+		},
+	}
+}
+
 // asideOf is where a part's files are kept as they were.
 func asideOf(task runbook.Task, opts *RenameOptions) string {
 	return filepath.Join(task.Dir(), "renamed", slug(opts.Part))
 }
 
-// renameBack brings back the files that a rename has replaced.
-func (r *Recovery) renameBack(task runbook.Task, opts *RenameOptions) error {
-	aside := asideOf(task, opts)
-	err := filepath.WalkDir(aside, func(name string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
-			return err
-		}
-		return r.Host.UnwriteFile(strings.TrimPrefix(name, aside), name)
-	})
-	if errors.Is(err, fs.ErrNotExist) {
+// renameBack brings back the files that a rename has replaced, but for those that the
+// run had put in place before: they go with their component's own undo.
+func (r *Recovery) renameBack(ctx context.Context, task runbook.Task, opts *RenameOptions) error {
+	if opts.Component != "" { // rows; a database that is not restored is not renamed
 		return nil
 	}
-	return err
+	restored, err := r.replacers(ctx, task)
+	if err != nil {
+		return err
+	}
+	return r.Host.UnwriteAll(asideOf(task, opts), func(path string) (bool, error) {
+		for _, c := range restored {
+			if came, err := c.Replaced(path); err != nil || came {
+				return came, err
+			}
+		}
+		return false, nil
+	})
+}
+
+// replacers are the components whose files a run has put in place.
+func (r *Recovery) replacers(ctx context.Context, task runbook.Task) ([]component.Replacer, error) {
+	var list []component.Replacer
+	for _, spec := range r.Profile.Components {
+		if _, err := os.Stat(filepath.Join(task.Dir(), "components", spec.Name)); err != nil {
+			continue
+		}
+		c, err := r.component(ctx, task, spec.Name)
+		if err != nil {
+			return nil, err
+		}
+		if c, ok := c.(component.Replacer); ok {
+			list = append(list, c)
+		}
+	}
+	return list, nil
 }
 
 // Begin ends looking ahead: from now on the machine tells what is done.

@@ -91,6 +91,25 @@ func TestWhatOthersPutThereIsKept(t *testing.T) {
 	}
 }
 
+// A file that a later step of the run wrote anew is not somebody else's.
+func TestWrittenAnewByTheRun(t *testing.T) {
+	dir, state := t.TempDir(), t.TempDir()
+	path := filepath.Join(dir, "file")
+	write(t, path, "old")
+	s := open(t, host.Local(), state)
+	replace(t, s, path, "new")
+	write(t, path+"2", "renamed")
+	must(t, os.Rename(path+"2", path))
+	changed, err := s.Changed(t.Context(), time.Now().Add(time.Hour), false)
+	if err != nil || len(changed) > 0 {
+		t.Fatalf("changed: %v, %v", changed, err)
+	}
+	must(t, s.Rollback(t.Context(), changed...))
+	if kept := s.Kept(); len(kept) > 0 || read(t, path) != "old" {
+		t.Errorf("kept %v, the file holds %q", kept, read(t, path))
+	}
+}
+
 func TestWhatOthersChangedIsKept(t *testing.T) {
 	for _, kill := range []bool{false, true} {
 		dir, state := t.TempDir(), t.TempDir()
@@ -107,6 +126,11 @@ func TestWhatOthersChangedIsKept(t *testing.T) {
 			{Path: tree, New: filepath.Join(place.New, "1"), Aside: filepath.Join(place.Aside, "tree")},
 			{Path: other, New: filepath.Join(place.New, "2"), Aside: filepath.Join(place.Aside, "other")},
 		}}))
+		for path, want := range map[string]bool{tree: true, tree + "/file": true, other: true, other + "2": false, dir: false} {
+			if came, err := s.Replaced(path); err != nil || came != want {
+				t.Errorf("%s came with the restore: %v, %v", path, came, err)
+			}
+		}
 		since := time.Now()
 		if changed, err := s.Changed(t.Context(), since, false); err != nil || len(changed) > 0 {
 			t.Fatalf("changed at once: %v, %v", changed, err)

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -18,6 +19,7 @@ func (s *Session) Changed(ctx context.Context, since time.Time, killed bool) ([]
 	if s.Phase() != Restored {
 		return nil, ctx.Err()
 	}
+	s.known = !killed && !since.IsZero()
 	var changed []string
 	for _, r := range s.log.all(doSwap) {
 		err := filepath.WalkDir(s.outer(r.Path), func(path string, entry fs.DirEntry, err error) error {
@@ -50,6 +52,18 @@ func (s *Session) Changed(ctx context.Context, since time.Time, killed bool) ([]
 		}
 	}
 	return changed, nil
+}
+
+// Replaced tells whether path, of the machine, is in the place of a replaced entry.
+func (s *Session) Replaced(path string) (bool, error) {
+	if s.Phase() == Untouched {
+		return false, nil
+	}
+	real, err := s.host.Path(path)
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(s.log.all(doSwap), func(r record) bool { return Below(s.inner(real), string(r.Path)) }), nil
 }
 
 // Kept lists where a rollback has left what others changed.

@@ -40,6 +40,7 @@ type record struct {
 	Aside Name      `json:"aside,omitempty"`
 	Inode uint64    `json:"inode,omitempty"` // of New, to know it again at Path
 	Keep  []Name    `json:"keep,omitempty"`  // of a rollback: what others changed
+	Known bool      `json:"known,omitempty"` // of a rollback: Keep is all of it
 	Meta  *metadata `json:"meta,omitempty"`
 	Like  *metadata `json:"like,omitempty"`
 }

@@ -29,7 +29,7 @@ func (s *Session) Rollback(ctx context.Context, changed ...string) error {
 		}
 	}
 	if s.Phase() != RollingBack {
-		r := record{Do: doRollback}
+		r := record{Do: doRollback, Known: s.known}
 		for _, path := range changed {
 			r.Keep = append(r.Keep, s.inside(path))
 		}
@@ -109,7 +109,7 @@ func (s *Session) unswap(ctx context.Context, r record) error {
 		}
 	case exists(path) && (came || exists(aside)):
 		to := staged
-		if !came || inode(path) != r.Inode || s.keeps(r) {
+		if !came || s.keeps(r) || inode(path) != r.Inode && !s.knows() {
 			to = found
 			if err := s.add(ctx, record{Do: doFound, Path: r.Path, Aside: s.inside(found)}); err != nil {
 				return err
@@ -160,6 +160,12 @@ func (s *Session) keeps(r record) bool {
 		}
 	}
 	return false
+}
+
+// knows tells whether it was seen what others changed: then another inode is of a
+// later step of the run itself, which wrote the file anew.
+func (s *Session) knows() bool {
+	return slices.ContainsFunc(s.log.all(doRollback), func(r record) bool { return r.Known })
 }
 
 // placeOf is the aside directory that a swap's entry goes to.

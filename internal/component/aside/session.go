@@ -47,6 +47,8 @@ type Session struct {
 	host *host.Host
 	id   string
 	log  *journal
+	// known: Changed has seen all that others changed.
+	known bool
 }
 
 // Place is where new content is staged and where present content goes: two

@@ -143,7 +143,7 @@ func (c *Component) Rollback(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	changed, err := c.Changed(ctx)
+	changed, err := c.changed(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -155,18 +155,37 @@ func (c *Component) Rollback(ctx context.Context) error {
 
 // Changed lists what others changed in the component's place after Env.Since.
 func (c *Component) Changed(ctx context.Context) ([]string, error) {
-	if c.options.InPlace || c.env.Since.IsZero() {
+	if c.options.InPlace {
 		return nil, ctx.Err()
 	}
 	s, err := c.Session()
 	if err != nil {
 		return nil, err
 	}
+	return c.changed(ctx, s)
+}
+
+func (c *Component) changed(ctx context.Context, s *aside.Session) ([]string, error) {
+	if c.env.Since.IsZero() {
+		return nil, ctx.Err()
+	}
 	changed, err := s.Changed(ctx, c.env.Since, c.env.Killed)
 	if err != nil {
 		return nil, fmt.Errorf("component %s: look for what was changed since: %w", c.spec.Name, err)
 	}
 	return changed, nil
+}
+
+// Replaced tells whether a file of the machine came with Restore.
+func (c *Component) Replaced(path string) (bool, error) {
+	if c.options.InPlace {
+		return false, nil
+	}
+	s, err := c.Session()
+	if err != nil {
+		return false, err
+	}
+	return s.Replaced(path)
 }
 
 // Kept lists where Rollback has left what others changed.

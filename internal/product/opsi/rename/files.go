@@ -21,6 +21,10 @@ import (
 // are some kilobytes, the largest, an audit file, some hundred.
 const maxText = 8 << 20
 
+// ownPrefix begins the names of the directories in which a restore keeps what stood in
+// the way: a rollback has to find it as it was.
+const ownPrefix = ".lifeboat-"
+
 // Places are the paths below which a server's names are written down.
 type Places struct {
 	// Trees are searched as a whole: /etc/opsi, the file backend.
@@ -115,6 +119,9 @@ func (b *filesPlanner) tree(ctx context.Context, dir string) error {
 	err = filepath.WalkDir(real, func(name string, d fs.DirEntry, err error) error {
 		if err != nil || ctx.Err() != nil {
 			return errors.Join(err, ctx.Err())
+		}
+		if d.IsDir() && name != real && strings.HasPrefix(d.Name(), ownPrefix) {
+			return fs.SkipDir
 		}
 		if !d.Type().IsRegular() {
 			return nil
@@ -303,7 +310,7 @@ func (p *FilesPlan) Apply(ctx context.Context, h *host.Host, aside string) error
 		}
 	}
 	for _, m := range p.moves {
-		if err := m.apply(h); err != nil {
+		if err := m.apply(h, aside); err != nil {
 			return fmt.Errorf("rename %s: %w", m.from, err)
 		}
 	}

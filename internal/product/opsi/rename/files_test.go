@@ -39,6 +39,7 @@ var before = map[string]string{
 	"var/lib/opsi/config/products/opsi_1-1.localboot":  "[Product]\ndescription = opsi at /opsi.old.example/x\n",
 	"etc/dhcp/dhcpd.conf":                              "next-server opsi.old.example;\nhost pc1 { filename \"opsi/pxelinux.0\"; }\n",
 	"etc/opsi/ssl/opsiconfd-cert.pem":                  "",
+	"etc/opsi/.lifeboat-aside-1.x/opsi/opsi.conf":      "id = opsi.old.example\n",
 	"etc/opsi/binary":                                  "opsi.old.example\x00",
 }
 
@@ -185,6 +186,40 @@ func TestFiles(t *testing.T) {
 	}
 	if !again.Empty() || len(again.Changes)+len(again.Removed) > 0 {
 		t.Errorf("a second plan has %v %v", again.Changes, again.Removed)
+	}
+}
+
+// What is kept brings everything back: the names of files, owners and rights too.
+func TestFilesBack(t *testing.T) {
+	root, h := machine(t)
+	was := texts(t, root)
+	replaced := filepath.Join(root, "var/lib/opsi/config/clients/srv2.new.example.ini")
+	if err := os.Chmod(replaced, 0o664); err != nil {
+		t.Fatal(err)
+	}
+	p, err := PlanFiles(t.Context(), h, places, names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	aside := filepath.Join(t.TempDir(), "aside")
+	if err := p.Apply(t.Context(), h, aside); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := h.UnwriteAll(aside, func(path string) (bool, error) { return path == "/etc/opsi/pckeys", nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	now := texts(t, root)
+	if now["etc/opsi/pckeys"] != after["etc/opsi/pckeys"] {
+		t.Errorf("what was left out came back: %q", now["etc/opsi/pckeys"])
+	}
+	now["etc/opsi/pckeys"] = was["etc/opsi/pckeys"]
+	if !maps.Equal(was, now) {
+		t.Errorf("was\n%v\nis\n%v", was, now)
+	}
+	if info, err := os.Stat(replaced); err != nil || info.Mode().Perm() != 0o664 {
+		t.Errorf("%v, %v", info.Mode(), err)
 	}
 }
 

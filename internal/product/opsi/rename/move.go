@@ -14,8 +14,14 @@ import (
 	"lifeboat/internal/host"
 )
 
-// apply renames a file.
-func (m move) apply(h *host.Host) error {
+// apply renames a file. That it was there, and that none had its new name, is kept
+// below aside.
+func (m move) apply(h *host.Host, aside string) error {
+	for _, name := range []string{m.from, m.to} {
+		if err := h.KeepFile(name, filepath.Join(aside, name)); err != nil {
+			return err
+		}
+	}
 	from, err := h.Path(m.from)
 	if err != nil {
 		return err
@@ -29,7 +35,7 @@ func remove(h *host.Host, name, aside string) error {
 	if err != nil {
 		return err
 	}
-	if err := setAside(present, filepath.Join(aside, name)); err != nil {
+	if err := h.KeepFile(name, filepath.Join(aside, name)); err != nil {
 		return err
 	}
 	err = os.Remove(present)
@@ -37,23 +43,6 @@ func remove(h *host.Host, name, aside string) error {
 		return nil
 	}
 	return err
-}
-
-func setAside(present, kept string) error {
-	data, err := os.ReadFile(present)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if _, err := os.Lstat(kept); err == nil {
-		return nil // by a run that was killed after it
-	}
-	if err := os.MkdirAll(filepath.Dir(kept), 0o700); err != nil {
-		return err
-	}
-	return os.WriteFile(kept, data, 0o600)
 }
 
 // signed tells whether a file is worth nothing once it is changed: certificates,
