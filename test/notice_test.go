@@ -43,18 +43,8 @@ func TestNotices(t *testing.T) {
 	const mailPassword, token, key = "mail password of the test", "token of the test", "key of the test"
 	mails := noticetest.NewMailServer(t, authority, noticetest.StartTLS, "lifeboat", mailPassword)
 	chat, watch := noticetest.NewWebServer(t, authority), noticetest.NewWebServer(t, authority)
-	dir := t.TempDir()
-	put := func(name, text string) {
-		t.Helper()
-		text = strings.NewReplacer("DIR", dir, "MAIL", mails.Addr, "CA", authority.File, "PING", watch.URL).Replace(text)
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	s := newSite(t, "MAIL", mails.Addr, "CA", authority.File, "PING", watch.URL)
+	dir, put, lifeboat, says := s.dir, s.put, s.lifeboat, s.says
 	put("password", "a password of the test\n")
 	put("mail-password", mailPassword+"\n")
 	put("token", token+"\n")
@@ -63,26 +53,6 @@ func TestNotices(t *testing.T) {
 	put("profiles/site.yaml", lockedSite)
 	put("lifeboat.yaml", toldConfig)
 	put("data/file", "first")
-	everything := ""
-	lifeboat := func(want int, args ...string) string {
-		t.Helper()
-		cmd := exec.Command(filepath.Join(programs, "lifeboat"), append([]string{"--config", filepath.Join(dir, "lifeboat.yaml")}, args...)...)
-		cmd.Dir = dir
-		out, err := cmd.CombinedOutput()
-		if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != want {
-			t.Fatalf("lifeboat %v: %v, want exit code %d\n%s", args, err, want, out)
-		}
-		everything += string(out)
-		return string(out)
-	}
-	says := func(text string, parts ...string) {
-		t.Helper()
-		for _, part := range parts {
-			if !strings.Contains(text, part) {
-				t.Errorf("%q is not in:\n%s", part, text)
-			}
-		}
-	}
 	// last is what the chat got last.
 	last := func() (m notice.Message) {
 		t.Helper()
@@ -193,17 +163,17 @@ func TestNotices(t *testing.T) {
 
 	// Nothing secret stands anywhere but where it was put.
 	for _, m := range mails.Mails() {
-		everything += m.Text
+		s.spoken.WriteString(m.Text)
 	}
 	for _, r := range append(chat.Requests(), watch.Requests()...) {
-		everything += r.Body
+		s.spoken.WriteString(r.Body)
 	}
 	state, err := exec.Command("grep", "-raFe", mailPassword, "-e", token, "-e", key, "-e", "x7q9", filepath.Join(dir, "state")).CombinedOutput()
 	if err == nil {
 		t.Errorf("the state directory holds a secret: %s", state)
 	}
 	for _, secret := range []string{mailPassword, token, key, "x7q9", "zq7w"} {
-		if strings.Contains(everything, secret) {
+		if strings.Contains(s.spoken.String(), secret) {
 			t.Errorf("%q stands in what was told", secret)
 		}
 	}

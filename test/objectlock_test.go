@@ -3,7 +3,6 @@ package test
 import (
 	"bytes"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -43,40 +42,12 @@ func TestObjectLock(t *testing.T) {
 		t.Skip("needs root: restores owners")
 	}
 	server := storagetest.NewVersioningS3Server(t)
-	dir := t.TempDir()
-	put := func(name, text string) {
-		t.Helper()
-		text = strings.NewReplacer("DIR", dir, "ADDR", server.Addr).Replace(text)
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	s := newSite(t, "ADDR", server.Addr)
+	dir, put, lifeboat, says := s.dir, s.put, s.lifeboat, s.says
 	put("password", "a password of the test\n")
 	put("secret", server.SecretKey+"\n")
 	put("data/one", "first")
 	put("profiles/site.yaml", lockedSite)
-	lifeboat := func(want int, args ...string) string {
-		t.Helper()
-		cmd := exec.Command(filepath.Join(programs, "lifeboat"), append([]string{"--config", filepath.Join(dir, "lifeboat.yaml")}, args...)...)
-		cmd.Dir = dir
-		out, err := cmd.CombinedOutput()
-		if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != want {
-			t.Fatalf("lifeboat %v: %v, want exit code %d\n%s", args, err, want, out)
-		}
-		return string(out)
-	}
-	says := func(text string, parts ...string) {
-		t.Helper()
-		for _, part := range parts {
-			if !strings.Contains(text, part) {
-				t.Errorf("%q is not in:\n%s", part, text)
-			}
-		}
-	}
 	admin, err := minio.New(server.Addr, &minio.Options{Creds: credentials.NewStaticV4(server.AccessKey, server.SecretKey, ""), Region: "us-east-1"})
 	if err != nil {
 		t.Fatal(err)

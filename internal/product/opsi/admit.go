@@ -86,11 +86,7 @@ func usual(place string) bool {
 // present lists where this machine's own configuration has opsi's data, used or
 // not. The list is never nil.
 func present(ctx context.Context, h *host.Host) ([]string, error) {
-	version, err := installedVersion(ctx, h)
-	if err != nil {
-		return nil, err
-	}
-	v, err := look(scopeOf(h), version)
+	v, err := lookAt(ctx, h)
 	if err != nil {
 		return nil, err
 	}

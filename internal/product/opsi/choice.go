@@ -67,11 +67,7 @@ func asksFor(asked []string, kind backend.Kind) (named, all, auto bool) {
 // Choose finds what --backends of `opsi-backup create` stands for on a machine.
 // A backend that is asked for and not there is an error, before anything is done.
 func Choose(ctx context.Context, h *host.Host, asked []string, configuration bool) (Choice, error) {
-	version, err := installedVersion(ctx, h)
-	if err != nil {
-		return Choice{}, err
-	}
-	v, err := look(scopeOf(h), version)
+	v, err := lookAt(ctx, h)
 	if err != nil {
 		return Choice{}, err
 	}

@@ -19,11 +19,7 @@ func Here(ctx context.Context, h *host.Host, found *product.Import) error {
 			return nil
 		}
 	}
-	version, err := installedVersion(ctx, h)
-	if err != nil {
-		return err
-	}
-	v, err := look(scopeOf(h), version)
+	v, err := lookAt(ctx, h)
 	if err != nil {
 		return err
 	}

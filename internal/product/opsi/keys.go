@@ -19,11 +19,7 @@ func KeysLost(ctx context.Context, h *host.Host, found *product.Import, componen
 	if !slices.Contains(components, Configuration) || !slices.Contains(strings.Fields(found.Settings["backends"]), string(backend.File)) {
 		return "", nil
 	}
-	version, err := installedVersion(ctx, h)
-	if err != nil {
-		return "", err
-	}
-	v, err := look(scopeOf(h), version)
+	v, err := lookAt(ctx, h)
 	if err != nil {
 		return "", err
 	}

@@ -16,11 +16,7 @@ import (
 func Remaining(ctx context.Context, h *host.Host, saved map[string]string, components []string, configuration bool) ([]string, error) {
 	kinds := strings.Fields(saved["backends"])
 	if !configuration {
-		version, err := installedVersion(ctx, h)
-		if err != nil {
-			return nil, err
-		}
-		v, err := look(scopeOf(h), version)
+		v, err := lookAt(ctx, h)
 		if err != nil {
 			return nil, err
 		}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 
+	"lifeboat/internal/host"
 	"lifeboat/internal/product/opsi/backend"
 	"lifeboat/internal/profile"
 )
@@ -28,6 +29,15 @@ type view struct {
 	server  *backend.Server
 	used    []backend.Conf
 	lacking []string
+}
+
+// lookAt looks at a machine with the opsi that is installed there.
+func lookAt(ctx context.Context, h *host.Host) (*view, error) {
+	version, err := installedVersion(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	return look(scopeOf(h), version)
 }
 
 func look(scope profile.Scope, version string) (*view, error) {

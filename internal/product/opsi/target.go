@@ -18,11 +18,7 @@ func scopeOf(h *host.Host) profile.Scope { return profile.Scope{Host: h} }
 // together with the configuration. The settings are those of this machine's
 // database access, which counts when its configuration stays.
 func Target(ctx context.Context, h *host.Host, saved map[string]string, components []string) (differences []string, settings map[string]string, err error) {
-	version, err := installedVersion(ctx, h)
-	if err != nil {
-		return nil, nil, err
-	}
-	v, err := look(scopeOf(h), version)
+	v, err := lookAt(ctx, h)
 	if err != nil {
 		return nil, nil, err
 	}
