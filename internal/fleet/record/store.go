@@ -1,0 +1,112 @@
+package record
+
+import (
+	"context"
+	"time"
+)
+
+// Store is the fleet's memory. Several servers may use one at a time.
+//
+// What every store promises (storetest holds each to it): a method that changes
+// something has made it durable when it returns nil, or has changed nothing;
+// changes of one call happen together; a change and its audit Entry are one
+// transaction (Change). Times are UTC with microseconds. Methods may be called
+// concurrently. Not found is ErrNotFound.
+type Store interface {
+	// Change runs f in one transaction, and appends what it returned to the audit
+	// log in the same one. It runs again, whole, when the database asks for that, so
+	// f must have no effects outside. No entry means that nothing worth auditing
+	// happened (a host's report, a session's use).
+	Change(ctx context.Context, f func(Tx) ([]Entry, error)) error
+	// Read runs f on one consistent state.
+	Read(ctx context.Context, f func(Reader) error) error
+	// Hold takes the lease of a periodic job for a while, by the database's clock;
+	// false: another server has it. The holder renews by calling it again.
+	Hold(ctx context.Context, job, holder string, d time.Duration) (bool, error)
+	// Release gives a lease up, if holder has it.
+	Release(ctx context.Context, job, holder string) error
+	Ping(ctx context.Context) error
+	Close() error
+}
+
+// Page is a part of a list: at most Limit entries (1 to 1000) after the key After.
+type Page struct {
+	After string
+	Limit int
+}
+
+// Reader looks things up.
+type Reader interface {
+	Host(HostID) (Host, error)
+	HostNamed(name string) (Host, error)
+	HostByKey(hash string) (Host, error)
+	// HostsLike gives the hosts that share a value with an identity, revoked ones
+	// left out. The caller judges which values count.
+	HostsLike(Identity) ([]Host, error)
+	Hosts(group string, p Page) ([]Host, error) // by name
+
+	Protections(host HostID) ([]Protection, error) // "" is all hosts
+	Reports(host HostID, p Page) ([]Report, error) // newest first; After is a report's ID
+	Report(host HostID, id string) (Report, error)
+	Runs(host HostID, p Page) ([]Run, error) // newest first; "" is all hosts
+	Run(host HostID, id string) (Run, error)
+	Events(host HostID, run string, after int64, limit int) ([]Event, error)
+
+	Versions(host HostID) ([]Version, error)                     // newest first, without contents
+	Version(host HostID, number int64) (Version, error)          // 0 is the newest
+	Code(lookup string) (Code, error)                            // spent and expired ones too
+	Codes(host HostID) ([]Code, error)                           // newest first, without contents
+	Files(host HostID) ([]File, error)                           // with contents
+	Window(host HostID, now time.Time) (Window, error)           // one that is open
+	User(name string) (User, error)
+	UserBySubject(subject string) (User, error)
+	Users() ([]User, error)
+	Session(hash string) (Session, error)
+	Token(hash string) (Token, error)
+	Tokens() ([]Token, error)
+	Audit(after int64, limit int) ([]Entry, error) // oldest first
+	Setting(key string) ([]byte, error)            // small things of the server's own
+}
+
+// Tx changes things. It reads its own changes.
+type Tx interface {
+	Reader
+	PutHost(Host) error // by ID; ErrTaken: another host has the name or key
+	RemoveHost(HostID) error
+	PutEnrolment(Enrolment) error
+	// TakeEnrolment removes an enrolment and gives it; ErrSpent if it is used or
+	// expired, with no difference between the two.
+	TakeEnrolment(hash string, now time.Time) (Enrolment, error)
+
+	// AddReport stores a report, its system's protection with it; false: it was
+	// there already, and nothing was changed.
+	AddReport(Report, Protection) (bool, error)
+	PutRun(Run) error
+	AddEvents([]Event) error // those that are there already are left as they are
+	// AddVersion appends a version if its digest differs from the newest's, and gives
+	// the number it has.
+	AddVersion(Version) (int64, error)
+
+	PutCode(Code) error
+	// SpendCode marks a code spent by a nonce; the same nonce again finds it open.
+	// ErrSpent: another nonce has it, or it has expired.
+	SpendCode(lookup, nonce string, now time.Time) (Code, error)
+	RevokeCodes(host HostID) error
+
+	PutFiles(host HostID, files []File) error // in place of those that were there
+	PutWindow(Window) error
+	CloseWindow(HostID) error
+
+	PutUser(User) error
+	RemoveUser(name string) error
+	PutSession(Session) error
+	RemoveSession(hash string) error
+	RemoveSessions(user string) error
+	PutToken(Token) error
+	RemoveToken(id string) error
+	PutSetting(key string, value []byte) error
+
+	// Sweep removes what has expired: enrolments, sessions, codes and windows before
+	// expired, events of runs that ended before events. It gives how many rows.
+	Sweep(expired, events time.Time) (int64, error)
+}
