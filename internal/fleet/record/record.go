@@ -177,9 +177,9 @@ func (r Role) rank() int {
 type User struct {
 	Name     string    `json:"name"`
 	Role     Role      `json:"role"`
-	Password string    `json:"-"` // argon2id in PHC form; "" signs in by OIDC only
-	TOTP     []byte    `json:"-"` // sealed by the fleet's keys; nil is none
-	Step     int64     `json:"-"` // the last time step of TOTP that was used: each counts once
+	Password string    `json:"-"`                 // argon2id in PHC form; "" signs in by OIDC only
+	TOTP     []byte    `json:"-"`                 // sealed by the fleet's keys; nil is none
+	Step     int64     `json:"-"`                 // the last time step of TOTP that was used: each counts once
 	Subject  string    `json:"subject,omitempty"` // "issuer subject" of OIDC
 	Created  time.Time `json:"created"`
 	Disabled bool      `json:"disabled,omitempty"`

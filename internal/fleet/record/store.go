@@ -52,12 +52,12 @@ type Reader interface {
 	Run(host HostID, id string) (Run, error)
 	Events(host HostID, run string, after int64, limit int) ([]Event, error)
 
-	Versions(host HostID) ([]Version, error)                     // newest first, without contents
-	Version(host HostID, number int64) (Version, error)          // 0 is the newest
-	Code(lookup string) (Code, error)                            // spent and expired ones too
-	Codes(host HostID) ([]Code, error)                           // newest first, without contents
-	Files(host HostID) ([]File, error)                           // with contents
-	Window(host HostID, now time.Time) (Window, error)           // one that is open
+	Versions(host HostID) ([]Version, error)            // newest first, without contents
+	Version(host HostID, number int64) (Version, error) // 0 is the newest
+	Code(lookup string) (Code, error)                   // spent and expired ones too
+	Codes(host HostID) ([]Code, error)                  // newest first, without contents
+	Files(host HostID) ([]File, error)                  // with contents
+	Window(host HostID, now time.Time) (Window, error)  // one that is open
 	User(name string) (User, error)
 	UserBySubject(subject string) (User, error)
 	Users() ([]User, error)
