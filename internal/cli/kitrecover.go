@@ -33,8 +33,8 @@ the password into a file that only its owner can read. With a repository it sees
 first that the password opens it, and says how to go on.
 
 What stands on the paper is typed at the prompt, or comes from files or standard
-input: typed, pasted or scanned text, with anything around it. A group that is
-mistyped is named.`,
+input: typed, pasted or scanned text, one share after the other, with headings or
+without, with anything around it. A group that is mistyped is named with its line.`,
 		Example: `  lifeboat kit recover --repository sftp:backup@store.example.com:/lifeboat
   lifeboat kit recover --repository /media/disk/lifeboat share-1.txt share-4.txt share-5.txt
   lifeboat kit recover --output /root/kit.key <scanned.txt`,
@@ -95,7 +95,8 @@ func (a *app) kitRecover(ctx context.Context, output string, names []string) err
 	return a.tellKit(parts.Kit(), output, target, systems)
 }
 
-// kitParts gathers what people bring.
+// kitParts gathers what people bring. What is mistyped matters only when what is
+// left does not suffice.
 func (a *app) kitParts(ctx context.Context, names []string) (*kit.Assembly, error) {
 	parts := new(kit.Assembly)
 	if len(names) == 0 {
@@ -104,22 +105,54 @@ func (a *app) kitParts(ctx context.Context, names []string) (*kit.Assembly, erro
 		}
 		names = []string{"-"}
 	}
+	var mistyped []error
 	for _, name := range names {
 		text, err := readPaper(name)
 		if err != nil {
 			return nil, err
 		}
+		what := name
+		if name == "-" {
+			what = "standard input"
+		}
 		found, err := typed.Find(text)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
+			mistyped = append(mistyped, fmt.Errorf("%s: %w", what, err))
 		}
 		for _, one := range found {
-			if err := parts.Add(one); err != nil && !errors.Is(err, kit.ErrKnown) {
-				return nil, fmt.Errorf("%s: %w", name, err)
+			err := parts.Add(one)
+			if err != nil && !errors.Is(err, kit.ErrKnown) {
+				return nil, fmt.Errorf("%s: %w", what, err)
+			}
+			if err == nil && !a.json {
+				fmt.Fprintf(a.err, "%s: %s\n", what, taken(parts, one))
 			}
 		}
 	}
+	if parts.Missing() > 0 && len(mistyped) > 0 {
+		if _, err := parts.Password(); parts.Kit() != "" {
+			mistyped = append(mistyped, err)
+		}
+		return nil, errors.Join(mistyped...)
+	}
+	for _, err := range mistyped {
+		if err := a.warn(fmt.Errorf("%w; the others suffice", err)); err != nil {
+			return nil, err
+		}
+	}
 	return parts, nil
+}
+
+// taken says what came of a share.
+func taken(parts *kit.Assembly, found typed.Found) string {
+	if found.Share == nil {
+		return "The kit's password is whole."
+	}
+	how := "that is enough"
+	if missing := parts.Missing(); missing > 0 {
+		how = fmt.Sprintf("%d more needed", missing)
+	}
+	return fmt.Sprintf("Share %d of kit %s is taken; %s.", found.Share.Number, found.Share.Kit, how)
 }
 
 func readPaper(name string) (string, error) {
@@ -144,41 +177,35 @@ func readPaper(name string) (string, error) {
 
 // askShares has people type until there are enough shares.
 func askShares(ctx context.Context, p *prompter, parts *kit.Assembly) error {
-	fmt.Fprintln(p.out, "Type the groups of a share, or of the kit's password, in one line or several.")
-	for n := 1; parts.Missing() > 0; n++ {
-		reader := new(typed.Reader)
-		for !reader.Done() {
-			next, of := reader.Next()
-			if of == 0 {
-				fmt.Fprintf(p.out, "No. %d, from group 1: ", n)
-			} else {
-				fmt.Fprintf(p.out, "No. %d, from group %d of %d: ", n, next, of)
+	fmt.Fprintln(p.out, "Type the groups of one share after the other, or of the kit's password, in as many lines as you like.")
+	reader := new(typed.Reader)
+	for n := 1; parts.Missing() > 0; {
+		if next, of := reader.Next(); of == 0 {
+			fmt.Fprintf(p.out, "No. %d, from group 1: ", n)
+		} else {
+			fmt.Fprintf(p.out, "No. %d, from group %d of %d: ", n, next, of)
+		}
+		select {
+		case <-ctx.Done():
+			fmt.Fprintln(p.out)
+			return ctx.Err()
+		case line, ok := <-p.lines:
+			if !ok {
+				return fmt.Errorf("%w: nothing more was typed", kit.ErrMissing)
 			}
-			select {
-			case <-ctx.Done():
-				fmt.Fprintln(p.out)
-				return ctx.Err()
-			case line, ok := <-p.lines:
-				if !ok {
-					return fmt.Errorf("%w: nothing more was typed", kit.ErrMissing)
+			found, wrong := reader.Line(line)
+			for _, one := range found {
+				if err := parts.Add(one); err != nil {
+					fmt.Fprintf(p.out, "  %v. Type another one.\n", err)
+					continue
 				}
-				if err := reader.Line(line); err != nil {
-					next, _ := reader.Next()
-					fmt.Fprintf(p.out, "  %v. Go on with group %d.\n", err, next)
-				}
+				n++
+				fmt.Fprintf(p.out, "  %s\n", taken(parts, one))
 			}
-		}
-		found, err := reader.Found()
-		if err == nil {
-			err = parts.Add(found)
-		}
-		if err != nil {
-			fmt.Fprintf(p.out, "  %v. Type another one.\n", err)
-			n--
-			continue
-		}
-		if missing := parts.Missing(); missing > 0 {
-			fmt.Fprintf(p.out, "  That is share %d of kit %s; %s to go.\n", found.Share.Number, parts.Kit(), count(missing, "share", "shares"))
+			if wrong != nil && parts.Missing() > 0 {
+				next, _ := reader.Next()
+				fmt.Fprintf(p.out, "  %v. Go on with group %d.\n", wrong, next)
+			}
 		}
 	}
 	return nil

@@ -141,7 +141,7 @@ func TestFindSeveral(t *testing.T) {
 	bad := replaced(strings.Split(b.String(), "-"), 4, "00000")
 	text := "Page one\n" + Mark(a.Kit, 2) + " " + a.String() + "\nkeep this apart\f" + Mark(b.Kit, 3) + " " + strings.Join(bad, "-")
 	found, err := Find(text)
-	if len(found) != 1 || *found[0].Share != a || err == nil || !strings.Contains(err.Error(), "lifeboat share 7f3k-3: the share is mistyped: group 5 is wrong") {
+	if len(found) != 1 || *found[0].Share != a || err == nil || !strings.Contains(err.Error(), "line 3: lifeboat share 7f3k-3: the share is mistyped: group 5 is wrong") {
 		t.Errorf("%+v, %v", found, err)
 	}
 	if _, err := Find(" \n"); !errors.Is(err, ErrNothing) {
@@ -152,33 +152,100 @@ func TestFindSeveral(t *testing.T) {
 	}
 }
 
+// Shares typed one below the other are each found, with headings or without, and a
+// mistyped one among them is named by its line.
+func TestFindWithoutHeadings(t *testing.T) {
+	var shares []Share
+	var plain []string
+	for n := range 4 {
+		s := example()
+		s.Number = n + 1
+		shares = append(shares, s)
+		plain = append(plain, numbered(s))
+	}
+	second := strings.Split(shares[1].String(), "-")
+	for name, c := range map[string]struct {
+		text  string
+		found []int
+		wrong string
+	}{
+		"no line between": {plain[0] + plain[1] + plain[2], []int{1, 2, 3}, ""},
+		"blank lines":     {plain[0] + "\n\n" + plain[1] + "\n" + plain[2], []int{1, 2, 3}, ""},
+		"own headings":    {"Mrs Weiss:\n" + plain[0] + "Share 2 of 5, for the safe\n" + plain[1], []int{1, 2}, ""},
+		"one heading":     {plain[0] + Mark("7F3K", 2) + "\n" + plain[1] + plain[2], []int{1, 2, 3}, ""},
+		"all in one line": {shares[0].String() + " " + shares[1].String(), []int{1, 2}, ""},
+		"a wrong group":   {plain[0] + strings.Join(replaced(second, 6, "ZZZZZ"), " ") + "\n" + plain[2], []int{1, 3}, "line 4: the share is mistyped: group 7 is wrong"},
+		"in the second line": {
+			plain[0] + "\nshare 2\n" + strings.Join(second[:6], " ") + "\n" + strings.Join(replaced(second, 8, "ZZZZZ")[6:], " ") + "\n" + plain[2],
+			[]int{1, 3},
+			"line 7: the share is mistyped: group 9 is wrong",
+		},
+		"a group missing":             {plain[0] + strings.Join(slices.Delete(slices.Clone(second), 2, 3), " ") + "\n" + plain[2], []int{1, 3}, "line 4: a share has 12 groups of 5 signs, but 11 were given; group 3 is the first that is wrong"},
+		"a late group missing":        {plain[0] + strings.Join(slices.Delete(slices.Clone(second), 9, 10), " ") + "\n" + plain[2], []int{1, 3}, "but 11 were given; group 10 is the first that is wrong"},
+		"a group twice":               {plain[0] + strings.Join(slices.Insert(slices.Clone(second), 2, second[2]), " ") + "\n" + plain[2], []int{1, 3}, "but 13 were given; group 4 is the first that is wrong"},
+		"a late group twice":          {plain[0] + strings.Join(slices.Insert(slices.Clone(second), 9, second[9]), " ") + "\n" + plain[2], []int{1, 3}, "but 13 were given; group 11 is the first that is wrong"},
+		"two wrong ones":              {strings.Join(replaced(second, 6, "ZZZZZ"), " ") + "\n" + strings.Join(replaced(second, 1, "ZZZZZ"), " ") + "\n" + plain[2], []int{3}, "line 2: the share is mistyped: group 2 is wrong"},
+		"wrong, and headings by hand": {Mark("7F3K", 1) + "\n" + plain[0] + strings.Join(replaced(second, 6, "ZZZZZ"), " "), []int{1}, "line 5: the share is mistyped: group 7 is wrong"},
+		"a group missing below a heading": {
+			Mark("7F3K", 2) + "\n" + strings.Join(second[:11], " ") + "\n\n" + plain[2],
+			[]int{3},
+			"lifeboat share 7f3k-2: a share has 12 groups of 5 signs, but 11 were given",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			found, err := Find(c.text)
+			var numbers []int
+			for _, one := range found {
+				if one.Share == nil || *one.Share != shares[one.Share.Number-1] {
+					t.Fatalf("%+v", one)
+				}
+				numbers = append(numbers, one.Share.Number)
+			}
+			if !slices.Equal(numbers, c.found) || (err == nil) != (c.wrong == "") || !strings.Contains(fmt.Sprint(err), c.wrong) {
+				t.Errorf("%v, %v", numbers, err)
+			}
+		})
+	}
+}
+
 func TestReader(t *testing.T) {
 	groups := strings.Split(example().String(), "-")
 	r := new(Reader)
-	if err := r.Line("ABCDE"); err == nil || !strings.Contains(err.Error(), "group 1 is wrong") {
-		t.Error(err)
+	try := func(line string, whole int, wrong string) {
+		t.Helper()
+		found, err := r.Line(line)
+		if len(found) != whole || (err == nil) != (wrong == "") || !strings.Contains(fmt.Sprint(err), wrong) {
+			t.Errorf("%+v, %v", found, err)
+		}
+		for _, one := range found {
+			if one.Share == nil || *one.Share != example() {
+				t.Errorf("%+v", one)
+			}
+		}
 	}
-	if err := r.Line(strings.Join(groups[:3], " ")); err != nil {
-		t.Error(err)
-	}
-	if err := r.Line(groups[3] + " " + groups[5]); err == nil || !strings.Contains(err.Error(), "group 5 is wrong") {
-		t.Error(err)
-	}
-	if next, of := r.Next(); next != 5 || of != 12 || r.Done() {
+	try("ABCDE", 0, "group 1 is wrong")
+	try(strings.Join(groups[:3], " "), 0, "")
+	try(groups[3]+" "+groups[5], 0, "group 5 is wrong")
+	if next, of := r.Next(); next != 5 || of != 12 {
 		t.Errorf("next %d of %d", next, of)
 	}
-	if err := r.Line(strings.Join(groups[4:], "-")); err != nil || !r.Done() {
-		t.Error(err)
+	try("", 0, "")
+	try(strings.Join(groups[4:], "-"), 1, "")
+	// The next one begins where it ends, also in the same line, with a heading or not.
+	try(strings.Join(groups[:11], " "), 0, "")
+	try(groups[11]+" "+groups[0], 1, "")
+	try(strings.Join(groups[1:], " "), 1, "")
+	try("", 0, "")
+	for _, heading := range []string{Mark("7F3K", 2), "share 2", "LIFEBOAT SHARE 7F3K-2", "Share 2 of 5:", "share 7f3k-2:", "Share no. 2:"} {
+		try(heading, 0, "")
+		try(example().String(), 1, "")
+		try(strings.ToLower(heading)+" "+example().String(), 1, "")
 	}
-	if err := r.Line(groups[0]); err == nil {
-		t.Error("a group too many")
-	}
-	if found, err := r.Found(); err != nil || *found.Share != example() {
-		t.Errorf("%+v, %v", found, err)
-	}
-	scanned := new(Reader)
-	if err := scanned.Line(Mark("7F3K", 2) + " " + example().String()); err != nil || !scanned.Done() {
-		t.Error(err)
+	try(groups[0], 0, "")
+	try(Mark("7F3K", 2), 0, "of the share before there are 1 groups of 12")
+	try(example().String(), 1, "")
+	if next, of := r.Next(); next != 1 || of != 0 {
+		t.Errorf("next %d of %d", next, of)
 	}
 }
 
@@ -213,10 +280,12 @@ func FuzzFind(f *testing.F) {
 		}
 		r := new(Reader)
 		for line := range strings.Lines(text) {
-			_ = r.Line(line)
-		}
-		if one, err := r.Found(); err == nil && one.Share != nil {
-			_ = one.Share.String()
+			all, _ := r.Line(line)
+			for _, one := range all {
+				if one.Share != nil {
+					_ = one.Share.String()
+				}
+			}
 		}
 	})
 }
