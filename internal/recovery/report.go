@@ -21,7 +21,7 @@ type Report struct {
 	Moment   time.Time             `json:"moment,omitzero"` // what was written after it is lost
 	State    string                `json:"state"`
 	Steps    []*runbook.StepReport `json:"steps"`
-	Checks   []runbook.Check       `json:"checks"`
+	Checks   []runbook.Check       `json:"checks"` // none of a run that was taken back
 	Warnings []string              `json:"warnings,omitempty"`
 	Jobs     []Job                 `json:"jobs,omitempty"`
 	Whole    bool                  `json:"whole"` // the whole system, not single components
@@ -58,7 +58,12 @@ func NewReport(run *runbook.Run) (*Report, error) {
 		}
 	}
 	for _, w := range run.Warnings {
-		r.Warnings = append(r.Warnings, w.Text)
+		if !w.Time.Before(run.BackFrom) {
+			r.Warnings = append(r.Warnings, w.Text)
+		}
+	}
+	if run.State == runbook.StateRolledBack {
+		r.Checks = []runbook.Check{} // they were of what is gone again
 	}
 	if ended(run) {
 		r.RTO = run.Finished.Sub(run.Started)

@@ -66,6 +66,7 @@ type Run struct {
 	Dir         string                     `json:"dir"`
 	State       State                      `json:"state"`
 	RollingBack bool                       `json:"rolling_back,omitempty"` // the way back has begun
+	BackFrom    time.Time                  `json:"back_from,omitzero"`     // when it began first
 	Finished    time.Time                  `json:"finished,omitzero"`
 	Seconds     float64                    `json:"seconds"` // time spent acting, all passes together
 	Passes      int                        `json:"passes"`  // 1 and one for each resume
@@ -188,8 +189,8 @@ func (r *Run) begin(e Event) {
 	r.Passes++
 	r.passFrom, r.PID = e.Time, e.PID
 	r.State, r.Finished, r.Error, r.Hint = StateRunning, time.Time{}, "", ""
-	if e.Type == RunRollback {
-		r.RollingBack = true
+	if e.Type == RunRollback && !r.RollingBack {
+		r.RollingBack, r.BackFrom = true, e.Time
 	}
 	r.Stages = e.Outline
 	steps := make([]*StepReport, 0, len(r.Steps))
