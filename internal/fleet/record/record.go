@@ -221,6 +221,15 @@ type Entry struct {
 	Hash     string    `json:"hash"`
 }
 
+// Head is the newest entry's number and hash, kept apart from the log and signed
+// with the servers' key, so that entries missing at the end show.
+type Head struct {
+	Number    int64     `json:"number"`
+	Hash      string    `json:"hash"`
+	Time      time.Time `json:"time"`
+	Signature []byte    `json:"signature,omitempty"` // ed25519; none was kept without a key
+}
+
 // File is a file that a plain ReaR client gets, as its host last sent it.
 type File struct {
 	Host    HostID    `json:"host"`

@@ -14,9 +14,11 @@ import (
 // concurrently. Not found is ErrNotFound.
 type Store interface {
 	// Change runs f in one transaction, and appends what it returned to the audit
-	// log in the same one. It runs again, whole, when the database asks for that, so
-	// f must have no effects outside. No entry means that nothing worth auditing
-	// happened (a host's report, a session's use).
+	// log in the same one; of an entry f gives Actor, Action, Object, Detail and From.
+	// It runs again, whole, when the database asks for that, so f must have no effects
+	// outside. Several may share one flush to the disk: f must be short, and wait for
+	// nothing. An error of f's is given back as it is. No entry means that nothing
+	// worth auditing happened (a host's report, a session's use).
 	Change(ctx context.Context, f func(Tx) ([]Entry, error)) error
 	// Read runs f on one consistent state.
 	Read(ctx context.Context, f func(Reader) error) error
@@ -31,7 +33,7 @@ type Store interface {
 
 // Page is a part of a list: at most Limit entries (1 to 1000) after the key After.
 type Page struct {
-	After string
+	After string // "" is the beginning; ErrNotFound: it names an entry that is gone
 	Limit int
 }
 
@@ -48,7 +50,7 @@ type Reader interface {
 	Protections(host HostID) ([]Protection, error) // "" is all hosts
 	Reports(host HostID, p Page) ([]Report, error) // newest first; After is a report's ID
 	Report(host HostID, id string) (Report, error)
-	Runs(host HostID, p Page) ([]Run, error) // newest first; "" is all hosts
+	Runs(host HostID, p Page) ([]Run, error) // newest first; "" is all hosts, and After is HOST/ID then
 	Run(host HostID, id string) (Run, error)
 	Events(host HostID, run string, after int64, limit int) ([]Event, error)
 
@@ -65,15 +67,19 @@ type Reader interface {
 	Token(hash string) (Token, error)
 	Tokens() ([]Token, error)
 	Audit(after int64, limit int) ([]Entry, error) // oldest first
+	AuditHead() (Head, error)                      // ErrNotFound: nothing was logged yet
 	Setting(key string) ([]byte, error)            // small things of the server's own
 }
 
-// Tx changes things. It reads its own changes.
+// Tx changes things. It reads its own changes. What belongs to a host that is not
+// there is ErrNotFound. Texts hold valid UTF-8 without NUL, or are refused.
 type Tx interface {
 	Reader
-	PutHost(Host) error // by ID; ErrTaken: another host has the name or key
-	RemoveHost(HostID) error
-	PutEnrolment(Enrolment) error
+	PutHost(Host) error                // by ID; ErrTaken: another host has the name or key
+	SawHost(HostID, time.Time) error   // moves Seen forward, never back
+	RemoveHost(HostID) error           // with everything that belongs to it
+	PutEnrolment(Enrolment) error      // in place of what the host had
+	RemoveEnrolment(host HostID) error // nil if it has none
 	// TakeEnrolment removes an enrolment and gives it; ErrSpent if it is used or
 	// expired, with no difference between the two.
 	TakeEnrolment(hash string, now time.Time) (Enrolment, error)
@@ -82,31 +88,34 @@ type Tx interface {
 	// there already, and nothing was changed.
 	AddReport(Report, Protection) (bool, error)
 	PutRun(Run) error
-	AddEvents([]Event) error // those that are there already are left as they are
+	// AddEvents leaves those that are there already as they are. ErrNotFound: the
+	// run is not there.
+	AddEvents([]Event) error
 	// AddVersion appends a version if its digest differs from the newest's, and gives
 	// the number it has.
 	AddVersion(Version) (int64, error)
 
 	PutCode(Code) error
 	// SpendCode marks a code spent by a nonce; the same nonce again finds it open.
-	// ErrSpent: another nonce has it, or it has expired.
+	// ErrSpent: another nonce has it, or it has expired. ErrNotFound: nobody issued it.
 	SpendCode(lookup, nonce string, now time.Time) (Code, error)
-	RevokeCodes(host HostID) error
+	RevokeCodes(host HostID) error // removes them, spent ones too
 
 	PutFiles(host HostID, files []File) error // in place of those that were there
 	PutWindow(Window) error
-	CloseWindow(HostID) error
+	CloseWindow(HostID) error // nil if none is open
 
-	PutUser(User) error
-	RemoveUser(name string) error
+	PutUser(User) error           // by Name; ErrTaken: another has the subject
+	RemoveUser(name string) error // with the sessions
 	PutSession(Session) error
 	RemoveSession(hash string) error
 	RemoveSessions(user string) error
-	PutToken(Token) error
+	PutToken(Token) error // by ID; ErrTaken: another token has the name
 	RemoveToken(id string) error
 	PutSetting(key string, value []byte) error
 
 	// Sweep removes what has expired: enrolments, sessions, codes and windows before
-	// expired, events of runs that ended before events. It gives how many rows.
+	// expired, events of runs that were last heard of before events. It gives how many
+	// rows.
 	Sweep(expired, events time.Time) (int64, error)
 }
