@@ -3,6 +3,7 @@ package aside
 import (
 	"bufio"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -32,6 +33,16 @@ func Mounts(dir string) ([]string, error) {
 		return nil, fmt.Errorf("list mounts: %w", err)
 	}
 	return found, nil
+}
+
+// Dangling refuses a path that is missing because a symbolic link there leads nowhere:
+// what belongs below it would not be where the link's maker wants it.
+func Dangling(path string) error {
+	to, err := os.Readlink(path)
+	if err != nil {
+		return nil //nolint:nilerr // nothing, or no link
+	}
+	return fmt.Errorf("%s is a symbolic link to %s, where nothing is (is a disk not mounted?); make what it leads to, or remove the link: %w", path, to, fs.ErrNotExist)
 }
 
 // Below tells whether path is dir or below it.

@@ -150,7 +150,11 @@ func (s *Session) MakeParents(ctx context.Context, path string, dress func(dir, 
 	if err != nil {
 		return err
 	}
-	info, err := os.Stat(made)
+	there, err := s.host.Path(dir) // a link leads inside the machine's root
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(there)
 	switch {
 	case err == nil && !info.IsDir():
 		return fmt.Errorf("%s is no directory, though %s belongs below it: %w", dir, path, syscall.ENOTDIR)
@@ -158,6 +162,9 @@ func (s *Session) MakeParents(ctx context.Context, path string, dress func(dir, 
 		return nil
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("look at %s: %w", dir, err)
+	}
+	if err := Dangling(made); err != nil {
+		return err
 	}
 	if err := s.MakeParents(ctx, dir, dress); err != nil {
 		return err

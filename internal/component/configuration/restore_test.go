@@ -160,3 +160,21 @@ func TestSecretComponentShowsNothing(t *testing.T) {
 		t.Errorf("plan of a secret component:\n%s", plan)
 	}
 }
+
+// A link of the machine in the place of a directory stays; what it leads to is adapted.
+func TestLinkedDirectory(t *testing.T) {
+	old := machine(t, map[string]string{"/etc/dhcp/dhcpd.conf": "saved\n"})
+	o := configuration.Options{Paths: []string{"/etc/dhcp"}}
+	source, record := captured(t, make1(t, old, false, o))
+	h := machine(t, map[string]string{"/srv/dhcp/dhcpd.conf": "fresh\n", "/etc/hostname": "new\n"})
+	must(t, os.Symlink("/srv/dhcp", filepath.Join(h.Root(), "/etc/dhcp")))
+	c := make1(t, h, false, o)
+	must(t, c.Restore(t.Context(), source, component.RestoreOptions{Record: record}))
+	if to, err := os.Readlink(filepath.Join(h.Root(), "/etc/dhcp")); err != nil || to != "/srv/dhcp" || read(t, h, "/srv/dhcp/dhcpd.conf") != "saved\n" {
+		t.Errorf("the link leads to %q (%v), behind it is %q", to, err, read(t, h, "/srv/dhcp/dhcpd.conf"))
+	}
+	must(t, c.Rollback(t.Context()))
+	if got := read(t, h, "/srv/dhcp/dhcpd.conf"); got != "fresh\n" {
+		t.Errorf("rolled back: %q", got)
+	}
+}

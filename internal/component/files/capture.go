@@ -169,7 +169,16 @@ func described(sink component.Sink) map[string]Tree {
 
 // tree describes the live tree at path as Check wants to find it.
 func (c *Component) tree(ctx context.Context, path string, f Filter) (Tree, error) {
+	top, err := c.env.Host.Entry(path)
+	if err != nil {
+		return Tree{}, err
+	}
+	return c.treeAt(ctx, top, path, f)
+}
+
+// treeAt is tree of what stands at top for this process.
+func (c *Component) treeAt(ctx context.Context, top, path string, f Filter) (Tree, error) {
 	d := newDigester(cmp.Or(c.env.Accounts, c.env.Host))
-	err := Walk(ctx, c.env.Host, path, f, d.add)
+	err := walk(ctx, top, path, f, d.add)
 	return d.tree(path), err
 }

@@ -51,6 +51,14 @@ func (c *Component) Check(ctx context.Context, record component.Record) ([]compo
 		if err != nil {
 			return nil, fmt.Errorf("component %s: check %s: %w", c.spec.Name, want.Path, err)
 		}
+		if _, linked := detail.Links[path]; !linked && want.Entries != found.Entries {
+			// A link of this machine stays where the point has a directory.
+			if at := c.leadsTo(path); at != "" {
+				if found, err = c.treeAt(ctx, at, path, f); err != nil {
+					return nil, fmt.Errorf("component %s: check %s: %w", c.spec.Name, want.Path, err)
+				}
+			}
+		}
 		checks = append(checks, c.compare(record, want, found)...)
 	}
 	return checks, nil

@@ -1,6 +1,7 @@
 package files
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -76,6 +77,9 @@ func (c *Component) CompareFiles(ctx context.Context, source component.Source, o
 		place, err := c.env.Host.Entry(path)
 		if err != nil {
 			return fail(err)
+		}
+		if node, err := Node(ctx, source, path); err == nil && node.Type == repository.Dir {
+			place = cmp.Or(c.leadsTo(path), place)
 		}
 		stats, err := source.ComparePath(ctx, path, place, repository.CompareOptions{
 			Exclude: func(p string) bool { return p != path && f.Excluded(p) },

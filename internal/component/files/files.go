@@ -5,6 +5,7 @@
 package files
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -131,13 +132,12 @@ func New(env component.Env, spec profile.Component, options Options) (*Component
 }
 
 // Rollback brings back what Restore set aside. Of a component restored in place
-// only half-written files are taken away, see Lasts.
+// that is little, and half-written files are taken away, see Lasts.
 func (c *Component) Rollback(ctx context.Context) error {
 	if c.options.InPlace {
 		if err := c.sweep(ctx); err != nil {
 			return fmt.Errorf("component %s: roll back: %w", c.spec.Name, err)
 		}
-		return nil
 	}
 	s, err := c.Session()
 	if err != nil {
@@ -155,9 +155,6 @@ func (c *Component) Rollback(ctx context.Context) error {
 
 // Changed lists what others changed in the component's place after Env.Since.
 func (c *Component) Changed(ctx context.Context) ([]string, error) {
-	if c.options.InPlace {
-		return nil, ctx.Err()
-	}
 	s, err := c.Session()
 	if err != nil {
 		return nil, err
@@ -178,9 +175,6 @@ func (c *Component) changed(ctx context.Context, s *aside.Session) ([]string, er
 
 // Replaced tells whether a file of the machine came with Restore.
 func (c *Component) Replaced(path string) (bool, error) {
-	if c.options.InPlace {
-		return false, nil
-	}
 	s, err := c.Session()
 	if err != nil {
 		return false, err
@@ -190,9 +184,6 @@ func (c *Component) Replaced(path string) (bool, error) {
 
 // Kept lists where Rollback has left what others changed.
 func (c *Component) Kept(context.Context) ([]string, error) {
-	if c.options.InPlace {
-		return nil, nil
-	}
 	s, err := c.Session()
 	if err != nil {
 		return nil, err
@@ -219,6 +210,7 @@ func (c *Component) sweep(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		top = cmp.Or(c.leadsTo(path), top)
 		err = filepath.WalkDir(top, func(real string, entry fs.DirEntry, err error) error {
 			if err == nil && entry.Type().IsRegular() && strings.HasPrefix(entry.Name(), repository.TempPrefix) {
 				err = os.Remove(real)
@@ -234,9 +226,6 @@ func (c *Component) sweep(ctx context.Context) error {
 
 // Discard removes what Restore set aside.
 func (c *Component) Discard(ctx context.Context) error {
-	if c.options.InPlace {
-		return ctx.Err()
-	}
 	s, err := c.Session()
 	if err != nil {
 		return err

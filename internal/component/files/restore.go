@@ -39,14 +39,14 @@ func (c *Component) restore(ctx context.Context, source component.Source, opts c
 		filter: c.Filter(detail),
 	}
 	defer r.warn()
-	if c.options.InPlace {
-		return r.inPlace(ctx, paths)
-	}
 	if r.session, err = c.Session(); err != nil {
 		return err
 	}
 	if err := r.session.Begin(ctx); err != nil {
 		return err
+	}
+	if c.options.InPlace {
+		return r.inPlace(ctx, paths)
 	}
 	if r.session.Phase() != aside.Untouched {
 		return r.session.Resume(ctx)

@@ -28,6 +28,7 @@ type restorer struct {
 	plan    aside.Plan
 	staged  int
 	done    int64
+	places  []written
 }
 
 func (r *restorer) warn() {
@@ -56,27 +57,63 @@ func (r *restorer) dress(ctx context.Context) func(dir, made string) error {
 	return func(dir, made string) error { return r.owners.Dress(ctx, r.source, dir, made) }
 }
 
-// inPlace restores file by file.
+// inPlace restores file by file. Only what stands in the way of a link or a device is
+// set aside before.
 func (r *restorer) inPlace(ctx context.Context, paths []string) error {
+	if err := r.session.Resume(ctx); err != nil {
+		return err
+	}
+	var over []overwrite
 	for _, path := range paths {
-		entry, err := r.env.Host.Entry(path)
+		t, err := r.clear(ctx, path)
 		if err != nil {
+			return errors.Join(fmt.Errorf("%s: %w", Shown(path), err), r.session.Abandon())
+		}
+		if t.entry != "" {
+			over = append(over, t)
+		}
+	}
+	if len(r.plan.Swaps) > 0 {
+		if err := r.session.Commit(ctx, r.plan); err != nil {
 			return err
 		}
-		if err := r.parents(ctx, filepath.Dir(path)); err != nil {
-			return err
-		}
-		include := func(p string) bool { return !r.filter.ExcludedBelow(p, path) }
+	}
+	for _, t := range over {
+		include := func(p string) bool { return !r.filter.ExcludedBelow(p, t.path) }
 		o := r.options(include)
 		o.InPlace = true
-		if _, err := r.source.RestorePath(ctx, path, entry, o); err != nil {
-			return fmt.Errorf("%s: %w", Shown(path), err)
+		if _, err := r.source.RestorePath(ctx, t.path, t.entry, o); err != nil {
+			return fmt.Errorf("%s: %w", Shown(t.path), err)
 		}
-		if err := Verify(ctx, r.source, path, entry, include, r.owners.See); err != nil {
+		if err := Verify(ctx, r.source, t.path, t.entry, include, r.owners.See); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// overwrite is a path of the point and the entry that it is written over.
+type overwrite struct{ path, entry string }
+
+// clear finds where a path is written over what is there, and makes what is above it.
+// What cannot be written over is staged instead; the result is empty then.
+func (r *restorer) clear(ctx context.Context, path string) (overwrite, error) {
+	node, err := Node(ctx, r.source, path)
+	if err != nil {
+		return overwrite{}, err
+	}
+	if err := r.parents(ctx, filepath.Dir(path)); err != nil {
+		return overwrite{}, err
+	}
+	entry, err := r.env.Host.Entry(path)
+	if err != nil {
+		return overwrite{}, err
+	}
+	if r.session.Phase() == aside.Untouched && ousts(entry, node) {
+		return overwrite{}, r.stage(ctx, path)
+	}
+	entry, err = r.placed(ctx, path, node)
+	return overwrite{path, entry}, err
 }
 
 func (r *restorer) parents(ctx context.Context, dir string) error {
@@ -84,7 +121,14 @@ func (r *restorer) parents(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(real); !errors.Is(err, fs.ErrNotExist) {
+	there, err := r.env.Host.Path(dir)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(there); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := aside.Dangling(real); err != nil {
 		return err
 	}
 	if err := r.parents(ctx, filepath.Dir(dir)); err != nil {
@@ -122,7 +166,7 @@ func (r *restorer) stage(ctx context.Context, path string) error {
 	if err := r.session.MakeParents(ctx, path, r.dress(ctx)); err != nil {
 		return err
 	}
-	entry, err := r.env.Host.Entry(path)
+	entry, err := r.placed(ctx, path, node)
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,10 @@ func Walk(ctx context.Context, h *host.Host, path string, f Filter, visit func(p
 	if err != nil {
 		return err
 	}
+	return walk(ctx, top, path, f, visit)
+}
+
+func walk(ctx context.Context, top, path string, f Filter, visit func(path string, info fs.FileInfo, real string) error) error {
 	return filepath.WalkDir(top, func(real string, entry fs.DirEntry, err error) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
