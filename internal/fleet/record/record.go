@@ -230,19 +230,11 @@ type Head struct {
 	Signature []byte    `json:"signature,omitempty"` // ed25519; none was kept without a key
 }
 
-// File is a file that a plain ReaR client gets, as its host last sent it.
-type File struct {
-	Host    HostID    `json:"host"`
-	Path    string    `json:"path"` // relative, clean, below etc/rear or var/lib/rear
-	Mode    uint32    `json:"mode"`
-	Content []byte    `json:"-"`
-	Changed time.Time `json:"changed"`
-}
-
-// Window lets a plain ReaR client of a host fetch until it expires, or once.
+// Window lets one plain ReaR client of a host fetch and tell until it expires: the
+// first that comes. Its files are those of the host's newest Version.
 type Window struct {
 	Host    HostID    `json:"host"`
 	Expires time.Time `json:"expires"`
 	By      string    `json:"by"`
-	Once    bool      `json:"once"`
+	Address string    `json:"address,omitempty"` // of the first client; no other may then
 }

@@ -58,7 +58,6 @@ type Reader interface {
 	Version(host HostID, number int64) (Version, error) // 0 is the newest
 	Code(lookup string) (Code, error)                   // spent and expired ones too
 	Codes(host HostID) ([]Code, error)                  // newest first, without contents
-	Files(host HostID) ([]File, error)                  // with contents
 	Window(host HostID, now time.Time) (Window, error)  // one that is open
 	User(name string) (User, error)
 	UserBySubject(subject string) (User, error)
@@ -101,7 +100,6 @@ type Tx interface {
 	SpendCode(lookup, nonce string, now time.Time) (Code, error)
 	RevokeCodes(host HostID) error // removes them, spent ones too
 
-	PutFiles(host HostID, files []File) error // in place of those that were there
 	PutWindow(Window) error
 	CloseWindow(HostID) error // nil if none is open
 
