@@ -1,6 +1,6 @@
-// Package typed writes the secrets of a recovery kit so that people can type them
-// from paper, and reads them back: groups of five signs, of which the last is a
-// check, so that a wrong group is found and named. What the secrets open, and how
+// Package typed writes the secrets of a recovery kit, and one-time recovery codes,
+// so that people can type them, and reads them back: groups of five signs, of which
+// the last is a check, so that a wrong group is found and named. What the secrets open, and how
 // they are split, is not known here.
 package typed
 
