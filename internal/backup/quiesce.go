@@ -12,6 +12,7 @@ import (
 	"lifeboat/internal/guard"
 	"lifeboat/internal/profile"
 	"lifeboat/internal/runbook"
+	"lifeboat/internal/strict"
 )
 
 const (
@@ -122,7 +123,7 @@ func (b *Backup) waitForJobs(ctx context.Context, task runbook.Task) error {
 	for _, w := range b.Profile.Quiesce.WaitFor {
 		limit := waitDefault
 		if w.Timeout != "" {
-			d, err := time.ParseDuration(w.Timeout)
+			d, err := strict.ParseDuration(w.Timeout)
 			if err != nil {
 				return fmt.Errorf("wait for %s: %w", w.Lock, err)
 			}

@@ -24,6 +24,7 @@ import (
 	"lifeboat/internal/recovery"
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/sandbox"
+	"lifeboat/internal/strict"
 )
 
 // Version of the program; the build sets it.
@@ -177,7 +178,7 @@ Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 done with warnings,
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "show every line that steps log")
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) (err error) {
 		if f := c.Flags().Lookup("retry-lock"); f != nil && !f.Changed {
-			a.retryLock, _ = time.ParseDuration(f.DefValue)
+			a.retryLock, _ = strict.ParseDuration(f.DefValue)
 		}
 		if a.json {
 			a.notices.json = a.emit
@@ -203,7 +204,7 @@ Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 done with warnings,
 func (a *app) repositoryFlags(c *cobra.Command) {
 	c.Flags().StringVarP(&a.repository, "repository", "r", "", "`URL` of the repository (default from the configuration)")
 	a.password.register(c, "", "the repository's password")
-	c.Flags().DurationVar(&a.retryLock, "retry-lock", 0, "wait at most `DURATION` for a lock of another process, such as 5m")
+	durationVar(c.Flags(), &a.retryLock, "retry-lock", "wait at most `DURATION` for a lock of another process, such as 5min")
 	c.Flags().BoolVar(&a.noCache, "no-cache", false, "do without the copies of index and trees on this machine")
 	a.storeFlags(c)
 }

@@ -61,7 +61,7 @@ What a removed point alone needed stays in the repository until a prune.`,
 	} {
 		flags.IntVar(rule.n, "keep-"+rule.name, 0, "keep the last `N` "+rule.what)
 	}
-	flags.Var(&f.rules.Within, "keep-within", "keep what is at most a `SPAN` older than the newest point: 14d, 8w, 1y6m")
+	flags.Var(&f.rules.Within, "keep-within", "keep what is at most a `SPAN` older than the newest point: 14d, 8w, 1y6mo")
 	flags.StringArrayVar(&f.rules.Tags, "keep-tag", nil, "keep points with this `TAG`")
 	flags.StringSliceVar(&f.points, "point", nil, "forget exactly these points, by `ID`")
 	flags.BoolVarP(&f.dry, "dry-run", "n", false, "show what would go, and how many bytes that frees")

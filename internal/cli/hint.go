@@ -20,9 +20,9 @@ func lockHint(c *cobra.Command, err error) string {
 	}
 	hint := ""
 	if f := c.Flags().Lookup("retry-lock"); f != nil && locked.Lock.Damage == nil {
-		hint = "With --retry-lock 30m this command waits so long until the lock is given up"
+		hint = "With --retry-lock 30min this command waits so long until the lock is given up"
 		if f.Value.String() != "0s" || f.DefValue != "0s" {
-			hint = "It was waited for in vain; --retry-lock 30m waits longer"
+			hint = "It was waited for in vain; --retry-lock 30min waits longer"
 		}
 	}
 	if c.Flags().Lookup("no-lock") != nil {

@@ -49,7 +49,7 @@ after each run, for the textfile collector of the node exporter.`,
 			return nil
 		},
 	}
-	c.Flags().DurationVar(&limit, "time-limit", limit, "wait at most `TIME` for each repository")
+	durationVar(c.Flags(), &limit, "time-limit", "wait at most `TIME` for each repository")
 	return c
 }
 

@@ -68,7 +68,7 @@ time.`,
 		},
 	}
 	c.Flags().BoolVar(&due, "due", false, "do what is due, silently if it goes well")
-	c.Flags().DurationVar(&wait, "wait", 0, "wait at most `TIME` for another run of the system to end")
+	durationVar(c.Flags(), &wait, "wait", "wait at most `TIME` for another run of the system to end")
 	return c
 }
 

@@ -62,7 +62,7 @@ called status does that.`,
 	}
 	c.Flags().BoolVar(&check, "check", false, "be a plugin for Nagios or Icinga: one line, exit codes 0 to 3")
 	c.Flags().BoolVar(&notify, "notify", false, "send what was found to those whom the configuration names")
-	c.Flags().DurationVar(&limit, "time-limit", limit, "wait at most `TIME` for each repository")
+	durationVar(c.Flags(), &limit, "time-limit", "wait at most `TIME` for each repository")
 	return c
 }
 

@@ -191,7 +191,7 @@ func (a *app) outage(err error) string {
 	if !errors.As(err, &given) {
 		return ""
 	}
-	return fmt.Sprintf("The store %s did not work for %v. See whether its server runs and can be reached from here\n(lifeboat repository check-store), then run the command again: what was stored is not sent again.\nTo bear longer outages, set retry_for in %s or give -o retry_for=30m.",
+	return fmt.Sprintf("The store %s did not work for %v. See whether its server runs and can be reached from here\n(lifeboat repository check-store), then run the command again: what was stored is not sent again.\nTo bear longer outages, set retry_for in %s or give -o retry_for=30min.",
 		given.Store, given.After.Round(time.Second), a.configFile)
 }
 

@@ -178,7 +178,7 @@ func FuzzParse(f *testing.F) {
 }
 
 func TestObjectives(t *testing.T) {
-	c, err := Parse("lifeboat.yaml", []byte(strings.Replace(good, "rpo: 24h", "rpo: 24h, drill: 3m, kit: 1y, certificate: 6w, disk: 2.5%", 1)))
+	c, err := Parse("lifeboat.yaml", []byte(strings.Replace(good, "rpo: 24h", "rpo: 24h, drill: 3mo, kit: 1y, certificate: 6w, disk: 2.5%", 1)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -70,8 +71,8 @@ func (r Retention) String() string {
 }
 
 // Span is a length of time in the calendar's units: a month is not always as
-// many days. Written as restic writes it: 1y6m14d12h, m being months, and w for
-// weeks.
+// many days. Written 1y6mo14d12h, and w for weeks. A lone m, which is months to restic,
+// is minutes wherever this program reads a time, so it is refused here.
 type Span struct {
 	Years, Months, Days, Hours int
 }
@@ -79,37 +80,42 @@ type Span struct {
 // maxSpan bounds each unit; a longer memory than that is a mistake.
 const maxSpan = 100_000
 
+var (
+	spanForm = regexp.MustCompile(`^([0-9]+[a-z]+)+$`)
+	spanPart = regexp.MustCompile(`([0-9]+)([a-z]+)`)
+)
+
 // ParseSpan reads a span. Each unit stands once, in any order.
 func ParseSpan(text string) (Span, error) {
 	var s Span
-	wrong := fmt.Errorf("%q is no span of time; write one like 14d, 8w, 6m or 1y6m (h hours, d days, w weeks, m months, y years)", text)
-	seen := map[byte]bool{}
-	for rest := text; rest != ""; {
-		end := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' })
-		if end < 1 {
-			return Span{}, wrong
-		}
-		n, err := strconv.Atoi(rest[:end])
-		unit := rest[end]
+	wrong := fmt.Errorf("%q is no span of time; write one like 14d, 8w, 6mo or 1y6mo (h hours, d days, w weeks, mo months, y years)", text)
+	if !spanForm.MatchString(text) {
+		return Span{}, wrong
+	}
+	seen := map[string]bool{}
+	for _, part := range spanPart.FindAllStringSubmatch(text, -1) {
+		n, err := strconv.Atoi(part[1])
+		unit := part[2]
 		if err != nil || n > maxSpan || seen[unit] {
 			return Span{}, wrong
 		}
 		seen[unit] = true
 		switch unit {
-		case 'y':
+		case "y":
 			s.Years = n
-		case 'm':
+		case "mo":
 			s.Months = n
-		case 'w':
+		case "w":
 			s.Days += 7 * n
-		case 'd':
+		case "d":
 			s.Days += n
-		case 'h':
+		case "h":
 			s.Hours = n
+		case "m":
+			return Span{}, fmt.Errorf("%q: m is minutes everywhere; for months write %dmo", text, n)
 		default:
 			return Span{}, wrong
 		}
-		rest = rest[end+1:]
 	}
 	if s.IsZero() {
 		return Span{}, wrong
@@ -130,7 +136,7 @@ func (s Span) String() string {
 	for _, part := range []struct {
 		n    int
 		unit string
-	}{{s.Years, "y"}, {s.Months, "m"}, {s.Days, "d"}, {s.Hours, "h"}} {
+	}{{s.Years, "y"}, {s.Months, "mo"}, {s.Days, "d"}, {s.Hours, "h"}} {
 		if part.n != 0 {
 			text += strconv.Itoa(part.n) + part.unit
 		}

@@ -11,7 +11,7 @@ func TestParseRetention(t *testing.T) {
 	with := func(text string) string {
 		return strings.Replace(good, "profile: smt", "profile: smt\n    retention: "+text, 1)
 	}
-	c, err := Parse("lifeboat.yaml", []byte(with("{last: 3, hourly: 24, daily: 7, weekly: 5, monthly: 12, yearly: 3, within: 1y6m2w1d12h, tags: [audit]}")))
+	c, err := Parse("lifeboat.yaml", []byte(with("{last: 3, hourly: 24, daily: 7, weekly: 5, monthly: 12, yearly: 3, within: 1y6mo2w1d12h, tags: [audit]}")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,6 +30,10 @@ func TestParseRetention(t *testing.T) {
 		{"{within: 14}", `lifeboat.yaml:12: within: "14" is no span of time`},
 		{"{within: 0d}", "is no span of time"},
 		{"{within: 1d2d}", "is no span of time"},
+		{"{within: 6m}", `within: "6m": m is minutes everywhere; for months write 6mo`},
+		{"{within: 1y6m}", "for months write 6mo"},
+		{"{within: 6min}", "is no span of time"},
+		{"{within: 1mo2mo}", "is no span of time"},
 		{"{within: [1d]}", "must be a single value"},
 		{"{within: 99999999d}", "is no span of time"},
 		{"{tags: ['']}", "an empty tag"},
@@ -83,7 +87,7 @@ func TestSpanBefore(t *testing.T) {
 	at := time.Date(2026, 3, 31, 12, 0, 0, 0, zone)
 	for text, want := range map[string]string{
 		"3d":  "2026-03-28T12:00:00+01:00", // over the change of clocks, the same hour
-		"1m":  "2026-03-03T12:00:00+01:00", // the 31st of February
+		"1mo": "2026-03-03T12:00:00+01:00", // the 31st of February
 		"48h": "2026-03-29T12:00:00+02:00",
 		"1y":  "2025-03-31T12:00:00+02:00",
 	} {

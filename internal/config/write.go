@@ -115,7 +115,7 @@ systems:
     schedule: {{yaml .Schedule}}
 {{- end}}
     # Commands around each backup (docs/hooks.md):
-    # hooks: {before: {command: [/usr/local/sbin/freeze, now], timeout: 5m}}
+    # hooks: {before: {command: [/usr/local/sbin/freeze, now], timeout: 5min}}
 {{- if not .Hooks.IsZero}}
     hooks: {{yaml .Hooks}}
 {{- end}}

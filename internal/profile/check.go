@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"go.yaml.in/yaml/v4"
 
@@ -32,8 +31,12 @@ func (l *loader) check(p *Profile) {
 		if (w.Lock == "") == (w.Process == "") || w.Process != "" && w.Program != "" {
 			l.Problem(l.section("quiesce"), "wait_for: an entry has either a lock, perhaps with a program, or a process")
 		}
-		if d, err := time.ParseDuration(w.Timeout); w.Timeout != "" && (err != nil || d <= 0) {
-			l.Problem(l.section("quiesce"), "wait_for: the timeout %q is no duration; write one like 90s, 10m or 4h", w.Timeout)
+		switch d, err := strict.ParseDuration(w.Timeout); {
+		case w.Timeout == "":
+		case err != nil:
+			l.Problem(l.section("quiesce"), "wait_for: timeout: %v", err)
+		case d == 0:
+			l.Problem(l.section("quiesce"), "wait_for: timeout: %q is no time at all", w.Timeout)
 		}
 	}
 	for _, stage := range p.Recovery.Stages() {

@@ -192,7 +192,7 @@ func TestLoadReportsEverything(t *testing.T) {
 		{"importance", "importance: optional", "importance: optinal", []string{`importance: "optinal" is none of critical, recommended, optional; did you mean optional?`}},
 		{"capture", "capture: live", "capture: alive", []string{`capture: "alive" is none of quiesced, live; did you mean live?`}},
 		{"repeat", "repeat: safe", "repeat: always", []string{`repeat: "always" is none of ask, safe`}},
-		{"duration", "timeout: 2h", "timeout: 2 hours", []string{`the timeout "2 hours" is no duration`}},
+		{"duration", "timeout: 2h", "timeout: 2 hours", []string{`timeout: "2 hours" is no duration`}},
 		{"no loss", "    loss: All records.\n", "", []string{"loss is missing"}},
 		{"empty loss", "loss: All records.", "loss: \"  \"", []string{"loss is empty"}},
 		{"step for an unknown component", "- restore: files", "- restore: fils", []string{"restore refers to the unknown component fils; did you mean files?", "no recovery step restores the critical component files"}},

@@ -145,8 +145,8 @@ type WaitFor struct {
 	// Program must occur in the command line of that pid, so that another
 	// process that was given the same number is not waited for.
 	Program string `yaml:"program,omitempty"`
-	Title   string `yaml:"title,omitempty"`   // what is waited for
-	Timeout string `yaml:"timeout,omitempty"` // Go duration; default 4h
+	Title   string `yaml:"title,omitempty"`                                                                      // what is waited for
+	Timeout string `yaml:"timeout,omitempty" jsonschema:"pattern=^([0-9]+(\\.[0-9]+)?(ms|sec|s|min|m|h|d|w))+$"` // as strict.ParseDuration reads it; default 4h
 }
 
 // Notice is something worth telling in a review, a backup or a recovery.

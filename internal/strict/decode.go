@@ -216,9 +216,9 @@ func (d *Document) scalar(node *yaml.Node, v reflect.Value, key string) {
 	}
 	text := node.Value
 	if v.Type() == durationType {
-		span, err := time.ParseDuration(text)
-		if err != nil || span < 0 {
-			d.Problem(node, "%s%q is no duration; write one like 90s, 10m or 4h", prefix(key), text)
+		span, err := ParseDuration(text)
+		if err != nil {
+			d.Problem(node, "%s%v", prefix(key), err)
 			return
 		}
 		v.SetInt(int64(span))

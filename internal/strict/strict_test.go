@@ -97,7 +97,7 @@ func TestProblems(t *testing.T) {
 		{"text: x\npositive: -1", "must be a whole number, not negative"},
 		{"text: x\nratio: much", "must be a number"},
 		{"text: x\nflag: yes", `"yes" must be true or false`},
-		{"text: x\nspan: 3 hours", "write one like 90s, 10m or 4h"},
+		{"text: x\nspan: 3 hours", "write one like 90s, 30min"},
 		{"text: x\nspan: -3s", "is no duration"},
 		{"text: x\nlist: one", `list: must be a list, like [one], not "one"`},
 		{"text: x\nlist: {a: b}", "must be a list, like [one, two], not a mapping"},
