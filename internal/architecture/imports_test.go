@@ -14,7 +14,7 @@ var layers = [][]string{
 	{"recovery", "backup"},
 	{"product", "vault", "component", "runbook", "guard"},
 	{"profile", "config", "repository", "sandbox", "mysqld"},
-	{"host", "storage", "strict"},
+	{"host", "scratch", "storage", "strict"},
 }
 
 // tools are rooms of the workshop. No product room uses them.
@@ -30,6 +30,7 @@ var strangers = map[string][]string{
 	"vault":      {"product", "guard"},
 	"guard":      {"vault", "product", "component"},
 	"recovery":   {"backup"},
+	"scratch":    {"host", "storage", "strict"},
 	"storage":    {"host", "strict"},
 	"host":       {"storage", "strict"},
 	"strict":     {"host", "storage"},

@@ -18,6 +18,7 @@ import (
 	"lifeboat/internal/host"
 	"lifeboat/internal/product"
 	"lifeboat/internal/runbook"
+	"lifeboat/internal/scratch"
 	"lifeboat/internal/vault"
 )
 
@@ -28,7 +29,8 @@ import (
 type Import struct {
 	*Backup
 	Found  *product.Import
-	dir    string
+	place  *scratch.Dir
+	dir    string // of it
 	staged []stagedDump
 	// moment is when the dump was made or, without one, when the newest file
 	// was changed.
@@ -56,14 +58,11 @@ func NewImport(ctx context.Context, opts Options, p *product.Product, from Saved
 	if p.Import == nil && p.Unpack == nil {
 		return nil, fmt.Errorf("nothing is known about what is saved of %s", p.Name)
 	}
-	if err := os.MkdirAll(opts.StateDir, 0o700); err != nil {
-		return nil, err
-	}
-	dir, err := os.MkdirTemp(opts.StateDir, "import-")
+	place, err := scratch.Make(opts.StateDir)
 	if err != nil {
 		return nil, fmt.Errorf("make a place for the import: %w", err)
 	}
-	i := &Import{dir: dir}
+	i := &Import{place: place, dir: place.Path()}
 	if i.Found, err = i.find(ctx, opts.Host, p, from); err == nil {
 		err = i.stage(ctx, opts, p, i.Found.Dir)
 	}
@@ -372,7 +371,7 @@ func (i *Import) Close(ctx context.Context) error {
 			first = err
 		}
 	}
-	if err := os.RemoveAll(i.dir); err != nil && first == nil {
+	if err := i.place.Remove(); err != nil && first == nil {
 		first = err
 	}
 	return first

@@ -27,6 +27,7 @@ func (a *app) load() (*config.Config, error) {
 	}
 	a.loaded = c
 	a.sweepDrills(c)
+	a.sweep(c)
 	return c, nil
 }
 
@@ -35,6 +36,7 @@ func (a *app) loadOrEmpty() (*config.Config, error) {
 	if _, err := os.Stat(a.configFile); errors.Is(err, fs.ErrNotExist) {
 		c := &config.Config{StateDir: config.DefaultStateDir}
 		a.sweepDrills(c)
+		a.sweep(c)
 		return c, nil
 	}
 	return a.load()

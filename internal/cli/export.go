@@ -14,6 +14,7 @@ import (
 	"lifeboat/internal/product/opsi/archive"
 	"lifeboat/internal/product/opsi/export"
 	"lifeboat/internal/runbook"
+	"lifeboat/internal/scratch"
 	"lifeboat/internal/vault"
 )
 
@@ -121,16 +122,16 @@ func writeArchive(ctx context.Context, p *vault.Point, to string, opts export.Op
 	case err == nil && !overwrite:
 		return "", nil, runbook.Refuse("", "%s is there already; give -f to replace it", to)
 	}
-	f, err := os.CreateTemp(filepath.Dir(to), ".lifeboat-export-*") // 0600
+	f, err := scratch.File(filepath.Dir(to)) // 0600
 	if err != nil {
 		return "", nil, err
 	}
-	defer os.Remove(f.Name())
+	defer func() { _ = os.Remove(f.Name()); _ = f.Close() }() // it is synced where it counts
 	report, err := export.Write(ctx, f, p, p.Manifest, opts)
 	if err == nil {
 		err = f.Sync()
 	}
-	if err = errors.Join(err, f.Close()); err != nil {
+	if err != nil {
 		return "", nil, err
 	}
 	if err := verifyArchive(ctx, f.Name(), report.Members); err != nil {

@@ -19,6 +19,7 @@ import (
 	"lifeboat/internal/product/opsi/archive"
 	"lifeboat/internal/product/opsi/export"
 	"lifeboat/internal/runbook"
+	"lifeboat/internal/scratch"
 	"lifeboat/internal/vault"
 )
 
@@ -124,7 +125,7 @@ func (r *opsiCreate) run(ctx context.Context, dest string, pack archive.Compress
 	if r.code == runbook.ExitDone {
 		r.code = warned
 	}
-	return errors.Join(err, p.remove())
+	return errors.Join(err, p.Remove())
 }
 
 // save makes a recovery point of what is chosen, and an archive of that.
@@ -233,9 +234,9 @@ func writable(dest string) error {
 	} else if err == nil && !info.Mode().IsRegular() {
 		return runbook.Refuse("", "%s is neither a file nor a directory", dest)
 	}
-	f, err := os.CreateTemp(dir, ".lifeboat-*")
+	f, err := scratch.File(dir)
 	if err != nil {
 		return fmt.Errorf("write into %s: %w", dir, err)
 	}
-	return errors.Join(f.Close(), os.Remove(f.Name()))
+	return errors.Join(os.Remove(f.Name()), f.Close())
 }

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -12,6 +11,7 @@ import (
 	"lifeboat/internal/host"
 	"lifeboat/internal/product/opsi/archive"
 	"lifeboat/internal/runbook"
+	"lifeboat/internal/scratch"
 )
 
 func (o *opsiBackup) listCommand() *cobra.Command {
@@ -92,17 +92,21 @@ func (o *opsiBackup) verified(ctx context.Context, file string, a *archive.Archi
 // tryDumps loads the dumps of an archive where there is a database server, else
 // reads them. It returns what is odd about them; damage is an error.
 func (o *opsiBackup) tryDumps(ctx context.Context, a *archive.Archive) (odd []string, err error) {
-	state, err := os.MkdirTemp("", "lifeboat-verify-")
+	conf, err := o.loadOrEmpty()
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(state)
+	place, err := scratch.Make(o.state(conf))
+	if err != nil {
+		return nil, err
+	}
+	defer place.Remove()
 	_, absent := host.Local().Look("mariadbd", "mysqld", "/usr/libexec/mysqld", "/usr/sbin/mysqld")
 	for _, m := range a.Members {
 		if m.Part != archive.Database {
 			continue
 		}
-		warnings, err := tryDump(ctx, a, m, state, absent == nil)
+		warnings, err := tryDump(ctx, a, m, place.Path(), absent == nil)
 		if err != nil {
 			return odd, fmt.Errorf("the dump %s: %w", clean(m.Name), err)
 		}

@@ -121,7 +121,7 @@ func (r *opsiRestore) run(ctx context.Context, file string) error {
 		r.ran = nil // what can be resumed is a restore
 	}
 	if r.ran == nil { // else it is needed for the way back
-		err = errors.Join(err, p.remove())
+		err = errors.Join(err, p.Remove())
 	}
 	return err
 }

@@ -67,7 +67,7 @@ every run.`,
 			}
 			err := a.recover(c.Context(), names[0], f)
 			if conf, loadErr := a.loadOrEmpty(); loadErr == nil && (f.rollback || f.discardOld) {
-				a.sweepPrivate(conf)
+				a.sweep(conf)
 			}
 			return err
 		},

@@ -16,12 +16,14 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
 
 	"lifeboat/internal/host"
+	"lifeboat/internal/scratch"
 )
 
 // socketMax is the longest path a unix socket can have on Linux, in bytes.
@@ -63,11 +65,13 @@ type Server struct {
 	dir     string
 	data    string
 	socket  string
-	remove  bool
+	private *scratch.Dir // that Start made; nil is one of the caller's
 	program string
 	process *os.Process
 	done    chan struct{} // closed when the process has ended
 	err     error         // how it ended; read after done
+	once    sync.Once     // removes the directory
+	removed error
 	log     string
 }
 
@@ -90,10 +94,10 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 	}
 	s := &Server{dir: opts.Dir, program: program, done: make(chan struct{})}
 	if s.dir == "" {
-		if s.dir, err = os.MkdirTemp(run.temporary(), "lifeboat-mysqld-"); err != nil {
+		if s.private, err = run.private(); err != nil {
 			return nil, fmt.Errorf("start private database server: %w", err)
 		}
-		s.remove = true
+		s.dir = s.private.Path()
 	}
 	s.log = filepath.Join(s.dir, "error.log")
 	s.data, s.socket = opts.Data, opts.Socket
@@ -104,8 +108,8 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 		s.socket = filepath.Join(s.dir, "mysqld.sock")
 	}
 	if err := s.start(ctx, opts, run); err != nil {
-		if s.remove {
-			_ = os.RemoveAll(s.dir)
+		if s.private != nil {
+			_ = s.private.Remove()
 		}
 		return nil, err
 	}
@@ -219,9 +223,15 @@ func (s *Server) DSN(database string) string {
 	return cfg.FormatDSN()
 }
 
-// Stop ends the server in order, after 30 seconds or when ctx is over by force,
-// and removes the directory that Start made. It may be repeated.
+// Stop ends the server in order, after 30 seconds or when ctx is over by force. One
+// whose directory Start made is ended at once, whatever it does, and the directory
+// is removed. It may be repeated.
 func (s *Server) Stop(ctx context.Context) error {
+	if s.private != nil {
+		_ = s.process.Kill()
+		<-s.done
+		return s.discard()
+	}
 	_ = s.process.Signal(syscall.SIGTERM)
 	timer := time.NewTimer(stopWait)
 	defer timer.Stop()
@@ -235,10 +245,13 @@ func (s *Server) Stop(ctx context.Context) error {
 	}
 	_ = s.process.Kill()
 	<-s.done
-	if s.remove {
-		err = errors.Join(err, os.RemoveAll(s.dir))
-	}
 	return err
+}
+
+// discard removes the directory, once.
+func (s *Server) discard() error {
+	s.once.Do(func() { s.removed = s.private.Remove() })
+	return s.removed
 }
 
 // logTail returns the end of the server's error log, for messages.
@@ -283,6 +296,8 @@ func (s *Server) install(ctx context.Context, h *host.Host, run *runAs) error {
 	// those of another server that shares it.
 	cmd.Env = append(environment(), "TMPDIR="+filepath.Join(s.dir, "tmp"))
 	cmd.SysProcAttr = run.attributes()
+	// It is a script, whose server would go on without it.
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	if out, err := cmd.CombinedOutput(); err != nil {
 		said := strings.TrimSpace(string(out))
 		return fmt.Errorf("make database directory: %s: %w: %s", filepath.Base(args[0]), err, said[:min(len(said), 1000)])

@@ -1,12 +1,15 @@
 package mysqld
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"syscall"
+
+	"lifeboat/internal/scratch"
 )
 
 // runAs is the account a server runs under; nil credential is the present one.
@@ -51,15 +54,27 @@ func (r *runAs) makeDirs(dirs ...string) error {
 	return nil
 }
 
-// temporary is a directory for temporary files that the account can reach: an
-// administrator's own TMPDIR often lies below a directory for root alone.
-func (r *runAs) temporary() string {
-	for _, dir := range []string{os.TempDir(), "/var/tmp", "/tmp"} {
-		if r.credential == nil || open(dir) {
-			return dir
-		}
+// private makes a directory that the account can reach: an administrator's own
+// TMPDIR, like the state directory, often lies below a directory for root alone.
+func (r *runAs) private() (*scratch.Dir, error) {
+	if r.credential == nil {
+		return scratch.Make("")
 	}
-	return "" // the system's; starting the server says what is wrong
+	for _, place := range scratch.Temporary() {
+		if !open(place) {
+			continue
+		}
+		_ = scratch.SweepIn(place, nil) // what cannot be removed keeps nobody
+		d, err := scratch.In(place)
+		if err != nil {
+			return nil, err
+		}
+		if err := d.Admit(int(r.credential.Gid)); err != nil {
+			return nil, errors.Join(err, d.Remove())
+		}
+		return d, nil
+	}
+	return nil, fmt.Errorf("user %s can reach none of the temporary directories %v", r.name, scratch.Temporary())
 }
 
 // open tells whether everybody may pass through a directory and those above it.

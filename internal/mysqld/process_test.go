@@ -14,11 +14,21 @@ func TestTemporaryDirectoryIsReachable(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("TMPDIR", closed)
-	other := &runAs{credential: &syscall.Credential{Uid: 12345}}
-	if got := other.temporary(); got != "/var/tmp" {
-		t.Errorf("another account gets %s", got)
-	}
-	if got := (&runAs{}).temporary(); got != closed {
-		t.Errorf("the present user gets %s", got)
+	for want, who := range map[string]*runAs{
+		"/var/tmp": {name: "other", credential: &syscall.Credential{Uid: 12345, Gid: 12345}}, closed: {},
+	} {
+		if who.credential != nil && os.Geteuid() != 0 {
+			continue // only root starts servers as somebody else
+		}
+		d, err := who.private()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := filepath.Dir(filepath.Dir(d.Path())); got != want {
+			t.Errorf("account %q gets %s", who.name, got)
+		}
+		if err := d.Remove(); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"lifeboat/internal/component"
 	"lifeboat/internal/profile"
 	"lifeboat/internal/repository"
+	"lifeboat/internal/scratch"
 	"lifeboat/internal/vault"
 )
 
@@ -72,11 +72,11 @@ func (g *Group) add(d component.Difference) {
 // other, and changes nothing. A component that cannot be compared does not keep
 // the others from it; only the end of ctx is an error.
 func (r *Recovery) Compare(ctx context.Context, opts CompareOptions) ([]*Against, error) {
-	state, err := os.MkdirTemp("", "lifeboat-compare-")
+	place, err := scratch.Make("")
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(state)
+	defer place.Remove()
 	settings := r.Scope(ctx).Settings
 	var all []*Against
 	for _, spec := range r.Profile.Components {
@@ -88,7 +88,7 @@ func (r *Recovery) Compare(ctx context.Context, opts CompareOptions) ([]*Against
 			g.limit = opts.Limit
 		}
 		all = append(all, against)
-		c, err := component.Make(r.Catalog.Kinds, component.Env{Host: r.Host, Settings: settings, Run: "compare", State: filepath.Join(state, spec.Name)}, spec)
+		c, err := component.Make(r.Catalog.Kinds, component.Env{Host: r.Host, Settings: settings, Run: "compare", State: filepath.Join(place.Path(), spec.Name)}, spec)
 		if err == nil {
 			err = r.against(ctx, c, spec, opts, against)
 		}

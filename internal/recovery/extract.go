@@ -8,6 +8,7 @@ import (
 
 	"lifeboat/internal/component"
 	"lifeboat/internal/runbook"
+	"lifeboat/internal/scratch"
 )
 
 // Extract writes a component's content below a directory; the machine is not
@@ -20,11 +21,12 @@ func (r *Recovery) Extract(ctx context.Context, name, dir string) error {
 	if _, err := r.record(name); err != nil {
 		return err
 	}
-	state, err := os.MkdirTemp("", "lifeboat-extract-")
+	place, err := scratch.Make("")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(state)
+	defer place.Remove()
+	state := place.Path()
 	c, err := component.Make(r.Catalog.Kinds, component.Env{Host: r.Host, Settings: r.Scope(ctx).Settings, Run: "extract", State: state}, spec)
 	if err != nil {
 		return err
@@ -39,11 +41,12 @@ func (r *Recovery) Extract(ctx context.Context, name, dir string) error {
 // LookAhead asks every component that can tell what its restore would change.
 // Runbook shows the answers as effects of the steps.
 func (r *Recovery) LookAhead(ctx context.Context) error {
-	state, err := os.MkdirTemp("", "lifeboat-plan-")
+	place, err := scratch.Make("")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(state)
+	defer place.Remove()
+	state := place.Path()
 	if err := r.lookAtRename(ctx); err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"lifeboat/internal/product"
 	"lifeboat/internal/profile"
 	"lifeboat/internal/runbook"
+	"lifeboat/internal/scratch"
 	"lifeboat/internal/vault"
 )
 
@@ -315,11 +316,12 @@ func (r *Recovery) previewRename(ctx context.Context, opts *RenameOptions) ([]st
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "lifeboat-rename-")
+	place, err := scratch.Make("")
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
+	defer place.Remove()
+	dir := place.Path()
 	env := product.RenameEnv{Settings: r.settings, From: opts.From, To: opts.To, Part: opts.Part}
 	if opts.Component != "" {
 		if _, err := r.record(opts.Component); err == nil {
