@@ -48,7 +48,7 @@ func (a *app) elsewhere(ctx context.Context, c *config.Config, system string, er
 		}
 		for _, r := range list[1:] {
 			if _, known := seen[r.Name]; !known {
-				seen[r.Name] = a.silent().lookAt(ctx, c, r, elsewherePatience)
+				seen[r.Name] = a.silent().lookAt(ctx, c, r, nil, elsewherePatience)
 			}
 			others = append(others, seen[r.Name].copies(s.Name, r.Name, of))
 		}

@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"lifeboat/internal/component"
@@ -47,15 +48,70 @@ func (l looked) newest(system string) *vault.Point {
 	return slices.MaxFunc(points, func(x, y *vault.Point) int { return x.Time().Compare(y.Time()) })
 }
 
-// lookAt looks at a repository within a time limit, also where a file system hangs
-// and nothing ends its calls.
-func (a *app) lookAt(ctx context.Context, conf *config.Config, r config.Repository, limit time.Duration) looked {
+// lookAll looks at the repositories of systems side by side, within one time limit
+// for all of them: a watcher waits for the answer. A password that a person must type
+// is asked for before that time begins.
+func (a *app) lookAll(ctx context.Context, conf *config.Config, systems []config.System, limit time.Duration) map[string]looked {
+	seen := map[string]looked{}
+	passwords := map[string][]byte{}
+	var list []config.Repository
+	for _, s := range systems {
+		for _, r := range conf.RepositoriesOf(s) {
+			if slices.ContainsFunc(list, func(known config.Repository) bool { return known.Name == r.Name }) {
+				continue
+			}
+			list = append(list, r)
+			if from, err := passwordFrom(r, passwordFlags{}); err != nil || !from.IsZero() {
+				continue // found out about below
+			}
+			password, err := a.passwordOf(ctx, r, passwordFlags{})
+			if err != nil {
+				seen[r.Name] = looked{err: err}
+				continue
+			}
+			defer clear(password)
+			passwords[r.Name] = password
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	var mu sync.Mutex
+	var group sync.WaitGroup
+	for _, r := range list {
+		if _, failed := seen[r.Name]; failed {
+			continue
+		}
+		group.Go(func() {
+			found := a.lookAt(ctx, conf, r, passwords[r.Name], limit)
+			mu.Lock()
+			defer mu.Unlock()
+			seen[r.Name] = found
+		})
+	}
+	group.Wait()
+	return seen
+}
+
+// lookAt looks at a repository within a time limit, also where a file system hangs
+// and nothing ends its calls. Without a password it is had from where the
+// configuration says.
+func (a *app) lookAt(ctx context.Context, conf *config.Config, r config.Repository, password []byte, limit time.Duration) looked {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	password = slices.Clone(password) // the caller's is cleared, and this may go on
 	answers := make(chan looked, 1)
 	go func() {
-		r.RetryFor = min(limit, lookPatience)
-		repo, err := a.openWith(ctx, r, passwordFlags{})
+		defer func() { clear(password) }()
+		// A store that fails is given up while there is time to say why.
+		r.RetryFor = min(limit/2, lookPatience)
+		var err error
+		if len(password) == 0 {
+			if password, err = a.passwordOf(ctx, r, passwordFlags{}); err != nil {
+				answers <- looked{err: err}
+				return
+			}
+		}
+		repo, err := a.openKnowing(ctx, r, password)
 		if err != nil {
 			answers <- looked{err: err}
 			return

@@ -17,7 +17,7 @@ import (
 	"lifeboat/internal/runbook"
 )
 
-// metricsPatience is how long each repository is waited for.
+// metricsPatience is how long the repositories are waited for: nobody waits for this.
 const metricsPatience = 20 * time.Second
 
 func (a *app) metricsCommand() *cobra.Command {
@@ -49,7 +49,7 @@ after each run, for the textfile collector of the node exporter.`,
 			return nil
 		},
 	}
-	durationVar(c.Flags(), &limit, "time-limit", "wait at most `TIME` for each repository")
+	durationVar(c.Flags(), &limit, "time-limit", "wait at most `TIME` for the repositories, all together")
 	return c
 }
 
@@ -61,28 +61,25 @@ func (a *app) metrics(ctx context.Context, limit time.Duration) (*metrics.Set, e
 		return nil, err
 	}
 	conf := a.known()
-	runs, err := runbook.List(a.state(conf))
-	if err != nil {
-		return nil, err
-	}
+	runs, _ := runbook.List(a.state(conf)) // what cannot be read is a finding
+	book := routine.NewBook(a.state(conf))
 	var systems []metrics.System
 	for _, v := range views {
-		attempt, err := routine.NewBook(a.state(conf)).Attempt(v.System)
-		if err != nil {
-			return nil, err
+		if v.Orphaned {
+			continue
 		}
+		attempt, _ := book.Attempt(v.System) // one that cannot be read is a finding
 		s := metrics.System{Status: v.Status, Findings: v.Findings, Runs: lastRuns(runs, attempt, v.System)}
 		for _, j := range v.Jobs {
 			s.Jobs = append(s.Jobs, metrics.Job{Name: j.Job, Last: j.Last, Running: j.Running, Next: j.Next})
 		}
 		systems = append(systems, s)
 	}
-	book := routine.NewBook(a.state(conf))
 	var notices []metrics.Notice
 	for _, n := range conf.Notices {
 		t, err := book.Told(n.Name)
 		if err != nil {
-			return nil, err
+			continue // a finding of the systems that it is about
 		}
 		notices = append(notices, metrics.Notice{Name: n.Name, Told: t})
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -136,10 +137,11 @@ func (a *app) testNotices(c *cobra.Command, names []string) error {
 // noticeFindings tells which notices about a system do not get through.
 func (a *app) noticeFindings(conf *config.Config, book routine.Book, system string) ([]routine.Finding, error) {
 	var findings []routine.Finding
+	var errs []error
 	for _, n := range conf.Notices {
 		t, err := book.Told(n.Name)
-		if err != nil {
-			return nil, err
+		if notice.About(n, system) {
+			errs = append(errs, err)
 		}
 		if !t.Failed.IsZero() && notice.About(n, system) {
 			findings = append(findings, routine.Finding{
@@ -148,7 +150,7 @@ func (a *app) noticeFindings(conf *config.Config, book routine.Book, system stri
 			})
 		}
 	}
-	return findings, nil
+	return findings, errors.Join(errs...)
 }
 
 // tellStatus tells of each system how its protection stands.

@@ -96,13 +96,7 @@ func fromEnvironment(names []string) (config.Password, error) {
 // passwordOf gets the password of a repository: what the command line says,
 // else the configuration, else the environment, else the person at the terminal.
 func (a *app) passwordOf(ctx context.Context, r config.Repository, flags passwordFlags) ([]byte, error) {
-	from, err := flags.given()
-	if err == nil && from.IsZero() {
-		from = r.Password
-	}
-	if err == nil && from.IsZero() {
-		from, err = fromEnvironment(passwordVariables)
-	}
+	from, err := passwordFrom(r, flags)
 	if err != nil {
 		return nil, err
 	}
@@ -119,6 +113,19 @@ func (a *app) passwordOf(ctx context.Context, r config.Repository, flags passwor
 		return nil, usagef("repository %s needs a password: give --password-file or --password-command, LIFEBOAT_PASSWORD_FILE (or _COMMAND, _CREDENTIAL) in the environment, or password: in %s", storage.Redact(r.URL), a.configFile)
 	}
 	return a.promptPassword(ctx, "Password of repository "+storage.Redact(r.URL))
+}
+
+// passwordFrom is where the password of a repository comes from; zero where a person
+// must be asked.
+func passwordFrom(r config.Repository, flags passwordFlags) (config.Password, error) {
+	from, err := flags.given()
+	if err == nil && from.IsZero() {
+		from = r.Password
+	}
+	if err == nil && from.IsZero() {
+		from, err = fromEnvironment(passwordVariables)
+	}
+	return from, err
 }
 
 // newPassword gets a password that is to open a repository from now on. At a
@@ -161,7 +168,7 @@ func (a *app) readPassword(ctx context.Context, from config.Password, what strin
 		return nil, usageError{fmt.Errorf("%s: %w", what, err)}
 	}
 	if warning := from.Warning(); warning != "" {
-		fmt.Fprintf(a.err, "%s %s\n", painterFor(a.err).yellow("warning:"), warning)
+		a.notices.warn(warning) // several may be read at once
 	}
 	return password, nil
 }

@@ -21,47 +21,36 @@ import (
 
 // protection looks at everything that tells how protected the systems are.
 func (a *app) protection(ctx context.Context, names []string, limit time.Duration) ([]statusView, error) {
-	conf, err := a.load()
+	conf, systems, gone, i, err := a.planned(scheduleFlags{}, names)
+	var ledger error
+	if errors.Is(err, routine.ErrLedger) { // the systems can be looked at all the same
+		ledger = err
+		systems, err = a.scheduled(conf, names)
+	}
 	if err != nil {
 		return nil, err
 	}
-	systems, err := a.scheduled(conf, names)
-	if err != nil {
-		return nil, err
-	}
-	i, err := a.installer(conf, scheduleFlags{})
-	if err != nil {
-		return nil, err
-	}
-	seen := map[string]looked{}
-	for _, s := range systems {
-		for _, r := range conf.RepositoriesOf(s) {
-			if _, done := seen[r.Name]; !done {
-				seen[r.Name] = a.lookAt(ctx, conf, r, limit)
-			}
-		}
-	}
-	stopped, err := guard.List(a.state(conf))
-	if err != nil {
-		return nil, err
-	}
-	runs, err := runbook.List(a.state(conf))
-	if err != nil {
-		return nil, err
-	}
+	seen := a.lookAll(ctx, conf, systems, limit)
+	// What cannot be read concerns one system, and the others are judged all the same.
+	stopped, unreadStopped := guard.List(a.state(conf))
+	runs, unreadRuns := runbook.List(a.state(conf))
 	records, unread := kit.Records(a.state(conf))
 	kits := kit.Look(records, keysOf(seen))
 	now := time.Now()
 	var views []statusView
 	for _, s := range systems {
 		v := statusView{Type: "status", Status: routine.Status{System: s.Name}, Findings: []routine.Finding{}}
-		var forgotten error
-		if v.Stores, forgotten, err = a.stores(conf, i.Book, s, seen, now); err != nil {
-			return nil, err
+		unknown := func(err error) { // of one thing, which keeps nobody from the others
+			for _, e := range each(err) {
+				v.Unread = append(v.Unread, firstLine(e.Error()))
+			}
 		}
-		if forgotten != nil {
-			v.Unread = append(v.Unread, firstLine(forgotten.Error()))
-		}
+		unknown(ledger)
+		unknown(ofSystem(unreadStopped, s.Name, runs))
+		unknown(ofSystem(unreadRuns, s.Name, runs))
+		var err error
+		v.Stores, err = a.stores(conf, i.Book, s, seen, now)
+		unknown(err)
 		v.Held = slices.ContainsFunc(stopped, func(r guard.Record) bool { return r.System == s.Name && !r.Guarded })
 		for _, r := range runs {
 			if r.System == s.Name && r.Resumable() && r.Hint != "" && r.Kind != "backup" {
@@ -69,50 +58,82 @@ func (a *app) protection(ctx context.Context, names []string, limit time.Duratio
 			}
 		}
 		attempt, err := i.Book.Attempt(s.Name)
+		unknown(err)
+		v.Broken = brokenBackup(runs, attempt, s.Name, v.Stores)
+		v.Gaps, err = i.Book.Gaps(s.Name)
+		unknown(err)
+		tasks, err := a.tasks(conf, s)
 		if err != nil {
 			return nil, err
 		}
-		v.Broken = brokenBackup(runs, attempt, s.Name, v.Stores)
-		if v.Gaps, err = i.Book.Gaps(s.Name); err != nil {
-			return nil, err
-		}
-		if v.Jobs, err = a.jobs(conf, i, s, now); err != nil {
-			return nil, err
+		v.Jobs, err = a.jobs(conf, i, s, tasks, now)
+		if ledger == nil { // which would be told twice
+			unknown(err)
 		}
 		for _, j := range v.Jobs {
-			if word := j.last(); word != "" && word != "running" && !strings.HasPrefix(word, "done") {
+			if word := j.last(); word != "" && !j.Running && !j.Unknown && !strings.HasPrefix(word, "done") {
 				v.Failed = append(v.Failed, j.Job)
 			}
 		}
-		if unread != nil {
-			v.Unread = append(v.Unread, firstLine(unread.Error()))
-		}
+		unknown(unread)
 		v.Kit = kitOf(conf, s, kits, seen)
 		a.rehearsed(conf, s, seen, &v.Status)
 		a.certificates(ctx, conf, s, seen, &v.Status)
+		owed, err := backup.OwedHooks(a.state(conf), s.Name)
+		unknown(err)
+		untold, err := a.noticeFindings(conf, i.Book, s.Name)
+		unknown(err)
 		findings, measures := routine.Judge(v.Status, s.Objectives, now)
 		v.Findings, v.measures = append(v.Findings, findings...), measures
-		if owed, err := backup.OwedHooks(a.state(conf), s.Name); err != nil {
-			return nil, err
-		} else if owed != nil {
+		if owed != nil {
 			v.Findings = append(v.Findings, routine.Finding{
 				Level: routine.Warning, Word: routine.Warning.String(),
 				Text: fmt.Sprintf("%s: backup %s died before its hooks after it; lifeboat resume-services runs them", s.Name, owed.Run),
 			})
 		}
-		untold, err := a.noticeFindings(conf, i.Book, s.Name)
-		if err != nil {
-			return nil, err
-		}
 		v.Findings = append(v.Findings, untold...)
+		views = append(views, v)
+	}
+	for _, name := range gone {
+		v := statusView{Type: "status", Status: routine.Status{System: name, Orphaned: true}}
+		v.Findings, _ = routine.Judge(v.Status, config.Objectives{}, now)
 		views = append(views, v)
 	}
 	return views, nil
 }
 
-// stores tells how the repositories of a system stand, and remembers it as far as it
-// can: forgotten says why it could not.
-func (a *app) stores(conf *config.Config, book routine.Book, s config.System, seen map[string]looked, now time.Time) (stores []routine.Store, forgotten, err error) {
+// ofSystem are the errors that concern a system, or nobody knows which.
+func ofSystem(err error, system string, runs []*runbook.Run) error {
+	return errors.Join(slices.DeleteFunc(each(err), func(e error) bool {
+		var stopped *guard.UnreadError
+		if errors.As(e, &stopped) {
+			return stopped.System != system
+		}
+		return slices.ContainsFunc(runs, func(r *runbook.Run) bool { return r.System != system && r.Error == e.Error() })
+	})...)
+}
+
+// each takes errors apart that were joined, as errors.Join writes them.
+func each(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var list []error
+		var texts []string
+		for _, e := range joined.Unwrap() {
+			list, texts = append(list, each(e)...), append(texts, e.Error())
+		}
+		if err.Error() == strings.Join(texts, "\n") {
+			return list
+		}
+	}
+	if err == nil {
+		return nil
+	}
+	return []error{err}
+}
+
+// stores tells how the repositories of a system stand, and remembers it. The errors are
+// of what could not be remembered, or not be read.
+func (a *app) stores(conf *config.Config, book routine.Book, s config.System, seen map[string]looked, now time.Time) (stores []routine.Store, err error) {
 	var first []*vault.Point
 	for n, r := range conf.RepositoriesOf(s) {
 		found := seen[r.Name]
@@ -133,17 +154,15 @@ func (a *app) stores(conf *config.Config, book routine.Book, s config.System, se
 			}
 		}
 		if store.Newest != "" {
-			forgotten = errors.Join(forgotten, book.SetKnown(s.Name, r.Name, routine.Known{Point: store.Newest, Time: store.Time}))
+			err = errors.Join(err, book.SetKnown(s.Name, r.Name, routine.Known{Point: store.Newest, Time: store.Time}))
 		}
-		if store.Known, err = book.Known(s.Name, r.Name); err != nil {
-			return nil, forgotten, err
-		}
-		if store.Verified, err = book.Verified(s.Name, r.Name); err != nil {
-			return nil, forgotten, err
-		}
+		var known, verified error
+		store.Known, known = book.Known(s.Name, r.Name)
+		store.Verified, verified = book.Verified(s.Name, r.Name)
+		err = errors.Join(err, known, verified)
 		stores = append(stores, store)
 	}
-	return stores, forgotten, nil
+	return stores, err
 }
 
 // brokenBackup is the last backup of a system, where it came to no point.

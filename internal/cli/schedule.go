@@ -19,8 +19,9 @@ import (
 )
 
 type scheduleFlags struct {
-	root absolutePath
-	cron bool
+	root  absolutePath
+	cron  bool
+	force bool
 }
 
 func (a *app) scheduleCommand() *cobra.Command {
@@ -42,12 +43,14 @@ off, are caught up. docs/routine.md has the whole of it.`,
 		c.Flags().BoolVar(&f.cron, "cron", false, "use cron although systemd is there")
 		return c
 	}
+	on := flags(&cobra.Command{
+		Use: "on [SYSTEM]", Short: "Write timers or cron files for the schedule; again after it was changed",
+		Example: "  lifeboat schedule on\n  lifeboat schedule on smt --cron", Args: args(cobra.MaximumNArgs(1)),
+		RunE: func(c *cobra.Command, names []string) error { return a.scheduleOn(c, f, names) },
+	})
+	on.Flags().BoolVar(&f.force, "force", false, "write over its own files that somebody has changed, and keep what they were beside them")
 	c.AddCommand(
-		flags(&cobra.Command{
-			Use: "on [SYSTEM]", Short: "Write timers or cron files for the schedule; again after it was changed",
-			Example: "  lifeboat schedule on\n  lifeboat schedule on smt --cron", Args: args(cobra.MaximumNArgs(1)),
-			RunE: func(c *cobra.Command, names []string) error { return a.scheduleOn(c, f, names) },
-		}),
+		on,
 		flags(&cobra.Command{
 			Use: "off [SYSTEM]", Short: "Remove what `schedule on` has written",
 			Example: "  lifeboat schedule off\n  lifeboat schedule off smt", Args: args(cobra.MaximumNArgs(1)),
@@ -73,20 +76,41 @@ func (a *app) scheduled(conf *config.Config, names []string) ([]config.System, e
 }
 
 // planned is the configuration, the systems in it whose schedule a verb is about,
-// and what acts on their machine.
-func (a *app) planned(f scheduleFlags, names []string) (conf *config.Config, systems []config.System, i routine.Installer, err error) {
-	if conf, err = a.load(); err == nil {
-		systems, err = a.scheduled(conf, names)
+// and what acts on their machine. Gone are those whose schedule is on and that the
+// configuration has no longer.
+func (a *app) planned(f scheduleFlags, names []string) (conf *config.Config, systems []config.System, gone []string, i routine.Installer, err error) {
+	if conf, err = a.load(); err != nil {
+		return nil, nil, nil, i, err
 	}
-	if err == nil {
-		i, err = a.installer(conf, f)
+	if i, err = a.installer(conf, f); err != nil {
+		return nil, nil, nil, i, err
 	}
-	return conf, systems, i, err
+	if gone, err = orphans(conf, i); err != nil {
+		return conf, nil, nil, i, err
+	}
+	if len(names) > 0 && slices.Contains(gone, names[0]) {
+		return conf, nil, names[:1], i, nil
+	}
+	if len(names) > 0 {
+		gone = nil
+	}
+	systems, err = a.scheduled(conf, names)
+	return conf, systems, gone, i, err
+}
+
+// orphans are the systems whose schedule is on and that the configuration has no
+// longer.
+func orphans(conf *config.Config, i routine.Installer) ([]string, error) {
+	on, err := i.Systems()
+	return slices.DeleteFunc(on, func(name string) bool {
+		_, known := conf.System(name)
+		return known
+	}), err
 }
 
 // installer acts on this machine, or on the one below a root.
 func (a *app) installer(conf *config.Config, f scheduleFlags) (i routine.Installer, err error) {
-	i = routine.Installer{Host: host.Local(), Cron: f.cron}
+	i = routine.Installer{Host: host.Local(), Cron: f.cron, Force: f.force}
 	if f.root != "" {
 		if i.Host, err = host.At(string(f.root)); err != nil {
 			return i, usageError{err}
@@ -138,7 +162,7 @@ func (a *app) tasks(conf *config.Config, s config.System) ([]routine.Task, error
 }
 
 func (a *app) scheduleOn(c *cobra.Command, f scheduleFlags, names []string) error {
-	conf, systems, i, err := a.planned(f, names)
+	conf, systems, gone, i, err := a.planned(f, names)
 	if err != nil {
 		return err
 	}
@@ -148,14 +172,12 @@ func (a *app) scheduleOn(c *cobra.Command, f scheduleFlags, names []string) erro
 			return err
 		}
 	}
-	if on, err := i.Systems(); err != nil {
-		return err
-	} else if len(names) == 0 {
-		for _, name := range on { // no longer in the configuration
-			if _, known := conf.System(name); !known {
-				systems = append(systems, config.System{Name: name})
-			}
+	if len(names) == 0 {
+		for _, name := range gone { // what was written for them goes
+			systems = append(systems, config.System{Name: name})
 		}
+	} else if len(gone) > 0 {
+		return usagef("%s has no system %q any more; lifeboat schedule off %s ends its schedule", a.configFile, names[0], names[0])
 	}
 	for _, s := range systems {
 		form, _, err := i.State(s.Name, tasks[s.Name])
@@ -168,7 +190,7 @@ func (a *app) scheduleOn(c *cobra.Command, f scheduleFlags, names []string) erro
 			}
 		}
 		changes, err := i.On(c.Context(), s.Name, tasks[s.Name])
-		if errors.Is(err, routine.ErrForeign) {
+		if errors.Is(err, routine.ErrForeign) || errors.Is(err, routine.ErrChanged) {
 			return runbook.Refuse("", "%v", err)
 		}
 		if err != nil {
@@ -188,7 +210,7 @@ func (a *app) scheduleOn(c *cobra.Command, f scheduleFlags, names []string) erro
 // beginSchedule has nothing count as missed that lay before now.
 func (a *app) beginSchedule(book routine.Book, tasks []routine.Task) error {
 	for _, t := range tasks {
-		record, err := book.Run(t.System, t.Name)
+		record, err := a.recordOf(book, t)
 		if err != nil {
 			return err
 		}
@@ -236,7 +258,7 @@ func (a *app) scheduleOff(c *cobra.Command, f scheduleFlags, names []string) err
 
 func (a *app) showSchedule(system, form string, changes routine.Changes, on bool) error {
 	if a.json {
-		if err := a.emit(map[string]any{"type": "schedule", "system": system, "on": on, "form": form, "written": changes.Written, "removed": changes.Removed, "kept": changes.Kept}); err != nil {
+		if err := a.emit(map[string]any{"type": "schedule", "system": system, "on": on, "form": form, "written": changes.Written, "removed": changes.Removed, "kept": changes.Kept, "aside": changes.Aside}); err != nil {
 			return err
 		}
 	} else {
@@ -248,7 +270,7 @@ func (a *app) showSchedule(system, form string, changes routine.Changes, on bool
 		for _, list := range []struct {
 			word  string
 			files []string
-		}{{"written", changes.Written}, {"removed", changes.Removed}} {
+		}{{"written", changes.Written}, {"removed", changes.Removed}, {"what it was is kept as", changes.Aside}} {
 			for _, file := range list.files {
 				a.printf("  %s %s\n", list.word, file)
 			}
@@ -261,140 +283,4 @@ func (a *app) showSchedule(system, form string, changes routine.Changes, on bool
 		return a.warn(fmt.Errorf("somebody has changed %s since it was written, so it was left; remove it by hand", strings.Join(changes.Kept, ", ")))
 	}
 	return nil
-}
-
-// jobView is a job as --json shows it.
-type jobView struct {
-	Type    string         `json:"type"`
-	System  string         `json:"system"`
-	Job     string         `json:"job"`
-	At      string         `json:"at"`
-	On      string         `json:"on,omitempty"` // systemd or cron
-	Current bool           `json:"current"`      // what is written is what the configuration says
-	Next    time.Time      `json:"next,omitzero"`
-	Within  float64        `json:"within_seconds,omitempty"` // the random delay
-	Missed  bool           `json:"missed,omitempty"`         // it is to be caught up
-	Last    routine.Record `json:"last"`
-	Running bool           `json:"running,omitempty"`
-}
-
-// jobs tells how the jobs of a system stand.
-func (a *app) jobs(conf *config.Config, i routine.Installer, s config.System, now time.Time) ([]jobView, error) {
-	tasks, err := a.tasks(conf, s)
-	if err != nil {
-		return nil, err
-	}
-	form, current, err := i.State(s.Name, tasks)
-	if err != nil {
-		return nil, err
-	}
-	busy := runbook.Busy(a.state(conf), s.Name)
-	var views []jobView
-	for _, t := range tasks {
-		view := jobView{Type: "job", System: s.Name, Job: t.Name, At: t.Times.String(), On: form, Current: current}
-		if view.Last, err = i.Book.Run(s.Name, t.Name); err != nil {
-			return nil, err
-		}
-		view.Running = busy && !view.Last.Started.IsZero() && view.Last.Finished.IsZero()
-		if form != "" {
-			view.Next = t.Due(view.Last, now, machine())
-			if form == routine.BySystemd { // which draws the delay each time anew
-				view.Within = t.Job.RandomDelay.Seconds()
-				view.Next = t.Times.Next(now)
-			}
-			view.Missed = view.Next.Before(now)
-		}
-		views = append(views, view)
-	}
-	return views, nil
-}
-
-// machine tells this machine from others.
-func machine() string {
-	if id, err := os.ReadFile("/etc/machine-id"); err == nil && len(id) > 0 {
-		return strings.TrimSpace(string(id))
-	}
-	name, _ := os.Hostname()
-	return name
-}
-
-func (a *app) scheduleStatus(f scheduleFlags, names []string) error {
-	conf, systems, i, err := a.planned(f, names)
-	if err != nil {
-		return err
-	}
-	now := time.Now()
-	var rows [][]string
-	changed := false
-	for _, s := range systems {
-		views, err := a.jobs(conf, i, s, now)
-		if err != nil {
-			return err
-		}
-		for _, v := range views {
-			if a.json {
-				if err := a.emit(v); err != nil {
-					return err
-				}
-				continue
-			}
-			changed = changed || v.On != "" && !v.Current
-			rows = append(rows, []string{v.System, v.Job, v.At, v.next(), when(v.Last.Started), v.last()})
-		}
-	}
-	if a.json {
-		return nil
-	}
-	if len(rows) == 0 {
-		a.printf("No system of %s has a schedule.\n", a.configFile)
-		return nil
-	}
-	a.table([]string{"system", "job", "at", "next", "last", ""}, rows)
-	if changed {
-		a.printf("\n%s what is written is not what %s says. Next: lifeboat schedule on\n", painterFor(a.out).yellow("warning"), a.configFile)
-	}
-	return nil
-}
-
-func (v jobView) next() string {
-	switch {
-	case v.On == "":
-		return "off"
-	case v.Missed:
-		return "now: " + when(v.Next) + " was missed"
-	case v.Within > 0:
-		return when(v.Next) + " + " + (time.Duration(v.Within) * time.Second).String()
-	}
-	return when(v.Next)
-}
-
-func (v jobView) last() string {
-	switch {
-	case v.Last.Started.IsZero():
-		return ""
-	case v.Running:
-		return "running"
-	case v.Last.Finished.IsZero():
-		return "killed"
-	}
-	return exitWord(v.Last.Exit)
-}
-
-// exitWord says what an exit code means.
-func exitWord(code int) string {
-	switch code {
-	case runbook.ExitDone:
-		return "done"
-	case runbook.ExitWarnings:
-		return "done with warnings"
-	case runbook.ExitUsage:
-		return "failed: usage or configuration"
-	case runbook.ExitRefused:
-		return "refused"
-	case runbook.ExitWaiting:
-		return "waits for a person"
-	case runbook.ExitInterrupted:
-		return "interrupted"
-	}
-	return "failed"
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -45,7 +46,7 @@ time.`,
 			}
 			s, err := a.system(conf, names)
 			if err != nil {
-				return err
+				return a.orphaned(conf, names[0], err)
 			}
 			tasks, err := a.tasks(conf, s)
 			if err != nil {
@@ -72,11 +73,24 @@ time.`,
 	return c
 }
 
+// orphaned is the error for a system that is none of the configuration: where its
+// schedule is still on, that is what ends the failures.
+func (a *app) orphaned(conf *config.Config, name string, err error) error {
+	i, other := a.installer(conf, scheduleFlags{})
+	if other != nil {
+		return err
+	}
+	if gone, _ := orphans(conf, i); slices.Contains(gone, name) {
+		return usagef("%s: %s", name, routine.OrphanText(name))
+	}
+	return err
+}
+
 // runDue does the jobs that are due, one after the other.
 func (a *app) runDue(ctx context.Context, conf *config.Config, s config.System, tasks []routine.Task) error {
 	book := routine.NewBook(a.state(conf))
 	for _, t := range tasks {
-		record, err := book.Run(s.Name, t.Name)
+		record, err := a.recordOf(book, t)
 		if err != nil {
 			return err
 		}
@@ -175,7 +189,7 @@ func (a *app) tellUnplanned(ctx context.Context, conf *config.Config, s config.S
 func (r scheduledRun) perform(ctx context.Context) (code int, err error) {
 	state := r.app.state(r.conf)
 	book := routine.NewBook(state)
-	before, err := book.Run(r.task.System, r.task.Name)
+	before, err := r.app.recordOf(book, r.task)
 	if err != nil {
 		return runbook.ExitFailed, err
 	}
@@ -216,6 +230,17 @@ func (r scheduledRun) perform(ctx context.Context) (code int, err error) {
 		record.Succeeded = record.Finished
 	}
 	return record.Exit, book.SetRun(r.task.System, r.task.Name, record)
+}
+
+// recordOf is the record of a job. One that is damaged counts as none, with a warning:
+// it is written anew, and shall keep no job from being done.
+func (a *app) recordOf(book routine.Book, t routine.Task) (routine.Record, error) {
+	record, err := book.Run(t.System, t.Name)
+	if errors.Is(err, routine.ErrDamaged) {
+		a.notices.warn(err.Error())
+		return routine.Record{}, nil
+	}
+	return record, err
 }
 
 // patiently repeats what finds something in use, until it is time.

@@ -13,9 +13,13 @@ import (
 	"lifeboat/internal/runbook"
 )
 
+// statusPatience is how long the repositories are waited for: watchers give a plugin
+// little more.
+const statusPatience = 10 * time.Second
+
 func (a *app) statusCommand() *cobra.Command {
 	var check, notify bool
-	limit := 20 * time.Second
+	limit := statusPatience
 	c := &cobra.Command{
 		Use:   "status [SYSTEM]",
 		Short: "Show how protected the systems are, or check it for Nagios and Icinga",
@@ -62,7 +66,7 @@ called status does that.`,
 	}
 	c.Flags().BoolVar(&check, "check", false, "be a plugin for Nagios or Icinga: one line, exit codes 0 to 3")
 	c.Flags().BoolVar(&notify, "notify", false, "send what was found to those whom the configuration names")
-	durationVar(c.Flags(), &limit, "time-limit", "wait at most `TIME` for each repository")
+	durationVar(c.Flags(), &limit, "time-limit", "wait at most `TIME` for the repositories, all together")
 	return c
 }
 
@@ -137,39 +141,8 @@ func (a *app) showStatus(views []statusView) error {
 			continue
 		}
 		a.printf("%s\n", paint.bold(v.System))
-		for i, r := range v.Stores {
-			word := "newest point"
-			if i > 0 {
-				word = "copy"
-			}
-			state := "none"
-			if r.Newest != "" {
-				state = fmt.Sprintf("%s, %s (%s)", r.Newest[:8], when(r.Time), ago(r.Time))
-				if r.Incomplete {
-					state += ", incomplete"
-				}
-				if r.Lacks > 0 {
-					state += ", lacks " + count(r.Lacks, "point", "points")
-				}
-			}
-			if r.Error != "" {
-				state = "not known: " + clean(r.Error)
-			}
-			a.printf("  %-13s %s: %s\n", word, r.Name, state)
-			verified := "never"
-			if t := r.Verified.Time; !t.IsZero() {
-				verified = fmt.Sprintf("%s (%s), %s of %s read", when(t), ago(t), size(r.Verified.Read), size(r.Verified.Bytes))
-			}
-			a.printf("  %-13s %s: %s\n", "verified", r.Name, verified)
-		}
-		a.showWatched(v.Status)
-		for _, j := range v.Jobs {
-			if j.On != "" {
-				a.printf("  %-13s %s: %s\n", "next", j.Job, j.next())
-			}
-		}
-		if !slices.ContainsFunc(v.Jobs, func(j jobView) bool { return j.On != "" }) {
-			a.printf("  %-13s no schedule is on (lifeboat schedule on)\n", "next")
+		if !v.Orphaned {
+			a.showSystem(v)
 		}
 		for _, f := range v.Findings {
 			colour := paint.yellow
@@ -180,6 +153,44 @@ func (a *app) showStatus(views []statusView) error {
 		}
 	}
 	return nil
+}
+
+// showSystem prints how a system stands.
+func (a *app) showSystem(v statusView) {
+	for i, r := range v.Stores {
+		word := "newest point"
+		if i > 0 {
+			word = "copy"
+		}
+		state := "none"
+		if r.Newest != "" {
+			state = fmt.Sprintf("%s, %s (%s)", r.Newest[:8], when(r.Time), ago(r.Time))
+			if r.Incomplete {
+				state += ", incomplete"
+			}
+			if r.Lacks > 0 {
+				state += ", lacks " + count(r.Lacks, "point", "points")
+			}
+		}
+		if r.Error != "" {
+			state = "not known: " + clean(r.Error)
+		}
+		a.printf("  %-13s %s: %s\n", word, r.Name, state)
+		verified := "never"
+		if t := r.Verified.Time; !t.IsZero() {
+			verified = fmt.Sprintf("%s (%s), %s of %s read", when(t), ago(t), size(r.Verified.Read), size(r.Verified.Bytes))
+		}
+		a.printf("  %-13s %s: %s\n", "verified", r.Name, verified)
+	}
+	a.showWatched(v.Status)
+	for _, j := range v.Jobs {
+		if j.On != "" {
+			a.printf("  %-13s %s: %s\n", "next", j.Job, j.next())
+		}
+	}
+	if !slices.ContainsFunc(v.Jobs, func(j jobView) bool { return j.On != "" || j.Unknown }) {
+		a.printf("  %-13s no schedule is on (lifeboat schedule on)\n", "next")
+	}
 }
 
 // showWatched prints what is watched beside the points.

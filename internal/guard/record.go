@@ -50,6 +50,20 @@ type Record struct {
 	Guarded bool `json:"-"`
 }
 
+// UnreadError is of a record that cannot be read: whether services of the system were
+// left stopped is not known.
+type UnreadError struct {
+	System string
+	Err    error
+}
+
+func (e *UnreadError) Error() string {
+	return "whether a backup has left services of " + e.System + " stopped is not known: " + e.Err.Error() + "; see that they run, then remove that file"
+}
+
+// Unwrap returns why.
+func (e *UnreadError) Unwrap() error { return e.Err }
+
 // List returns the records below the state directory dir: of backups that have
 // services stopped (Guarded), and of services that nobody has started again yet.
 // Records that cannot be read are joined in the error.
@@ -67,7 +81,7 @@ func List(dir string) ([]Record, error) {
 			continue // started again just now
 		}
 		if err != nil {
-			unread = append(unread, err)
+			unread = append(unread, &UnreadError{system, err})
 			continue
 		}
 		lock, err := lockRecord(dir, system)
@@ -75,7 +89,7 @@ func List(dir string) ([]Record, error) {
 		case errors.Is(err, ErrGuarded):
 			r.Guarded = true
 		case err != nil:
-			unread = append(unread, err)
+			unread = append(unread, &UnreadError{system, err})
 		default:
 			lock.Close()
 		}

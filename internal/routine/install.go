@@ -22,6 +22,9 @@ type Installer struct {
 	Program Program
 	Book    Book
 	Cron    bool // in spite of systemd
+	// Force writes over files of its own that somebody has changed; what they were
+	// is kept beside them.
+	Force bool
 }
 
 // Forms in which a schedule is on.
@@ -61,10 +64,17 @@ type Changes struct {
 	Written []string
 	Removed []string
 	Kept    []string // changed by somebody since, and so left
+	Aside   []string // what somebody had made of files that were written over
 }
 
-// ErrForeign says that a file is there which this program did not write.
-var ErrForeign = errors.New("it is there already, and not by lifeboat schedule")
+// ErrForeign says that a file is there which this program did not write, and
+// ErrChanged that somebody has changed one which it did.
+var (
+	ErrForeign = errors.New("it is there already, and not by lifeboat schedule")
+	ErrChanged = errors.New("somebody has changed it since it was written")
+	// ErrLedger says that nobody knows what was written: its record cannot be read.
+	ErrLedger = errors.New("which schedules are on is not known")
+)
 
 const ledger = "installed.json"
 
@@ -100,8 +110,8 @@ func (i Installer) On(ctx context.Context, system string, tasks []Task) (changes
 		return changes, fmt.Errorf("there is neither systemd nor %s on this machine; have something call `lifeboat schedule run %s --due` every few minutes", cronDir, system)
 	}
 	err = i.Book.locked(func() error {
-		var known []Entry
-		if err := i.Book.read(ledger, &known); err != nil {
+		known, err := i.known()
+		if err != nil {
 			return err
 		}
 		files := i.files(system, tasks)
@@ -120,6 +130,13 @@ func (i Installer) On(ctx context.Context, system string, tasks []Task) (changes
 			return err
 		}
 		for _, f := range files {
+			kept, err := i.setAside(f, known)
+			if err != nil {
+				return err
+			}
+			if kept != "" {
+				changes.Aside = append(changes.Aside, kept)
+			}
 			written, err := i.put(f)
 			if err != nil {
 				return err
@@ -150,8 +167,8 @@ func (i Installer) On(ctx context.Context, system string, tasks []Task) (changes
 // left.
 func (i Installer) Off(ctx context.Context, system string) (changes Changes, err error) {
 	err = i.Book.locked(func() error {
-		var known []Entry
-		if err := i.Book.read(ledger, &known); err != nil || len(known) == 0 {
+		known, err := i.known()
+		if err != nil || len(known) == 0 {
 			return err
 		}
 		own := func(e Entry) bool { return i.of(e, system) }
@@ -169,10 +186,17 @@ func (i Installer) Off(ctx context.Context, system string) (changes Changes, err
 	return changes, err
 }
 
+// known is what was written on this machine; an error wraps ErrLedger.
+func (i Installer) known() (known []Entry, err error) {
+	if err := i.Book.read(ledger, &known); err != nil {
+		return nil, fmt.Errorf("%w: %w: by lifeboat schedule on", ErrLedger, err)
+	}
+	return known, nil
+}
+
 // Systems lists the systems of this configuration whose schedule is on.
 func (i Installer) Systems() ([]string, error) {
-	var known []Entry
-	err := i.Book.read(ledger, &known)
+	known, err := i.known()
 	var systems []string
 	for _, e := range known {
 		if e.Config == i.Program.Config && !slices.Contains(systems, e.System) {
@@ -186,8 +210,8 @@ func (i Installer) Systems() ([]string, error) {
 // State says how a system's schedule is on: by systemd or cron, "" if it is not;
 // and whether the files are as they would be written now.
 func (i Installer) State(system string, tasks []Task) (form string, current bool, err error) {
-	var known []Entry
-	if err := i.Book.read(ledger, &known); err != nil {
+	known, err := i.known()
+	if err != nil {
 		return "", false, err
 	}
 	known = slices.DeleteFunc(known, func(e Entry) bool { return !i.of(e, system) })
@@ -248,12 +272,56 @@ func (i Installer) foundAs(e Entry) found {
 	return asWritten
 }
 
-// ours refuses to write over a file that On has not written.
+// ours refuses to write over a file that On has not written, or that somebody has
+// changed since.
 func (i Installer) ours(f Entry, known []Entry) error {
-	if i.foundAs(f) != changed || slices.ContainsFunc(known, func(e Entry) bool { return e.Path == f.Path && i.of(e, f.System) }) {
+	if i.foundAs(f) != changed || i.unchanged(f.Path, known) {
 		return nil
 	}
-	return fmt.Errorf("%s: %w; remove it, or give the system another name", f.Path, ErrForeign)
+	if !slices.ContainsFunc(known, func(e Entry) bool { return e.Path == f.Path && i.of(e, f.System) }) {
+		return fmt.Errorf("%s: %w; remove it, or give the system another name", f.Path, ErrForeign)
+	}
+	if i.Force {
+		return nil
+	}
+	// What is set in a drop-in stays whatever is written here; cron has none.
+	hint := "the schedule in the configuration says what it holds"
+	if strings.HasPrefix(f.Path, unitDir) {
+		hint = "settings of your own belong into a drop-in, `systemctl edit " + path.Base(f.Path) + "`"
+	}
+	return fmt.Errorf("%s: %w; %s; --force writes over it and keeps a copy beside", f.Path, ErrChanged, hint)
+}
+
+// unchanged tells whether a file is as it was written at some time. It stands twice
+// in the ledger when a change of it was cut short.
+func (i Installer) unchanged(at string, known []Entry) bool {
+	return slices.ContainsFunc(known, func(e Entry) bool { return e.Path == at && i.foundAs(e) == asWritten })
+}
+
+// maxCopies bounds how many copies of one file are kept.
+const maxCopies = 100
+
+// setAside renames a file that somebody has changed, and says what it is now: neither
+// systemd nor cron reads a name that ends in a tilde.
+func (i Installer) setAside(f Entry, known []Entry) (kept string, err error) {
+	if i.foundAs(f) != changed || i.unchanged(f.Path, known) {
+		return "", nil
+	}
+	from, err := i.Host.Entry(f.Path)
+	if err != nil {
+		return "", err
+	}
+	for n := 1; n <= maxCopies; n++ {
+		kept = fmt.Sprintf("%s.~%d~", f.Path, n)
+		to, err := i.Host.Entry(kept)
+		if err != nil {
+			return "", err
+		}
+		if _, err := os.Lstat(to); errors.Is(err, fs.ErrNotExist) {
+			return kept, os.Rename(from, to)
+		}
+	}
+	return "", fmt.Errorf("%s: there are %d copies of it beside it already; remove some", f.Path, maxCopies)
 }
 
 func (i Installer) put(f Entry) (written bool, err error) {
@@ -262,15 +330,6 @@ func (i Installer) put(f Entry) (written bool, err error) {
 	}
 	if f.Link != "" {
 		return true, i.Host.InstallLink(f.Link, f.Path)
-	}
-	at, err := i.Host.Entry(f.Path)
-	if err != nil {
-		return false, err
-	}
-	if info, err := os.Lstat(at); err == nil && !info.Mode().IsRegular() {
-		if err := os.Remove(at); err != nil { // a link, say, that would be followed
-			return false, err
-		}
 	}
 	return true, i.Host.InstallFile(f.Path, f.text, 0o644)
 }
@@ -284,12 +343,10 @@ func (i Installer) remove(ctx context.Context, known []Entry, which func(Entry) 
 		if err != nil {
 			return err
 		}
-		// An entry stands twice when a change of it was cut short.
-		asOther := func(o Entry) bool { return o.Path == e.Path && i.foundAs(o) == asWritten }
 		switch state := i.foundAs(e); {
 		case state == missing:
 			continue
-		case state == changed && !slices.ContainsFunc(known, asOther):
+		case state == changed && !i.unchanged(e.Path, known):
 			if !slices.Contains(changes.Kept, e.Path) {
 				changes.Kept = append(changes.Kept, e.Path)
 			}

@@ -2,6 +2,7 @@ package routine
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -220,11 +221,57 @@ func TestOthersFiles(t *testing.T) {
 	if err := errors.Join(os.WriteFile(victim, []byte("whole"), 0o600), os.Remove(timer), os.Symlink("/etc/victim", timer)); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := i.On(t.Context(), "a", tasks); !errors.Is(err, ErrChanged) {
+		t.Errorf("over a link in its place: %v", err)
+	}
+	i.Force = true
 	if _, err := i.On(t.Context(), "a", tasks); err != nil {
 		t.Fatal(err)
 	}
 	if text, err := os.ReadFile(victim); err != nil || string(text) != "whole" {
 		t.Errorf("%q, %v", text, err)
+	}
+}
+
+// What somebody has made of a file stays, or is kept beside it when that is asked for.
+func TestChangedByHand(t *testing.T) {
+	for form, file := range map[string]string{BySystemd: unitDir + "lifeboat-a.backup-b.service", ByCron: cronDir + "lifeboat-a"} {
+		i, root := machineBelow(t, form == BySystemd, config.DefaultFile)
+		tasks := tasksOf(t, parse(t, conf), "a")
+		on := func() Changes {
+			t.Helper()
+			changes, err := i.On(t.Context(), "a", tasks)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return changes
+		}
+		on()
+		for n := 1; n <= 2; n++ {
+			mine := []byte(strings.Repeat("mine\n", n))
+			if err := os.WriteFile(filepath.Join(root, file), mine, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			i.Force = false
+			_, err := i.On(t.Context(), "a", tasks)
+			if !errors.Is(err, ErrChanged) || !strings.Contains(err.Error(), file) || strings.Contains(err.Error(), "systemctl edit lifeboat-a.backup-b.service") != (form == BySystemd) {
+				t.Errorf("%s: %v", form, err)
+			}
+			if text, err := os.ReadFile(filepath.Join(root, file)); err != nil || !slices.Equal(text, mine) {
+				t.Errorf("%s: %q, %v", form, text, err)
+			}
+			i.Force = true
+			kept := fmt.Sprintf("%s.~%d~", file, n)
+			if changes := on(); !slices.Equal(changes.Aside, []string{kept}) || !slices.Equal(changes.Written, []string{file}) {
+				t.Errorf("%s: %+v", form, changes)
+			}
+			if text, err := os.ReadFile(filepath.Join(root, kept)); err != nil || !slices.Equal(text, mine) {
+				t.Errorf("%s: %q, %v", form, text, err)
+			}
+		}
+		if changes := on(); len(changes.Written)+len(changes.Aside) != 0 {
+			t.Errorf("%s: again: %+v", form, changes)
+		}
 	}
 }
 

@@ -74,6 +74,10 @@ type judgement struct {
 // is a warning, older than twice that critical.
 func Judge(s Status, o config.Objectives, now time.Time) ([]Finding, []Measure) {
 	j := &judgement{Status: s, o: o, now: now}
+	if s.Orphaned {
+		j.add(Warning, "%s", OrphanText(s.System))
+		return j.findings, nil
+	}
 	if s.Held {
 		j.add(Critical, "an interrupted backup has left services stopped; lifeboat resume-services starts them")
 	}
@@ -91,6 +95,11 @@ func Judge(s Status, o config.Objectives, now time.Time) ([]Finding, []Measure) 
 	j.kit()
 	j.certificates()
 	return j.findings, j.measures
+}
+
+// OrphanText says what a schedule comes to whose system the configuration has no longer.
+func OrphanText(system string) string {
+	return "its schedule is on, but the configuration has no such system any more, so its jobs fail each time; lifeboat schedule off " + system + " ends that"
 }
 
 func (j *judgement) add(l Level, format string, args ...any) {

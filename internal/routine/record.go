@@ -32,6 +32,9 @@ type Book struct{ dir string }
 // first record.
 func NewBook(stateDir string) Book { return Book{dir: filepath.Join(stateDir, "routine")} }
 
+// ErrDamaged says that something that was remembered cannot be read.
+var ErrDamaged = errors.New("is damaged")
+
 // maxRecord bounds a file of the book, in bytes.
 const maxRecord = 1 << 20
 
@@ -87,11 +90,11 @@ func (b Book) read(name string, into any) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("read what was done by schedule: %w", err)
+		return fmt.Errorf("read a record of the routine: %w", err)
 	}
 	defer f.Close()
 	if err := json.NewDecoder(io.LimitReader(f, maxRecord)).Decode(into); err != nil {
-		return fmt.Errorf("read what was done by schedule: %s: %w (it may be removed)", path, err)
+		return fmt.Errorf("%s %w (%w); it may be removed, and what it tells is not known until it is written anew", path, ErrDamaged, err)
 	}
 	return nil
 }

@@ -109,7 +109,10 @@ type Store struct {
 
 // Status is how a system's protection stands.
 type Status struct {
-	System     string   `json:"system"`
+	System string `json:"system"`
+	// Orphaned says that a schedule is on for it and that the configuration has it no
+	// longer; then nothing else is told.
+	Orphaned   bool     `json:"orphaned,omitempty"`
 	Stores     []Store  `json:"repositories"`         // the first is backed up into
 	Unfinished []string `json:"unfinished,omitempty"` // runs that wait for somebody
 	Held       bool     `json:"held,omitempty"`       // a backup that died has left services stopped

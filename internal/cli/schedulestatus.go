@@ -1,0 +1,171 @@
+package cli
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"time"
+
+	"lifeboat/internal/config"
+	"lifeboat/internal/routine"
+	"lifeboat/internal/runbook"
+)
+
+// jobView is a job as --json shows it.
+type jobView struct {
+	Type    string         `json:"type"`
+	System  string         `json:"system"`
+	Job     string         `json:"job"`
+	At      string         `json:"at"`
+	On      string         `json:"on,omitempty"` // systemd or cron
+	Current bool           `json:"current"`      // what is written is what the configuration says
+	Next    time.Time      `json:"next,omitzero"`
+	Within  float64        `json:"within_seconds,omitempty"` // the random delay
+	Missed  bool           `json:"missed,omitempty"`         // it is to be caught up
+	Last    routine.Record `json:"last"`
+	Running bool           `json:"running,omitempty"`
+	Unknown bool           `json:"unknown,omitempty"` // what is remembered of it cannot be read
+}
+
+// jobs tells how the jobs of a system stand. What could not be read is unknown in
+// them, and an error.
+func (a *app) jobs(conf *config.Config, i routine.Installer, s config.System, tasks []routine.Task, now time.Time) ([]jobView, error) {
+	form, current, err := i.State(s.Name, tasks)
+	errs := []error{err}
+	busy := runbook.Busy(a.state(conf), s.Name)
+	var views []jobView
+	for _, t := range tasks {
+		view := jobView{Type: "job", System: s.Name, Job: t.Name, At: t.Times.String(), On: form, Current: current, Unknown: err != nil}
+		last, err := i.Book.Run(s.Name, t.Name)
+		if err != nil {
+			errs = append(errs, err)
+			last, view.Unknown = routine.Record{}, true
+		}
+		view.Last = last
+		view.Running = busy && !view.Last.Started.IsZero() && view.Last.Finished.IsZero()
+		if form != "" && !view.Unknown {
+			view.Next = t.Due(view.Last, now, machine())
+		}
+		if form == routine.BySystemd { // which draws the delay each time anew
+			view.Within = t.Job.RandomDelay.Seconds()
+			view.Next = t.Times.Next(now)
+		}
+		view.Missed = !view.Next.IsZero() && view.Next.Before(now)
+		views = append(views, view)
+	}
+	return views, errors.Join(errs...)
+}
+
+// machine tells this machine from others.
+func machine() string {
+	if id, err := os.ReadFile("/etc/machine-id"); err == nil && len(id) > 0 {
+		return strings.TrimSpace(string(id))
+	}
+	name, _ := os.Hostname()
+	return name
+}
+
+func (a *app) scheduleStatus(f scheduleFlags, names []string) error {
+	conf, systems, gone, i, err := a.planned(f, names)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	var rows [][]string
+	changed := false
+	for _, s := range systems {
+		tasks, err := a.tasks(conf, s)
+		if err != nil {
+			return err
+		}
+		views, err := a.jobs(conf, i, s, tasks, now)
+		for _, e := range each(err) {
+			if err := a.warn(e); err != nil {
+				return err
+			}
+		}
+		for _, v := range views {
+			if a.json {
+				if err := a.emit(v); err != nil {
+					return err
+				}
+				continue
+			}
+			changed = changed || v.On != "" && !v.Current
+			rows = append(rows, []string{v.System, v.Job, v.At, v.next(), when(v.Last.Started), v.last()})
+		}
+	}
+	for _, name := range gone {
+		form, _, err := i.State(name, nil)
+		if err != nil {
+			return err
+		}
+		if a.json {
+			if err := a.emit(map[string]any{"type": "orphan", "system": name, "on": form}); err != nil {
+				return err
+			}
+		}
+	}
+	if a.json {
+		return nil
+	}
+	if len(rows) > 0 {
+		a.table([]string{"system", "job", "at", "next", "last", ""}, rows)
+	} else if len(gone) == 0 {
+		a.printf("No system of %s has a schedule.\n", a.configFile)
+	}
+	for _, name := range gone {
+		a.printf("\n%s %s: %s\n", painterFor(a.out).yellow("warning"), name, routine.OrphanText(name))
+	}
+	if changed {
+		a.printf("\n%s what is written is not what %s says. Next: lifeboat schedule on\n", painterFor(a.out).yellow("warning"), a.configFile)
+	}
+	return nil
+}
+
+func (v jobView) next() string {
+	switch {
+	case v.Unknown && v.Next.IsZero():
+		return "not known"
+	case v.On == "":
+		return "off"
+	case v.Missed:
+		return "now: " + when(v.Next) + " was missed"
+	case v.Within > 0:
+		return when(v.Next) + " + " + (time.Duration(v.Within) * time.Second).String()
+	}
+	return when(v.Next)
+}
+
+func (v jobView) last() string {
+	switch {
+	case v.Unknown:
+		return "not known"
+	case v.Last.Started.IsZero():
+		return ""
+	case v.Running:
+		return "running"
+	case v.Last.Finished.IsZero():
+		return "killed"
+	}
+	return exitWord(v.Last.Exit)
+}
+
+// exitWord says what an exit code means.
+func exitWord(code int) string {
+	switch code {
+	case runbook.ExitDone:
+		return "done"
+	case runbook.ExitWarnings:
+		return "done with warnings"
+	case runbook.ExitUsage:
+		return "failed: usage or configuration"
+	case runbook.ExitRefused:
+		return "refused"
+	case runbook.ExitWaiting:
+		return "waits for a person"
+	case runbook.ExitInterrupted:
+		return "interrupted"
+	}
+	return "failed"
+}
