@@ -9,15 +9,15 @@ import (
 )
 
 var (
-	durationForm = regexp.MustCompile(`^([0-9]+(\.[0-9]+)?(ms|sec|s|min|m|h|d|w))+$`)
-	durationPart = regexp.MustCompile(`([0-9.]+)([a-z]+)`)
+	durationForm = regexp.MustCompile(`^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|sec|s|min|m|h|d|w))+$`)
+	durationPart = regexp.MustCompile(`([0-9.]+)([a-zµ]+)`)
 	monthOrYear  = regexp.MustCompile(`[0-9](mo|y)`)
 )
 
 // units are those that a clock measures. m is minutes, here and wherever a time is
 // read.
 var units = map[string]time.Duration{
-	"ms": time.Millisecond, "s": time.Second, "sec": time.Second, "m": time.Minute, "min": time.Minute,
+	"ns": time.Nanosecond, "us": time.Microsecond, "µs": time.Microsecond, "ms": time.Millisecond, "s": time.Second, "sec": time.Second, "m": time.Minute, "min": time.Minute,
 	"h": time.Hour, "d": 24 * time.Hour, "w": 7 * 24 * time.Hour,
 }
 

@@ -10,7 +10,7 @@ func TestParseDuration(t *testing.T) {
 	for text, want := range map[string]time.Duration{
 		"0": 0, "0s": 0, "90s": 90 * time.Second, "90sec": 90 * time.Second, "250ms": 250 * time.Millisecond,
 		"30m": 30 * time.Minute, "30min": 30 * time.Minute, "1h30m0s": 90 * time.Minute, "1.5h": 90 * time.Minute,
-		"2d": 48 * time.Hour, "1w": 168 * time.Hour, "2d6h": 54 * time.Hour, "0.1s": 100 * time.Millisecond,
+		"2d": 48 * time.Hour, "1w": 168 * time.Hour, "2d6h": 54 * time.Hour, "1us": time.Microsecond, "1500ns": 1500, "0.1s": 100 * time.Millisecond,
 	} {
 		if got, err := ParseDuration(text); err != nil || got != want {
 			t.Errorf("%s: %v, %v", text, got, err)
