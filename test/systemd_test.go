@@ -75,7 +75,7 @@ func bootMachine(t *testing.T) *booted {
 	}
 	ctx, dir, group := context.Background(), t.TempDir(), "lifeboat-test-"+strings.ToLower(rand.Text())
 	box, err := sandbox.Create(ctx, sandbox.Options{
-		Dir: filepath.Join(dir, "box"), Hostname: "timers.example.com", Volatile: true, DieWithParent: true,
+		Dir: filepath.Join(dir, "box"), Hostname: "timers.example.com", Volatile: true, DieWithParent: true, Devices: true,
 		Empty: []string{"/etc/systemd/system", "/etc/machine-id", "/etc/lifeboat", "/var/lib/lifeboat", "/var/lib/systemd", "/var/log", "/srv"},
 		Binds: []sandbox.Bind{{Source: programs, Target: "/opt/programs", ReadOnly: true}},
 	})

@@ -176,7 +176,7 @@ func build(ctx context.Context, opts Options) (*System, error) {
 		return nil, err
 	}
 	box, err := sandbox.Create(ctx, sandbox.Options{
-		Dir: filepath.Join(dir, "box"), Hostname: opts.Hostname, Empty: empty, Size: opts.Size, Volatile: true, Binds: opts.Share,
+		Dir: filepath.Join(dir, "box"), Hostname: opts.Hostname, Empty: empty, Size: opts.Size, Volatile: true, Devices: true, Binds: opts.Share, // a drill within it has loop devices
 		Interfaces: []sandbox.Interface{{Name: "eth0", MAC: spec.MAC}},
 		Boot:       whenThere(machine.Home + "/boot"), Shutdown: whenThere(machine.Home + "/halt-system"),
 	})

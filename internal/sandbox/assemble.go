@@ -108,7 +108,7 @@ func (r *record) assemble(bootID string) (root string, err error) {
 	if first {
 		m.fail(writeIdentity(m, r.Options.Hostname), "write the host name")
 	}
-	m.system(bootID, r.Depth)
+	m.system(bootID, r.Depth, r.Options.Devices)
 	for _, b := range r.Options.Binds {
 		m.share(b)
 	}
@@ -133,7 +133,7 @@ func (r *record) mountImage(base string) error {
 	if r.Options.Volatile {
 		options = "barrier=0,data=writeback"
 	}
-	if err := unix.Mount(device.Name(), base, "ext4", unix.MS_NOATIME, options); err != nil {
+	if err := unix.Mount(device.Name(), base, "ext4", unix.MS_NOATIME|unix.MS_NODEV, options); err != nil {
 		return fmt.Errorf("mount the sandbox's layers: %w", err)
 	}
 	return nil
@@ -179,7 +179,10 @@ func (r *record) mountLayer(m *mounter, l layer, dir string, cleared []string) e
 		}
 	}
 	if hidden {
-		return unix.Mount(filepath.Join(dir, "upper"), to, "", unix.MS_BIND, "")
+		if err := unix.Mount(filepath.Join(dir, "upper"), to, "", unix.MS_BIND, ""); err != nil {
+			return err
+		}
+		return unix.Mount("", to, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_NODEV|unix.MS_NOATIME, "")
 	}
 	return mountOverlay(l.Lower, filepath.Join(dir, "upper"), filepath.Join(dir, "work"), to, r.Nested)
 }

@@ -110,7 +110,8 @@ func depth(root string) (depth int, nested bool, err error) {
 
 // mountOverlay puts an overlay of lower on target. redirect_dir lets lower
 // directories be renamed and index keeps lower hard links together; xino gives
-// all files one device number. Older kernels know no xino.
+// all files one device number. Older kernels know no xino. Device nodes can be made
+// there, and not opened: those of a restored tree would lead to this machine's disks.
 func mountOverlay(lower, upper, work, target string, nested bool) error {
 	dirs := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", escape(lower), escape(upper), escape(work))
 	index := "on"
@@ -119,7 +120,7 @@ func mountOverlay(lower, upper, work, target string, nested bool) error {
 	}
 	var err error
 	for _, options := range []string{",redirect_dir=on,index=" + index + ",xino=auto", ",redirect_dir=on,index=" + index} {
-		if err = retryBusy(func() error { return unix.Mount("overlay", target, "overlay", 0, dirs+options) }); err == nil {
+		if err = retryBusy(func() error { return unix.Mount("overlay", target, "overlay", unix.MS_NODEV, dirs+options) }); err == nil {
 			return nil
 		}
 		if !errors.Is(err, unix.EINVAL) {

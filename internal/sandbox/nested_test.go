@@ -19,7 +19,7 @@ func TestNested(t *testing.T) {
 	}
 	dir := lower(t)
 	write(t, dir+"/tree/file", "outer\n")
-	s := started(t, Options{Binds: []Bind{{Source: exe, Target: "/usr/local/bin/nest", ReadOnly: true}}})
+	s := started(t, Options{Devices: true, Binds: []Bind{{Source: exe, Target: "/usr/local/bin/nest", ReadOnly: true}}})
 	if s.record.Nested {
 		t.Skip("needs a machine whose root is no overlay")
 	}

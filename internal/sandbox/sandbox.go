@@ -74,6 +74,10 @@ type Options struct {
 	Boot []string
 	// Shutdown runs inside before an orderly stop or reboot ends all processes.
 	Shutdown []string
+	// Devices lets nodes be opened that are made in /dev: a sandbox within this one
+	// needs loop devices. Without it, only the usual ones can; outside of /dev none
+	// can be opened in any sandbox, whatever a restore brings there.
+	Devices bool
 	// DieWithParent ends the sandbox when the process that started it ends,
 	// however it ends.
 	DieWithParent bool

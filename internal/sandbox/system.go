@@ -26,7 +26,7 @@ var deviceNodes = []struct {
 // system mounts what a kernel and an early boot give to a machine: /proc, /sys,
 // /dev, /run and /tmp, all fresh. What would reach the outer kernel (sysctls
 // outside the network, sysrq) is read-only.
-func (m *mounter) system(bootID string, depth int) {
+func (m *mounter) system(bootID string, depth int, devices bool) {
 	const plain = unix.MS_NOSUID | unix.MS_NODEV
 	m.mount("proc", "/proc", "proc", plain|unix.MS_NOEXEC, "")
 	m.mount("sysfs", "/sys", "sysfs", plain|unix.MS_NOEXEC|unix.MS_RDONLY, "")
@@ -38,7 +38,7 @@ func (m *mounter) system(bootID string, depth int) {
 	if info, err := os.Lstat(filepath.Join(m.root, "var/run")); err == nil && info.IsDir() {
 		m.mount("tmpfs", "/var/run", "tmpfs", plain, "mode=755") // before /run there was this
 	}
-	m.devices()
+	m.devices(devices)
 	m.fail(os.MkdirAll(m.at("/run/lock"), 0o755), "make /run/lock")
 	m.fail(os.Chmod(m.at("/run/lock"), 0o1777|os.ModeSticky), "make /run/lock")
 	m.fail(os.MkdirAll(m.at(shimDir), 0o755), "make "+shimDir)
@@ -55,7 +55,9 @@ func (m *mounter) system(bootID string, depth int) {
 	m.bind(m.at("/run/sandbox/boot_id"), "/proc/sys/kernel/random/boot_id", true)
 }
 
-func (m *mounter) devices() {
+// devices makes /dev. Unless all may be opened, that is left to the nodes made here:
+// each is mounted over itself, and their directory then is without devices.
+func (m *mounter) devices(all bool) {
 	m.mount("tmpfs", "/dev", "tmpfs", unix.MS_NOSUID, "mode=755")
 	m.mount("devpts", "/dev/pts", "devpts", unix.MS_NOSUID|unix.MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5")
 	m.mount("tmpfs", "/dev/shm", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=1777")
@@ -66,6 +68,12 @@ func (m *mounter) devices() {
 		path := filepath.Join(m.root, "dev", d.name)
 		m.fail(unix.Mknod(path, unix.S_IFCHR|0o666, int(unix.Mkdev(d.major, d.minor))), "make "+d.name)
 		m.fail(os.Chmod(path, 0o666), "make "+d.name)
+		if !all && m.err == nil {
+			m.bind(path, "/dev/"+d.name, false)
+		}
+	}
+	if !all && m.err == nil {
+		m.fail(unix.Mount("", filepath.Join(m.root, "dev"), "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_NOSUID|unix.MS_NODEV, ""), "close /dev")
 	}
 	for name, target := range map[string]string{
 		"ptmx": "pts/ptmx", "fd": "/proc/self/fd", "stdin": "/proc/self/fd/0",
