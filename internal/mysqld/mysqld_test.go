@@ -170,3 +170,37 @@ func mustExec(t *testing.T, db *sql.DB, query string) {
 		t.Fatalf("%s: %v", query, err)
 	}
 }
+
+// A server that is thrown away does not wait for what a client has it do.
+func TestStopOfABusyPrivateServer(t *testing.T) {
+	need(t)
+	s, err := mysqld.Start(t.Context(), mysqld.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("mysql", s.DSN(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	conn, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error)
+	go func() {
+		_, err := conn.ExecContext(context.Background(), "DO SLEEP(1e9)")
+		ended <- err
+	}()
+	for range 2 {
+		if err := s.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := <-ended; err == nil {
+		t.Error("the statement ended well")
+	}
+	if _, err := os.Stat(s.Dir()); !os.IsNotExist(err) {
+		t.Errorf("left: %v", err)
+	}
+}

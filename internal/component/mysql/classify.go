@@ -207,8 +207,13 @@ func classify(stmt []byte) class {
 		return r.target(class{verb: verbLock})
 	case r.accept("UNLOCK", "TABLES"), r.accept("UNLOCK", "TABLE"):
 		return class{verb: verbTransaction}
-	case r.accept("START", "TRANSACTION"), r.accept("BEGIN"), r.accept("COMMIT"), r.accept("ROLLBACK"):
+	case r.accept("START", "TRANSACTION"), r.accept("COMMIT"), r.accept("ROLLBACK"):
 		return class{verb: verbTransaction}
+	case r.accept("BEGIN", "WORK"), r.accept("BEGIN"): // and BEGIN NOT ATOMIC is a program
+		if len(r.left) == 0 {
+			return class{verb: verbTransaction}
+		}
+		return class{verb: verbOther, name: "BEGIN " + strings.ToUpper(r.peek().text)}
 	case r.accept("SET"):
 		return set(r)
 	case r.accept("USE"):

@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 )
 
 // loader feeds a dump of tables to a server, statement by statement, through the
@@ -18,7 +19,9 @@ type loader struct {
 	// foreign dumps come from people: what is no table is left out with a
 	// remark. In a dump of our own it is an error.
 	foreign  bool
-	database string // that a foreign dump is wanted of
+	database string        // that a foreign dump is wanted of
+	limit    time.Duration // of one statement; 0 is none
+	ansi     bool          // "…" is a name
 
 	elsewhere bool // between USE of another database and the next USE
 	used      string
@@ -36,19 +39,22 @@ func (l *loader) load(ctx context.Context, r io.Reader) error {
 	if _, err := l.conn.ExecContext(ctx, "SET SESSION autocommit = 0"); err != nil {
 		return err
 	}
+	var refused error
 	l.check.split.emit = func(s statement) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		if err := l.statement(ctx, s); err != nil {
-			return fmt.Errorf("line %d: %w", s.line, err)
+			refused = fmt.Errorf("line %d: %w", s.line, err)
 		}
-		return nil
+		return refused
 	}
 	if _, err := io.CopyBuffer(onlyWriter{l.check.split}, r, make([]byte, 256<<10)); err != nil {
 		return errors.Join(ctx.Err(), err)
 	}
-	if err := l.check.split.Close(); err != nil {
+	if err := l.check.split.Close(); refused != nil {
+		return refused
+	} else if err != nil {
 		return fmt.Errorf("the dump is cut off: %w", err)
 	}
 	if len(l.check.tables) == 0 {
@@ -93,10 +99,61 @@ func (l *loader) statement(ctx context.Context, s statement) error {
 	default:
 		return fmt.Errorf("%q does not belong into a dump; it is refused", brief(string(s.text)))
 	}
-	if _, err := l.conn.ExecContext(ctx, string(s.text)); err != nil {
-		return describe(err, string(s.text))
+	if l.foreign {
+		if err := ownForm(s.text, k.verb, l.ansi); err != nil {
+			return notOwnForm(s, err)
+		}
+	}
+	if err := l.exec(ctx, s); err != nil {
+		return err
+	}
+	if l.foreign && k.verb == verbSet {
+		if err := l.reading(ctx); err != nil {
+			return err
+		}
 	}
 	return l.check.statement(s)
+}
+
+// notOwnForm refuses a statement that no tool has written.
+func notOwnForm(s statement, why error) error {
+	return fmt.Errorf("%q %w, as nothing in a dump does; it is refused", brief(string(s.text)), why)
+}
+
+// exec runs a statement, for as long as one may take.
+func (l *loader) exec(ctx context.Context, s statement) error {
+	limited := ctx
+	if l.limit > 0 {
+		var cancel context.CancelFunc
+		limited, cancel = context.WithTimeout(ctx, l.limit)
+		defer cancel()
+	}
+	_, err := l.conn.ExecContext(limited, string(s.text))
+	if limited.Err() != nil && ctx.Err() == nil || isError(err, errTooLong) {
+		return fmt.Errorf("%q takes longer than %s, as nothing in a dump does; it was ended", brief(string(s.text)), l.limit)
+	}
+	if err != nil {
+		return describe(err, string(s.text))
+	}
+	return nil
+}
+
+// reading asks how the server reads texts now, and refuses ways in which it would
+// end one elsewhere than we.
+func (l *loader) reading(ctx context.Context) error {
+	var mode, charset string
+	if err := l.conn.QueryRowContext(ctx, "SELECT @@sql_mode, @@character_set_client").Scan(&mode, &charset); err != nil {
+		return err
+	}
+	modes := strings.Split(mode, ",")
+	l.ansi = slices.Contains(modes, "ANSI_QUOTES")
+	if slices.Contains(modes, "NO_BACKSLASH_ESCAPES") {
+		return errors.New("it sets sql_mode to NO_BACKSLASH_ESCAPES, with which texts are written in another way than in dumps")
+	}
+	if slices.Contains([]string{"big5", "cp932", "gb18030", "gbk", "sjis"}, charset) {
+		return fmt.Errorf("it is written in the character set %s, whose letters may hold a backslash; take a dump with --default-character-set=utf8", charset)
+	}
+	return nil
 }
 
 // placesFiles finds DATA DIRECTORY and INDEX DIRECTORY in a table's definition.

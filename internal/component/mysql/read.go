@@ -45,6 +45,11 @@ func ReadDump(ctx context.Context, r io.Reader) (warnings []string, err error) {
 				return fmt.Errorf("line %d: rows of table %s, which the dump does not make", s.line, k.name)
 			}
 		}
+		if runs(k.verb) {
+			if err := ownForm(s.text, k.verb, false); err != nil {
+				return fmt.Errorf("line %d: %w", s.line, notOwnForm(s, err))
+			}
+		}
 		return c.statement(s)
 	}
 	if _, err := io.CopyBuffer(onlyWriter{c.split}, &bounded{r: plain, left: stageLimit}, make([]byte, 256<<10)); err != nil {

@@ -28,6 +28,7 @@ const (
 	errUnknownCollation = 1273
 	errCannotUser       = 1396
 	errNoRoutineGrant   = 1403
+	errTooLong          = 1969 // MariaDB's, of max_statement_time
 	errSocketDenied     = 1698 // MariaDB's, of an account without a password
 )
 

@@ -32,6 +32,8 @@ type StageOptions struct {
 	State    string // directory for an unnamed file with access to the private server
 	// Limit bounds the unpacked dump, in bytes; 0 is 256 GiB.
 	Limit int64
+	// Statement bounds how long one statement may take; 0 is 30 minutes.
+	Statement time.Duration
 }
 
 // Staged is a foreign dump in a private server. It implements nothing but capture.
@@ -61,6 +63,10 @@ const (
 	stageStatement = 256 << 20
 )
 
+// stageTime is for the statement that takes longest in honest dumps, one that
+// builds the indexes of a large table.
+const stageTime = 30 * time.Minute
+
 // stageUser loads foreign dumps. It has rights on the one database and none
 // that reaches files, other databases or the server.
 const stageUser = "staging"
@@ -86,6 +92,9 @@ func stage(ctx context.Context, r io.Reader, opts StageOptions) (*Staged, error)
 	if opts.Limit == 0 {
 		opts.Limit = stageLimit
 	}
+	if opts.Statement == 0 {
+		opts.Statement = stageTime
+	}
 	if !charsetName.MatchString(opts.Charset) {
 		return nil, fmt.Errorf("character set %q is no name", opts.Charset)
 	}
@@ -93,7 +102,11 @@ func stage(ctx context.Context, r io.Reader, opts StageOptions) (*Staged, error)
 	if err != nil {
 		return nil, err
 	}
-	server, err := mysqld.Start(ctx, mysqld.Options{Host: opts.Host, Dir: opts.Dir, Confined: true})
+	server, err := mysqld.Start(ctx, mysqld.Options{
+		Host: opts.Host, Dir: opts.Dir, Confined: true,
+		// The limit of the client, besides; MySQL has none for what is no query.
+		Args: []string{fmt.Sprintf("--loose-max-statement-time=%.3f", opts.Statement.Seconds())},
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +182,7 @@ func (st *Staged) load(ctx context.Context, r io.Reader, opts StageOptions) erro
 	}
 	defer conn.Close()
 	l := newLoader(conn)
-	l.foreign, l.database = true, opts.Database
+	l.foreign, l.database, l.limit = true, opts.Database, opts.Statement
 	l.check.split.limit = stageStatement
 	if err := l.load(ctx, r); err != nil {
 		return l.explain(err)

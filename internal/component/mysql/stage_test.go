@@ -103,10 +103,10 @@ func TestStageRefuses(t *testing.T) {
 		{"reads a client's file", honest + "LOAD DATA LOCAL INFILE '/etc/passwd' INTO TABLE Clients;\n" + ending, "does not belong"},
 		{"hidden reading", honest + "/*!50000 LOAD */ DATA INFILE '/etc/passwd' INTO TABLE Clients;\n" + ending, "does not belong"},
 		{"writes a file", honest + "SELECT 1 INTO OUTFILE '" + marker + "';\n" + ending, "does not belong"},
-		{"writes a file from SET", honest + "SET @a = (SELECT 1 INTO OUTFILE '" + marker + "');\n" + ending, "syntax"},
+		{"writes a file from SET", honest + "SET @a = (SELECT 1 INTO OUTFILE '" + marker + "');\n" + ending, "computed"},
 		{"other database", honest + "INSERT INTO mysql.global_priv VALUES ('%','evil','{}');\n" + ending, "another database"},
 		{"other database, quoted", honest + "DROP TABLE `mysql` . `global_priv`;\n" + ending, "another database"},
-		{"reads other databases", honest + "INSERT INTO Clients SELECT User, NOW() FROM mysql.global_priv;\n" + ending, "denied"},
+		{"reads other databases", honest + "INSERT INTO Clients SELECT User, NOW() FROM mysql.global_priv;\n" + ending, "computed"},
 		{"plugin", honest + "INSTALL PLUGIN x SONAME 'x.so';\n" + ending, "does not belong"},
 		{"two at once", honest + "/*! DROP TABLE Clients; DROP DATABASE smt */;\n" + ending, "syntax"},
 		{"data directory", honest + "CREATE TABLE d (a INT) ENGINE=InnoDB DATA DIRECTORY='/tmp';\n" + ending, "outside the server"},
@@ -137,11 +137,11 @@ func TestStageTakesItsDatabaseOutOfMany(t *testing.T) {
 }
 
 func TestStageWithoutComments(t *testing.T) {
-	st, err := stageText(t, "CREATE TABLE Clients (GUID INT);\nINSERT INTO Clients VALUES (1),(1);\nINSERT INTO Clients (GUID) SELECT 7;\n")
+	st, err := stageText(t, "CREATE TABLE Clients (GUID INT PRIMARY KEY);\nINSERT IGNORE INTO Clients VALUES (1),(1);\nINSERT INTO Clients (GUID) VALUES (7);\n")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(st.Warnings) != 2 || st.Rows != 3 {
+	if len(st.Warnings) != 2 || st.Rows != 2 {
 		t.Errorf("%+v", st)
 	}
 }
