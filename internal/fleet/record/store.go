@@ -71,7 +71,8 @@ type Reader interface {
 }
 
 // Tx changes things. It reads its own changes. What belongs to a host that is not
-// there is ErrNotFound. Texts hold valid UTF-8 without NUL, or are refused.
+// there is ErrNotFound. Texts hold valid UTF-8 without NUL, or are refused;
+// no bytes come back as nil.
 type Tx interface {
 	Reader
 	PutHost(Host) error                // by ID; ErrTaken: another host has the name or key
@@ -113,7 +114,7 @@ type Tx interface {
 	PutSetting(key string, value []byte) error
 
 	// Sweep removes what has expired: enrolments, sessions, codes and windows before
-	// expired, events of runs that were last heard of before events. It gives how many
-	// rows.
+	// expired, events of runs that were last heard of before events, of 1000
+	// runs at a time. It gives how many rows; none means that all is done.
 	Sweep(expired, events time.Time) (int64, error)
 }

@@ -1,0 +1,90 @@
+package store
+
+import (
+	"fmt"
+	"time"
+
+	"lifeboat/internal/fleet/audit"
+	"lifeboat/internal/fleet/record"
+)
+
+func scanEntry(row scanner) (e record.Entry, err error) {
+	return e, row.Scan(&e.Number, instant{&e.Time}, &e.Actor, &e.Action, &e.Object, &e.Detail, &e.From, &e.Previous, &e.Hash)
+}
+
+func (t *tx) Audit(after int64, count int) ([]record.Entry, error) {
+	n, err := limit(count)
+	if err != nil {
+		return nil, err
+	}
+	return all(t, scanEntry, `SELECT number, time, actor, action, object, detail, source, previous, hash FROM audit
+		WHERE number > ? ORDER BY number LIMIT ?`, after, n)
+}
+
+func scanHead(row scanner) (h record.Head, err error) {
+	return h, row.Scan(&h.Number, &h.Hash, instant{&h.Time}, &h.Signature)
+}
+
+func (t *tx) AuditHead() (record.Head, error) {
+	return one(t, scanHead, `SELECT number, hash, time, signature FROM audit_head WHERE id = 1 AND number > 0`)
+}
+
+// log appends entries to the chain, in the transaction of what they tell.
+func (s *Store) log(t *tx, entries []record.Entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	t.audited = true
+	head, err := one(t, scanHead, `SELECT number, hash, time, signature FROM audit_head WHERE id = 1`)
+	if err != nil {
+		return fmt.Errorf("read the audit log's head: %w", err)
+	}
+	for _, e := range entries {
+		e, head = audit.Next(head, e)
+		if _, err := t.exec(`INSERT INTO audit (number, time, actor, action, object, detail, source, previous, hash)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			e.Number, e.Time, e.Actor, e.Action, e.Object, e.Detail, e.From, e.Previous, e.Hash); err != nil {
+			return fmt.Errorf("write the audit log: %w", err)
+		}
+	}
+	return t.must(`UPDATE audit_head SET number = ?, hash = ?, time = ?, signature = ? WHERE id = 1`,
+		head.Number, head.Hash, head.Time, s.sign(head))
+}
+
+func scanBytes(row scanner) (b []byte, err error) { return b, row.Scan(&b) }
+
+func (t *tx) Setting(key string) ([]byte, error) {
+	return one(t, scanBytes, `SELECT value FROM settings WHERE key = ?`, key)
+}
+
+func (t *tx) PutSetting(key string, value []byte) error {
+	_, err := t.exec(`INSERT INTO settings (key, value) VALUES (?, ?)
+		ON CONFLICT (key) DO UPDATE SET value = excluded.value`, key, value)
+	return err
+}
+
+// Sweep removes what has expired.
+func (t *tx) Sweep(expired, events time.Time) (int64, error) {
+	var rows int64
+	for _, table := range []string{"enrolments", "sessions", "codes", "windows"} {
+		n, err := t.exec(`DELETE FROM `+table+` WHERE expires < ?`, expired)
+		if err != nil {
+			return rows, err
+		}
+		rows += n
+	}
+	for _, statement := range []string{
+		`DELETE FROM events WHERE (host, run) IN (` + swept + `)`,
+		`UPDATE runs SET kept = FALSE WHERE (host, id) IN (` + swept + `)`,
+	} {
+		n, err := t.exec(statement, events)
+		if err != nil {
+			return rows, err
+		}
+		rows += n
+	}
+	return rows, nil
+}
+
+// swept are the runs whose events go in one sweep: not so many that others wait long.
+const swept = `SELECT host, id FROM runs WHERE kept AND updated < ? ORDER BY updated, host, id LIMIT 1000`

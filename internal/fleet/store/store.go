@@ -1,0 +1,126 @@
+// Package store keeps the fleet server's records in SQLite or in PostgreSQL: one
+// schema, one set of statements, and two ways to begin, end and repeat a transaction.
+// It promises what record.Store says and decides nothing: who may do what, which
+// values count and what is secret is known to those who call it.
+package store
+
+import (
+	"context"
+	"crypto/ed25519"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"lifeboat/internal/fleet/audit"
+	"lifeboat/internal/fleet/record"
+)
+
+// Store is a record.Store on a database.
+type Store struct {
+	db     *sql.DB
+	engine engine
+	now    string // SQL for the database's clock in microseconds
+	sign   func(record.Head) []byte
+	close  func() error
+}
+
+var _ record.Store = (*Store)(nil)
+
+// engine is what differs between the databases.
+type engine interface {
+	// change runs f in a transaction that sees and stops all others, repeated when
+	// the database asks for it.
+	change(ctx context.Context, f func(*tx) error) error
+	// read runs f on one state.
+	read(ctx context.Context, f func(*tx) error) error
+	// close ends what the engine has open, before the database is closed.
+	close() error
+}
+
+// Option changes how a store is opened.
+type Option func(*Store)
+
+// Signed makes the store sign the audit log's head at each entry.
+func Signed(key ed25519.PrivateKey) Option {
+	return func(s *Store) { s.sign = func(h record.Head) []byte { return audit.Sign(key, h) } }
+}
+
+// Open opens the database at a URL, sqlite:PATH or postgres://…, and brings its
+// tables up to date. A SQLite file that is not there is made, readable for its owner
+// only. A database that a newer program has changed is refused.
+func Open(ctx context.Context, url string, options ...Option) (*Store, error) {
+	s := &Store{sign: func(record.Head) []byte { return nil }}
+	for _, option := range options {
+		option(s)
+	}
+	scheme, rest, _ := strings.Cut(url, ":")
+	var err error
+	switch scheme {
+	case "sqlite":
+		err = s.openSQLite(ctx, rest)
+	default: // the URL may hold a password
+		return nil, errors.New("open the fleet's database: give its place as sqlite:PATH or postgres://USER@HOST/NAME")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the fleet's database: %w", err)
+	}
+	s.close = sync.OnceValue(func() error { return errors.Join(s.engine.close(), s.db.Close()) })
+	return s, nil
+}
+
+// Close ends the store. What runs is finished first, later calls fail.
+func (s *Store) Close() error { return s.close() }
+
+// Ping tells whether the database answers.
+func (s *Store) Ping(ctx context.Context) error {
+	return s.Read(ctx, func(r record.Reader) error {
+		_, err := r.AuditHead()
+		if errors.Is(err, record.ErrNotFound) {
+			return nil
+		}
+		return err
+	})
+}
+
+// Change runs f in one transaction, with its audit entries.
+func (s *Store) Change(ctx context.Context, f func(record.Tx) ([]record.Entry, error)) error {
+	return s.engine.change(ctx, func(t *tx) error {
+		entries, err := f(t)
+		if err != nil {
+			return err
+		}
+		return s.log(t, entries)
+	})
+}
+
+// Read runs f on one consistent state.
+func (s *Store) Read(ctx context.Context, f func(record.Reader) error) error {
+	return s.engine.read(ctx, func(t *tx) error { return f(t) })
+}
+
+// Hold takes or renews a lease by the database's clock.
+func (s *Store) Hold(ctx context.Context, job, holder string, d time.Duration) (bool, error) {
+	var held bool
+	err := s.engine.change(ctx, func(t *tx) error {
+		n, err := t.exec(`INSERT INTO leases (job, holder, until) VALUES (?, ?, `+s.now+` + ?)
+			ON CONFLICT (job) DO UPDATE SET holder = excluded.holder, until = excluded.until
+			WHERE leases.holder = excluded.holder OR leases.until <= `+s.now, job, holder, d.Microseconds())
+		held = n == 1
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("hold the lease of %s: %w", job, err)
+	}
+	return held, nil
+}
+
+// Release gives a lease up, if holder has it.
+func (s *Store) Release(ctx context.Context, job, holder string) error {
+	return s.engine.change(ctx, func(t *tx) error {
+		_, err := t.exec(`DELETE FROM leases WHERE job = ? AND holder = ?`, job, holder)
+		return err
+	})
+}
