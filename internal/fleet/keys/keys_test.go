@@ -88,7 +88,7 @@ func TestToken(t *testing.T) {
 	if err != nil || !strings.HasPrefix(token, "lfa_") || len(token) < 40 {
 		t.Errorf("%q %v", token, err)
 	}
-	if NewToken("x") == NewToken("x") || len(HashToken(token)) != 64 {
+	if one, other := NewToken("x"), NewToken("x"); one == other || len(HashToken(token)) != 64 {
 		t.Error("tokens are not random, or their hash is none")
 	}
 }

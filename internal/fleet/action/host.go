@@ -1,0 +1,198 @@
+package action
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"lifeboat/internal/fleet/keys"
+	"lifeboat/internal/fleet/record"
+	"lifeboat/internal/fleet/wire"
+)
+
+// How long what lets a host join holds.
+const (
+	usualEnrolment = time.Hour
+	mostEnrolment  = 30 * 24 * time.Hour
+)
+
+// AddHost makes a host that may join. record.ErrTaken: there is one of that name.
+func (d *Desk) AddHost(ctx context.Context, a Actor, n wire.NewHost) (wire.Invitation, error) {
+	if err := may(a, record.Operator); err != nil {
+		return wire.Invitation{}, err
+	}
+	if err := checkName(n.Name); err != nil {
+		return wire.Invitation{}, err
+	}
+	if err := checkText("the group", n.Group, 100); err != nil {
+		return wire.Invitation{}, err
+	}
+	if err := checkNetworks(n.Networks); err != nil {
+		return wire.Invitation{}, err
+	}
+	for _, mac := range n.MACs {
+		if _, err := net.ParseMAC(mac); err != nil {
+			return wire.Invitation{}, invalid("%q is no MAC address", clip(mac))
+		}
+	}
+	identity, err := normal(record.Identity{Serial: n.Serial, UUID: n.UUID, MACs: n.MACs})
+	if err != nil {
+		return wire.Invitation{}, err
+	}
+	h := record.Host{ID: newID(), Name: n.Name, Group: n.Group, Identity: identity, Networks: n.Networks, Created: d.now()}
+	invitation, enrolment, err := d.invitation(h, a, n.Valid)
+	if err != nil {
+		return wire.Invitation{}, err
+	}
+	err = d.change(ctx, func(tx record.Tx) (record.Entry, error) {
+		if _, err := tx.HostNamed(n.Name); err == nil {
+			return record.Entry{}, fmt.Errorf("host %s: %w", n.Name, record.ErrTaken)
+		}
+		if err := tx.PutHost(h); err != nil {
+			return record.Entry{}, err
+		}
+		return d.entry(a, "host.add", h.Name, "token until "+enrolment.Expires.Format(time.RFC3339)), tx.PutEnrolment(enrolment)
+	})
+	if err != nil {
+		return wire.Invitation{}, err
+	}
+	return invitation, nil
+}
+
+// Enrol gives another token to a host, to join for the first time or again. Only an
+// administrator lets a revoked host in again.
+func (d *Desk) Enrol(ctx context.Context, a Actor, ref, valid string) (wire.Invitation, error) {
+	if err := may(a, record.Operator); err != nil {
+		return wire.Invitation{}, err
+	}
+	var made wire.Invitation
+	err := d.change(ctx, func(tx record.Tx) (record.Entry, error) {
+		h, err := find(tx, ref)
+		if err != nil {
+			return record.Entry{}, err
+		}
+		if !h.Revoked.IsZero() {
+			if err := may(a, record.Administrator); err != nil {
+				return record.Entry{}, err
+			}
+		}
+		var enrolment record.Enrolment
+		if made, enrolment, err = d.invitation(h, a, valid); err != nil {
+			return record.Entry{}, err
+		}
+		return d.entry(a, "host.enrol", h.Name, "token until "+enrolment.Expires.Format(time.RFC3339)), tx.PutEnrolment(enrolment)
+	})
+	if err != nil {
+		return wire.Invitation{}, err
+	}
+	return made, nil
+}
+
+func (d *Desk) invitation(h record.Host, a Actor, valid string) (wire.Invitation, record.Enrolment, error) {
+	holds, err := span(valid, usualEnrolment, mostEnrolment)
+	if err != nil {
+		return wire.Invitation{}, record.Enrolment{}, err
+	}
+	trust := TrustSystem
+	if d.Trust != TrustSystem {
+		trust = keys.Fingerprint(d.Keys.Authority)
+	}
+	secret := keys.NewToken("lfj")
+	expires := d.now().Add(holds)
+	return wire.Invitation{Host: h, URL: d.Keys.URL, Token: secret + "." + trust, Expires: expires},
+		record.Enrolment{Hash: keys.HashToken(secret), Host: h.ID, Expires: expires, By: a.Name}, nil
+}
+
+// Revoke shuts a host out, at once, and makes its codes worthless. What it has
+// reported stays.
+func (d *Desk) Revoke(ctx context.Context, a Actor, ref string) (h record.Host, err error) {
+	if err := may(a, record.Administrator); err != nil {
+		return h, err
+	}
+	err = d.change(ctx, func(tx record.Tx) (record.Entry, error) {
+		if h, err = find(tx, ref); err != nil {
+			return record.Entry{}, err
+		}
+		if h.Revoked.IsZero() {
+			h.Revoked = d.now()
+		}
+		if err := tx.PutHost(h); err != nil {
+			return record.Entry{}, err
+		}
+		return d.entry(a, "host.revoke", h.Name, ""), errors.Join(tx.RevokeCodes(h.ID), tx.RemoveEnrolment(h.ID))
+	})
+	return h, err
+}
+
+// Remove forgets a host with all it has reported.
+func (d *Desk) Remove(ctx context.Context, a Actor, ref string) error {
+	if err := may(a, record.Administrator); err != nil {
+		return err
+	}
+	return d.change(ctx, func(tx record.Tx) (record.Entry, error) {
+		h, err := find(tx, ref)
+		if err != nil {
+			return record.Entry{}, err
+		}
+		return d.entry(a, "host.remove", h.Name, string(h.ID)), tx.RemoveHost(h.ID)
+	})
+}
+
+func newID() record.HostID {
+	id := make([]byte, 16)
+	_, _ = rand.Read(id) // it never fails, crypto/rand says
+	return record.HostID(hex.EncodeToString(id))
+}
+
+// normal writes an identity's values in the one way in which they are compared.
+func normal(i record.Identity) (record.Identity, error) {
+	n := record.Identity{Hostname: word(i.Hostname), Serial: word(i.Serial), UUID: word(i.UUID)}
+	if len(i.MACs) > wire.MaxMACs {
+		return n, invalid("a machine has at most %d MAC addresses", wire.MaxMACs)
+	}
+	for _, text := range i.MACs {
+		mac, err := net.ParseMAC(strings.TrimSpace(text))
+		if err != nil {
+			continue // what has no such address has another way to be known by
+		}
+		n.MACs = append(n.MACs, mac.String())
+	}
+	slices.Sort(n.MACs)
+	n.MACs = slices.Compact(n.MACs)
+	for what, text := range map[string]string{"the hostname": n.Hostname, "the serial number": n.Serial, "the UUID": n.UUID} {
+		if err := checkText(what, text, 255); err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+func word(text string) string { return strings.ToLower(strings.TrimSpace(text)) }
+
+// merged is an identity with what is known anew; what a machine does not tell any
+// more stays as it was.
+func merged(old, now record.Identity) record.Identity {
+	for _, v := range []struct{ to, from *string }{{&old.Hostname, &now.Hostname}, {&old.Serial, &now.Serial}, {&old.UUID, &now.UUID}} {
+		if *v.from != "" {
+			*v.to = *v.from
+		}
+	}
+	if len(now.MACs) > 0 {
+		old.MACs = now.MACs
+	}
+	return old
+}
+
+func same(a, b record.Identity) bool {
+	return a.Hostname == b.Hostname && a.Serial == b.Serial && a.UUID == b.UUID && slices.Equal(a.MACs, b.MACs)
+}
+
+func tell(i record.Identity) string {
+	return fmt.Sprintf("hostname %s, serial %s, uuid %s, mac %s", i.Hostname, i.Serial, i.UUID, strings.Join(i.MACs, " "))
+}
