@@ -186,7 +186,10 @@ func (c *Component) Withdraw(ctx context.Context) error {
 }
 
 func (c *Component) withdraw(ctx context.Context) error {
-	j, err := c.admitted()
+	if c.env.State == "" {
+		return nil
+	}
+	j, err := openJournal(c.env.State, c.accountJournal(), false)
 	if err != nil || j == nil {
 		return err
 	}
@@ -222,7 +225,10 @@ func (c *Component) withdraw(ctx context.Context) error {
 
 // forget removes what was kept of the account: it has the hash of a password.
 func (c *Component) forget() error {
-	j, err := c.admitted()
+	if c.env.State == "" {
+		return nil
+	}
+	j, err := openJournal(c.env.State, c.accountJournal(), false)
 	if err != nil || j == nil {
 		return err
 	}
@@ -231,14 +237,6 @@ func (c *Component) forget() error {
 		return err
 	}
 	return nil
-}
-
-// admitted opens the journal of an Admit; nil where there was none.
-func (c *Component) admitted() (*journal, error) {
-	if c.env.State == "" {
-		return nil, nil
-	}
-	return openJournal(c.env.State, c.accountJournal(), false)
 }
 
 // accountJournal names the journal of Admit.
