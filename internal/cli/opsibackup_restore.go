@@ -222,8 +222,7 @@ func (r *opsiRestore) back(ctx context.Context, conf *config.Config, s config.Sy
 	if r.json {
 		return nil
 	}
-	r.printf("\nRestored: %s. What stood in the way is set aside.\nTo bring it back: lifeboat recover %[2]s --rollback %[3]s\nTo remove it: lifeboat recover %[2]s --discard-old %[3]s\n",
-		strings.Join(components, ", "), s.Name, r.ran.ID)
+	r.printf("\nRestored: %s.\n", strings.Join(components, ", "))
 	return nil
 }
 

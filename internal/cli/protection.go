@@ -13,6 +13,7 @@ import (
 	"lifeboat/internal/config"
 	"lifeboat/internal/guard"
 	"lifeboat/internal/kit"
+	"lifeboat/internal/recovery"
 	"lifeboat/internal/repository"
 	"lifeboat/internal/routine"
 	"lifeboat/internal/runbook"
@@ -83,6 +84,7 @@ func (a *app) protection(ctx context.Context, names []string, limit time.Duratio
 		unknown(err)
 		untold, err := a.noticeFindings(conf, i.Book, s.Name)
 		unknown(err)
+		v.Aside = recovery.HoldingRuns(runs, s.Name)
 		findings, measures := routine.Judge(v.Status, s.Objectives, now)
 		v.Findings, v.measures = append(v.Findings, findings...), measures
 		if owed != nil {

@@ -217,7 +217,7 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 		}
 	}
 	if err == nil {
-		err = errors.Join(a.tellKept(system, f), a.tellHolding(conf, system))
+		err = errors.Join(a.tellKept(ctx, r, system), a.tellHolding(conf, system))
 	}
 	if err == nil {
 		a.code = cmp.Or(runbook.ExitCode(a.ran, nil), a.code) // a warning of before the run stays one

@@ -94,14 +94,10 @@ SYSTEM --resume goes on.`,
 // restoreInPlace is a recovery of single components, with everything that
 // belongs to one: journal, aside, rollback.
 func (a *app) restoreInPlace(ctx context.Context, p *vault.Point, components, force []string) error {
-	err := a.recover(ctx, p.System(), recoverFlags{
+	return a.recover(ctx, p.System(), recoverFlags{
 		from: p.ID(), only: components, keepOld: true, force: force,
 		question: "Restore " + strings.Join(components, ", ") + " in place? What is there is set aside, not deleted.",
 	})
-	if err == nil && !a.json {
-		a.printf("\nWhat stood in the way is set aside. To bring it back: lifeboat recover %[1]s --rollback %[2]s\nTo remove it: lifeboat recover %[1]s --discard-old %[2]s\n", p.System(), a.ran.ID)
-	}
-	return err
 }
 
 func (a *app) extract(ctx context.Context, p *vault.Point, components, paths []string, target string) error {

@@ -84,6 +84,9 @@ func (a *app) earlierRun(conf *config.Config, system string, f recoverFlags) (*r
 	}
 	if f.rollback {
 		for _, later := range runs[at+1:] {
+			if later.State == runbook.StateRolledBack {
+				continue
+			}
 			for _, name := range recovery.Holds(later) {
 				if slices.Contains(recovery.Holds(run), name) {
 					return nil, runbook.Refuse("", "run %[1]s has restored %[2]s after it; take that back first (lifeboat recover %[3]s --rollback %[1]s), or remove what it set aside (lifeboat recover %[3]s --discard-old %[1]s)", later.ID, name, system)
@@ -96,7 +99,7 @@ func (a *app) earlierRun(conf *config.Config, system string, f recoverFlags) (*r
 
 // others tells of earlier runs that could be taken back.
 func others(runs []*runbook.Run, system string) string {
-	held := recovery.HoldingRuns(runs, system)
+	held := slices.DeleteFunc(recovery.HoldingRuns(runs, system), func(h recovery.Holding) bool { return h.TakenBack })
 	if len(held) == 0 {
 		return ""
 	}
@@ -107,10 +110,8 @@ func others(runs []*runbook.Run, system string) string {
 // discard removes what a run has set aside.
 func (a *app) discard(ctx context.Context, r *recovery.Recovery, run *runbook.Run) error {
 	names := recovery.Holds(run)
-	if run.State != runbook.StateRolledBack {
-		if err := r.Discard(ctx, run); err != nil {
-			return err
-		}
+	if err := r.Discard(ctx, run); err != nil {
+		return err
 	}
 	if a.json {
 		return a.emit(map[string]any{"type": "discarded", "run": run.ID, "components": names})
@@ -119,7 +120,11 @@ func (a *app) discard(ctx context.Context, r *recovery.Recovery, run *runbook.Ru
 		a.printf("Run %s has nothing set aside.\n", run.ID)
 		return nil
 	}
-	a.printf("What run %s had set aside is removed: %s\n", run.ID, strings.Join(names, ", "))
+	what := "had set aside"
+	if run.State == runbook.StateRolledBack {
+		what = "had kept of what was changed before it was taken back"
+	}
+	a.printf("What run %s %s is removed: %s\n", run.ID, what, strings.Join(names, ", "))
 	return nil
 }
 
@@ -142,20 +147,52 @@ func (a *app) discardAll(ctx context.Context, conf *config.Config, system string
 	return nil
 }
 
-// tellKept tells, at the end of a recovery with warnings, that what it set aside is
-// still there.
-func (a *app) tellKept(system string, f recoverFlags) error {
-	if a.ran.State != runbook.StateWarnings || f.keepOld || f.question != "" {
-		return nil // kept as it was asked for
-	}
+// tellKept tells, at the end of a run, what it still has set aside, where that is, and
+// how it is removed or brought back.
+func (a *app) tellKept(ctx context.Context, r *recovery.Recovery, system string) error {
 	names := recovery.Holds(a.ran)
 	if len(names) == 0 {
 		return nil
 	}
-	if a.json {
-		return a.emit(map[string]any{"type": "kept", "system": system, "run": a.ran.ID, "components": names})
+	if a.ran.State == runbook.StateRolledBack {
+		found := recovery.Found(a.ran)
+		if a.json {
+			return a.emit(map[string]any{"type": "found", "system": system, "run": a.ran.ID, "places": found})
+		}
+		a.printf("\nWhat was changed since the restore is kept:\n")
+		for _, name := range names {
+			for _, place := range found[name] {
+				a.printf("  %s  %s\n", name, clean(place))
+			}
+		}
+		a.printf("When you have what you need of it: lifeboat recover %s --discard-old %s\n", system, a.ran.ID)
+		return nil
 	}
-	a.printf("\nAs there are warnings, what was here before is still set aside: %[3]s.\nWhen all is well: lifeboat recover %[1]s --discard-old %[2]s\nTo go back to it:  lifeboat recover %[1]s --rollback %[2]s\n", system, a.ran.ID, strings.Join(names, ", "))
+	if a.ran.State != runbook.StateWarnings && a.ran.State != runbook.StateDone {
+		return nil // what can be done about it is told
+	}
+	held, err := r.Held(ctx, a.ran)
+	if err != nil {
+		return a.warn(err) // the run is at its end all the same
+	}
+	if a.json {
+		return a.emit(map[string]any{"type": "kept", "system": system, "run": a.ran.ID, "components": names, "held": held})
+	}
+	if len(held) == 0 {
+		a.printf("\nNothing stood in the way. To take it back: lifeboat recover %s --rollback %s\n", system, a.ran.ID)
+		return nil
+	}
+	why := "What was here before"
+	if step := a.ran.Step(recovery.DiscardStep); a.ran.State == runbook.StateWarnings && step != nil {
+		why = "As there are warnings, what was here before"
+	}
+	a.printf("\n%s is still set aside:\n", why)
+	var rows [][]string
+	for _, h := range held {
+		rows = append(rows, []string{"  " + h.Component, clean(h.Place), size(h.Bytes)})
+	}
+	a.table([]string{"  component", "where", "size"}, rows, "size")
+	a.printf("When all is well: lifeboat recover %[1]s --discard-old %[2]s\nTo go back to it:  lifeboat recover %[1]s --rollback %[2]s\n", system, a.ran.ID)
 	return nil
 }
 
@@ -175,7 +212,11 @@ func (a *app) tellHolding(conf *config.Config, system string) error {
 	}
 	a.printf("\nEarlier runs still have what they set aside:\n")
 	for _, h := range held {
-		a.printf("  %s  %s\n", h.Run, strings.Join(h.Components, ", "))
+		what := ""
+		if h.TakenBack {
+			what = " (taken back; what was changed before that)"
+		}
+		a.printf("  %s  %s%s\n", h.Run, strings.Join(h.Components, ", "), what)
 	}
 	a.printf("To remove it: lifeboat recover %[1]s --discard-old all (or RUN). To take one back: lifeboat recover %[1]s --rollback RUN\n", system)
 	return nil

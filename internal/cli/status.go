@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lifeboat/internal/drill"
+	"lifeboat/internal/recovery"
 	"lifeboat/internal/routine"
 	"lifeboat/internal/runbook"
 )
@@ -76,6 +77,8 @@ type statusView struct {
 	routine.Status
 	Jobs     []jobView         `json:"jobs,omitempty"`
 	Findings []routine.Finding `json:"findings"`
+	// Aside are the runs that still have what they set aside.
+	Aside []recovery.Holding `json:"set_aside,omitempty"`
 
 	measures []routine.Measure
 }
@@ -183,6 +186,9 @@ func (a *app) showSystem(v statusView) {
 		a.printf("  %-13s %s: %s\n", "verified", r.Name, verified)
 	}
 	a.showWatched(v.Status)
+	for _, h := range v.Aside {
+		a.printf("  %-13s %s by run %s (lifeboat recover %s --discard-old %[3]s)\n", "set aside", holds(h.Components), h.Run, v.System)
+	}
 	for _, j := range v.Jobs {
 		if j.On != "" {
 			a.printf("  %-13s %s: %s\n", "next", j.Job, j.next())

@@ -123,6 +123,22 @@ type Replacer interface {
 	// Replaced tells whether a file of the machine came with Restore, so that
 	// Rollback takes it away.
 	Replaced(path string) (bool, error)
+	// Put lists the places of the machine at which Restore has put something, also
+	// after a Rollback.
+	Put() ([]string, error)
+}
+
+// Holder is implemented by kinds that can tell where Restore has set what was there
+// before.
+type Holder interface {
+	// Held is empty once that was removed or brought back.
+	Held(ctx context.Context) ([]Held, error)
+}
+
+// Held is something that was set aside.
+type Held struct {
+	Place string `json:"place"` // for people: a path, or a database
+	Bytes int64  `json:"bytes"`
 }
 
 // Planner is implemented by kinds that can tell what Restore would change.
@@ -148,6 +164,9 @@ type Env struct {
 	// when that is not looked at. Killed says that it may have set owners later.
 	Since  time.Time
 	Killed bool
+	// Theirs are places of the machine at which components that the run restored
+	// later have put something: what was changed there is theirs.
+	Theirs []string
 	// Partial is set when the source is what a person saved by hand: a path
 	// that is not there is then no error beside one that is.
 	Partial bool
@@ -174,7 +193,8 @@ type Component interface {
 	// Rollback brings back what Restore set aside, also after a Restore that
 	// was killed half-way, and may be repeated. Without a Restore it does nothing.
 	Rollback(ctx context.Context) error
-	// Discard removes what Restore set aside. It may be repeated.
+	// Discard removes what Restore set aside; after a Rollback, what that has kept
+	// of others, see Watcher. It may be repeated.
 	Discard(ctx context.Context) error
 }
 

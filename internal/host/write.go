@@ -6,9 +6,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/renameio/v2"
+	"github.com/pkg/xattr"
+	"golang.org/x/sys/unix"
 )
 
 // WriteOptions says how a small file is written.
@@ -18,6 +22,9 @@ type WriteOptions struct {
 	// Aside is where the present file is kept, on this process's machine, so
 	// that UnwriteFile can bring it back; "" keeps nothing.
 	Aside string
+	// Attributes names a file, of this process's machine, whose extended attributes,
+	// ACLs among them, the written one gets; "" gives none but what the system does.
+	Attributes string
 }
 
 // noFile is what is kept aside for a file that did not exist.
@@ -45,6 +52,11 @@ func (h *Host) WriteFile(path string, data []byte, opts WriteOptions) error {
 	}
 	if opts.UID >= 0 || opts.GID >= 0 {
 		if err := pending.Chown(opts.UID, opts.GID); err != nil {
+			return fmt.Errorf("write %s: %w", path, err)
+		}
+	}
+	if opts.Attributes != "" {
+		if err := copyAttributes(opts.Attributes, pending.Name()); err != nil {
 			return fmt.Errorf("write %s: %w", path, err)
 		}
 	}
@@ -98,27 +110,72 @@ func keepAside(target, aside string) error {
 	if err := pending.Chown(uid, gid); err != nil {
 		return err
 	}
+	if err := copyAttributes(target, pending.Name()); err != nil {
+		return err
+	}
+	if err := os.Chtimes(pending.Name(), time.Time{}, info.ModTime()); err != nil {
+		return err
+	}
 	return pending.CloseAtomicallyReplace()
 }
 
-// UnwriteAll brings back every file that was kept at its own path below dir, but for
-// those of which skip is true. It may be repeated.
-func (h *Host) UnwriteAll(dir string, skip func(path string) (bool, error)) error {
+// copyAttributes gives the file at to the extended attributes of the one at from.
+func copyAttributes(from, to string) error {
+	fail := func(err error) error { return fmt.Errorf("keep the attributes of %s: %w", from, err) }
+	want, err := xattr.List(from)
+	if err != nil && !errors.Is(err, unix.ENOTSUP) {
+		return fail(err)
+	}
+	for _, name := range want {
+		value, err := xattr.Get(from, name)
+		if errors.Is(err, xattr.ENOATTR) || errors.Is(err, unix.ENOTSUP) {
+			continue
+		}
+		if err == nil {
+			err = xattr.Set(to, name, value)
+		}
+		if err != nil {
+			return fail(err)
+		}
+	}
+	have, err := xattr.List(to)
+	if err != nil && !errors.Is(err, unix.ENOTSUP) {
+		return fail(err)
+	}
+	for _, name := range have { // a directory may have handed an ACL down
+		if slices.Contains(want, name) || strings.HasPrefix(name, "security.") {
+			continue
+		}
+		if err := xattr.Remove(to, name); err != nil && !errors.Is(err, xattr.ENOATTR) {
+			return fail(err)
+		}
+	}
+	return nil
+}
+
+// Kept visits the path of every file that was kept at its own path below dir.
+func (h *Host) Kept(dir string, visit func(path string) error) error {
 	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return err
 		}
-		kept := strings.TrimSuffix(name, noFile)
-		path := strings.TrimPrefix(kept, dir)
-		if left, err := skip(path); err != nil || left {
-			return err
-		}
-		return h.UnwriteFile(path, kept)
+		return visit(strings.TrimPrefix(strings.TrimSuffix(name, noFile), dir))
 	})
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	return err
+}
+
+// UnwriteAll brings back every file that was kept at its own path below dir, but for
+// those of which skip is true. It may be repeated.
+func (h *Host) UnwriteAll(dir string, skip func(path string) (bool, error)) error {
+	return h.Kept(dir, func(path string) error {
+		if left, err := skip(path); err != nil || left {
+			return err
+		}
+		return h.UnwriteFile(path, filepath.Join(dir, path))
+	})
 }
 
 // UnwriteFile brings back what WriteFile kept aside. Without that it does nothing.
@@ -145,8 +202,11 @@ func (h *Host) UnwriteFile(path, aside string) error {
 		return fmt.Errorf("bring %s back: %w", path, err)
 	}
 	uid, gid := owner(info)
-	if err := h.WriteFile(path, data, WriteOptions{Mode: info.Mode().Perm(), UID: uid, GID: gid}); err != nil {
+	if err := h.WriteFile(path, data, WriteOptions{Mode: info.Mode().Perm(), UID: uid, GID: gid, Attributes: aside}); err != nil {
 		return err
+	}
+	if err := os.Chtimes(target, time.Time{}, info.ModTime()); err != nil {
+		return fmt.Errorf("bring %s back: %w", path, err)
 	}
 	return os.Remove(aside)
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"lifeboat/internal/component"
+	"lifeboat/internal/component/aside"
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/scratch"
 )
@@ -76,8 +77,10 @@ func (r *Recovery) LookAhead(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Discard removes what an earlier run of this recovery has set aside.
+// Discard removes what an earlier run of this recovery has set aside, or, of one that
+// was taken back, what that has kept of others' changes.
 func (r *Recovery) Discard(ctx context.Context, run *runbook.Run) error {
+	found := Found(run)
 	if err := os.WriteFile(filepath.Join(run.Dir, discardedName), nil, 0o600); err != nil {
 		return err
 	}
@@ -94,6 +97,16 @@ func (r *Recovery) Discard(ctx context.Context, run *runbook.Run) error {
 			return fmt.Errorf("remove what was set aside for %s: %w", spec.Name, err)
 		}
 	}
+	for name, places := range found {
+		if _, err := r.spec(name); err == nil {
+			continue
+		}
+		for _, place := range places { // of files that the run itself had written
+			if err := aside.DropFound(place); err != nil {
+				return err
+			}
+		}
+	}
 	return os.WriteFile(filepath.Join(run.Dir, discardedName), []byte(discardedAll), 0o600)
 }
 
@@ -106,7 +119,7 @@ const discardedAll = "all\n"
 // NoWayBack tells whether what the run had set aside was removed, wholly or
 // partly: it can no longer be rolled back.
 func NoWayBack(run *runbook.Run) bool {
-	if step := run.Step(discardStep); step != nil && step.Attempts > 0 {
+	if step := run.Step(DiscardStep); step != nil && step.Attempts > 0 {
 		return true
 	}
 	_, err := os.Lstat(filepath.Join(run.Dir, discardedName))

@@ -211,7 +211,8 @@ func Held(run *runbook.Run) bool {
 	return release == nil || release.State != runbook.StepStateFinished
 }
 
-const discardStep = "finish/discard"
+// DiscardStep is the id of the step that removes what was set aside.
+const DiscardStep = "finish/discard"
 
 // finish removes what was set aside, once everything before it has ended well. With
 // warnings it stays: whether they are worth going back a person has to say.
@@ -220,7 +221,7 @@ func (r *Recovery) finish() []runbook.Step {
 		return nil
 	}
 	return []runbook.Step{{
-		ID:    discardStep,
+		ID:    DiscardStep,
 		Title: "Remove what was set aside",
 		// A resume may have restored what there was no room for before.
 		EachTime: true,

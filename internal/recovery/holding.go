@@ -1,9 +1,13 @@
 package recovery
 
 import (
+	"context"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
+	"lifeboat/internal/component"
 	"lifeboat/internal/runbook"
 )
 
@@ -11,15 +15,22 @@ import (
 type Holding struct {
 	Run        string   `json:"run"`
 	Components []string `json:"components"`
+	// TakenBack says that the run was taken back: what it holds is what others had
+	// changed before that.
+	TakenBack bool `json:"taken_back,omitempty"`
 }
 
 // Holds names the components of which a run still has what it set aside, so that
-// it can be taken back or removed.
+// it can be taken back or removed; of one that was taken back, those of which it has
+// kept what others had changed.
 func Holds(run *runbook.Run) []string {
-	if run.Kind != Kind || run.State == runbook.StateRolledBack {
+	if run.Kind != Kind {
 		return nil
 	}
-	if step := run.Step(discardStep); step != nil && step.State == runbook.StepStateFinished {
+	if run.State == runbook.StateRolledBack {
+		return slices.Sorted(maps.Keys(Found(run)))
+	}
+	if step := run.Step(DiscardStep); step != nil && step.State == runbook.StepStateFinished {
 		return nil
 	}
 	if text, err := os.ReadFile(filepath.Join(run.Dir, discardedName)); err == nil && string(text) == discardedAll {
@@ -47,8 +58,40 @@ func HoldingRuns(runs []*runbook.Run, system string) []Holding {
 			continue
 		}
 		if names := Holds(run); len(names) > 0 {
-			held = append(held, Holding{Run: run.ID, Components: names})
+			held = append(held, Holding{Run: run.ID, Components: names, TakenBack: run.State == runbook.StateRolledBack})
 		}
 	}
 	return held
+}
+
+// HeldOf is what a run has set aside of one component.
+type HeldOf struct {
+	Component string `json:"component"`
+	component.Held
+}
+
+// Held tells where a run has set aside what was there before, and how large it is.
+func (r *Recovery) Held(ctx context.Context, run *runbook.Run) ([]HeldOf, error) {
+	var all []HeldOf
+	for _, spec := range r.Profile.Components {
+		if !slices.Contains(Holds(run), spec.Name) {
+			continue
+		}
+		c, err := r.make(ctx, run.ID, run.Dir, spec)
+		if err != nil {
+			return nil, err
+		}
+		h, ok := c.(component.Holder)
+		if !ok {
+			continue
+		}
+		held, err := h.Held(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, one := range held {
+			all = append(all, HeldOf{spec.Name, one})
+		}
+	}
+	return all, nil
 }

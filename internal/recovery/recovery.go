@@ -64,6 +64,7 @@ type Recovery struct {
 	owners   *vault.Owners
 	since    time.Time // see TakeBack
 	killed   bool
+	theirs   map[string][]string // component → places of what was restored later, see TakeBack
 	planned  map[string][]string // component → what a restore would change, from LookAhead
 	renamed  map[string][]string // part → what the new name would change, from LookAhead
 	replaced []Replaced
@@ -266,12 +267,17 @@ func (r *Recovery) component(ctx context.Context, task runbook.Task, name string
 	if err != nil {
 		return nil, err
 	}
+	return r.make(ctx, task.RunID(), task.Dir(), spec)
+}
+
+// make makes a component of a run whose directory is dir.
+func (r *Recovery) make(ctx context.Context, run, dir string, spec profile.Component) (component.Component, error) {
 	return component.Make(r.Catalog.Kinds, component.Env{
 		Host:     r.Host,
 		Settings: r.Scope(ctx).Settings,
-		Run:      task.RunID(),
-		State:    filepath.Join(task.Dir(), "components", name),
-		Since:    r.since, Killed: r.killed,
+		Run:      run,
+		State:    filepath.Join(dir, "components", spec.Name),
+		Since:    r.since, Killed: r.killed, Theirs: r.theirs[spec.Name],
 	}, spec)
 }
 

@@ -4,8 +4,10 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"lifeboat/internal/host"
 	"lifeboat/internal/product"
@@ -17,13 +19,17 @@ import (
 // only is a task that has a directory and nothing else.
 type only struct {
 	runbook.Task
-	dir string
+	dir  string
+	kept any
 }
 
-func (o *only) Dir() string        { return o.dir }
-func (*only) Logf(string, ...any)  {}
-func (*only) Warnf(string, ...any) {}
-func (*only) Check(runbook.Check)  {}
+func (o *only) Dir() string                    { return o.dir }
+func (*only) RunID() string                    { return "run1" }
+func (o *only) Kept(string, any) (bool, error) { return false, nil }
+func (o *only) Keep(_ string, value any) error { o.kept = value; return nil }
+func (*only) Logf(string, ...any)              {}
+func (*only) Warnf(string, ...any)             {}
+func (*only) Check(runbook.Check)              {}
 
 // A part in the machine's own files is renamed, and is as it was after the undo.
 func TestRenameBack(t *testing.T) {
@@ -74,6 +80,27 @@ func TestRenameBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		look("old\n")
+	}
+	// What somebody has made of it since is kept, and named.
+	if err := plan(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.since = time.Now().Add(-time.Hour) // any later change counts
+	if err := os.WriteFile(file, []byte("edited\n"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	kept := filepath.Join(root, "etc/.lifeboat-found-run1.written/hostname")
+	for range 2 {
+		if err := r.renameBack(t.Context(), task, opts); err != nil {
+			t.Fatal(err)
+		}
+		look("old\n")
+		if text, err := os.ReadFile(kept); err != nil || string(text) != "edited\n" {
+			t.Errorf("kept: %q, %v", text, err)
+		}
+	}
+	if found, ok := task.kept.(map[string][]string); !ok || !slices.Equal(found["renamed host name"], []string{kept}) {
+		t.Errorf("noted: %v", task.kept)
 	}
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o640 {
 		t.Errorf("the mode is %v, %v", info.Mode(), err)

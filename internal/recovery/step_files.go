@@ -207,6 +207,9 @@ func writeStep() StepType {
 					return r.Host.WriteFile(opts.Path, []byte(opts.Content), host.WriteOptions{Mode: mode, UID: uid, GID: gid, Aside: aside(task)})
 				},
 				Undo: func(_ context.Context, task runbook.Task) error {
+					if err := r.keepEdited(task, "written files", opts.Path); err != nil {
+						return err
+					}
 					return r.Host.UnwriteFile(opts.Path, aside(task))
 				},
 			}, nil

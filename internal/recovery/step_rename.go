@@ -214,49 +214,6 @@ func (r *Recovery) lookAtName(p *product.Product, opts *RenameOptions) runbook.S
 	}
 }
 
-// asideOf is where a part's files are kept as they were.
-func asideOf(task runbook.Task, opts *RenameOptions) string {
-	return filepath.Join(task.Dir(), "renamed", slug(opts.Part))
-}
-
-// renameBack brings back the files that a rename has replaced, but for those that the
-// run had put in place before: they go with their component's own undo.
-func (r *Recovery) renameBack(ctx context.Context, task runbook.Task, opts *RenameOptions) error {
-	if opts.Component != "" { // rows; a database that is not restored is not renamed
-		return nil
-	}
-	restored, err := r.replacers(ctx, task)
-	if err != nil {
-		return err
-	}
-	return r.Host.UnwriteAll(asideOf(task, opts), func(path string) (bool, error) {
-		for _, c := range restored {
-			if came, err := c.Replaced(path); err != nil || came {
-				return came, err
-			}
-		}
-		return false, nil
-	})
-}
-
-// replacers are the components whose files a run has put in place.
-func (r *Recovery) replacers(ctx context.Context, task runbook.Task) ([]component.Replacer, error) {
-	var list []component.Replacer
-	for _, spec := range r.Profile.Components {
-		if _, err := os.Stat(filepath.Join(task.Dir(), "components", spec.Name)); err != nil {
-			continue
-		}
-		c, err := r.component(ctx, task, spec.Name)
-		if err != nil {
-			return nil, err
-		}
-		if c, ok := c.(component.Replacer); ok {
-			list = append(list, c)
-		}
-	}
-	return list, nil
-}
-
 // Begin ends looking ahead: from now on the machine tells what is done.
 func (r *Recovery) Begin() { r.renamed = nil }
 

@@ -2,9 +2,12 @@ package recovery
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,17 +30,15 @@ func (r *Recovery) TakeBack(ctx context.Context, run *runbook.Run) ([]Change, er
 		// The system that the run has started, and its commands, may have gone on.
 		r.since = time.Time{}
 	}
+	parts, err := r.putBack(ctx, run)
+	if err != nil {
+		return nil, err
+	}
 	var changes []Change
 	for _, spec := range r.Profile.Components {
-		state := filepath.Join(run.Dir, "components", spec.Name)
-		if _, err := os.Stat(state); err != nil {
+		c, there := parts[spec.Name]
+		if !there {
 			continue
-		}
-		c, err := component.Make(r.Catalog.Kinds, component.Env{
-			Host: r.Host, Settings: r.Scope(ctx).Settings, Run: run.ID, State: state, Since: r.since, Killed: r.killed,
-		}, spec)
-		if err != nil {
-			return nil, err
 		}
 		w, ok := c.(component.Watcher)
 		if !ok {
@@ -51,7 +52,42 @@ func (r *Recovery) TakeBack(ctx context.Context, run *runbook.Run) ([]Change, er
 			changes = append(changes, Change{Type: "changed", Component: spec.Name, Entries: entries})
 		}
 	}
-	return changes, nil
+	renamed, err := r.renamedSince(ctx, run)
+	return append(changes, renamed...), err
+}
+
+// putBack makes the components that a run has restored, by name, and finds which
+// places inside of one belong to another that came later.
+func (r *Recovery) putBack(ctx context.Context, run *runbook.Run) (map[string]component.Component, error) {
+	var later []string // places, of what was restored after the one that is looked at
+	parts := map[string]component.Component{}
+	r.theirs = map[string][]string{}
+	for _, step := range slices.Backward(run.Begun()) {
+		name, ok := r.restores[step.ID]
+		if !ok {
+			continue
+		}
+		state := filepath.Join(run.Dir, "components", name)
+		if _, err := os.Stat(state); err != nil {
+			continue
+		}
+		r.theirs[name] = slices.Clone(later)
+		spec, err := r.spec(name)
+		if err != nil {
+			return nil, err
+		}
+		if parts[name], err = r.make(ctx, run.ID, run.Dir, spec); err != nil {
+			return nil, err
+		}
+		if c, ok := parts[name].(component.Replacer); ok {
+			places, err := c.Put()
+			if err != nil {
+				return nil, err
+			}
+			later = append(later, places...)
+		}
+	}
+	return parts, nil
 }
 
 // lastAct is when the run did something last; its way back does not count.
@@ -76,6 +112,7 @@ func started(run *runbook.Run, stage string) bool {
 	return false
 }
 
+// tellKept names what the rollback of a component has left of others' changes.
 func tellKept(ctx context.Context, task runbook.Task, c component.Component, name string) error {
 	w, ok := c.(component.Watcher)
 	if !ok {
@@ -85,8 +122,45 @@ func tellKept(ctx context.Context, task runbook.Task, c component.Component, nam
 	if err != nil {
 		return fmt.Errorf("component %s was taken back; see what was kept of it: %w", name, err)
 	}
-	if len(kept) > 0 {
-		task.Warnf("component %s was changed after the restore; as it was then it is kept as %s", name, strings.Join(kept, ", "))
+	if len(kept) == 0 {
+		return nil
 	}
-	return nil
+	task.Warnf("component %s was changed after the restore; as it was then it is kept as %s", name, strings.Join(kept, ", "))
+	return noteFound(task, name, kept)
+}
+
+// keyFound is the kept value with what a rollback has left of others' changes, by
+// component.
+const keyFound = "found"
+
+func noteFound(task runbook.Task, name string, places []string) error {
+	found := map[string][]string{}
+	if _, err := task.Kept(keyFound, &found); err != nil {
+		return err
+	}
+	found[name] = slices.Compact(slices.Sorted(slices.Values(slices.Concat(found[name], places))))
+	return task.Keep(keyFound, found)
+}
+
+// Found tells what a run that was taken back has kept of what others had changed, by
+// component, until it is removed.
+func Found(run *runbook.Run) map[string][]string {
+	found := map[string][]string{}
+	if text, err := os.ReadFile(filepath.Join(run.Dir, discardedName)); err == nil && string(text) == discardedAll {
+		return found
+	}
+	if _, err := run.Value(keyFound, &found); err != nil || run.State != runbook.StateRolledBack {
+		return map[string][]string{}
+	}
+	for name, places := range found {
+		// A person may have moved it away; a database cannot be looked at here.
+		found[name] = slices.DeleteFunc(places, func(p string) bool {
+			_, err := os.Lstat(p)
+			return filepath.IsAbs(p) && errors.Is(err, fs.ErrNotExist)
+		})
+		if len(found[name]) == 0 {
+			delete(found, name)
+		}
+	}
+	return found
 }

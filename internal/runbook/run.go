@@ -1,7 +1,9 @@
 package runbook
 
 import (
+	"cmp"
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -111,6 +113,13 @@ type Warning struct {
 
 // Step returns the report of a step, or nil.
 func (r *Run) Step(id string) *StepReport { return r.index[id] }
+
+// Begun lists the steps that were started, the first one first.
+func (r *Run) Begun() []*StepReport {
+	steps := slices.DeleteFunc(slices.Clone(r.Steps), func(s *StepReport) bool { return s.order == 0 })
+	slices.SortFunc(steps, func(a, b *StepReport) int { return cmp.Compare(a.order, b.order) })
+	return steps
+}
 
 // Checks returns the checks of all steps, in the runbook's order.
 func (r *Run) Checks() []Check {

@@ -7,15 +7,18 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
 
 // Changed lists what others changed or added, after since, at the places of the
 // restored entries; paths are those of this process. Directories are not listed:
-// what is new in one is. With killed set only changed content counts: a step that
-// was killed may have set owners after since.
-func (s *Session) Changed(ctx context.Context, since time.Time, killed bool) ([]string, error) {
+// what is new in one is. Nor is what sessions keep there, and what is at or below
+// theirs, places inside a restored entry, of the machine, that belong to others. With
+// killed set only changed content counts: a step that was killed may have set owners
+// after since.
+func (s *Session) Changed(ctx context.Context, since time.Time, killed bool, theirs ...string) ([]string, error) {
 	if s.Phase() != Restored {
 		return nil, ctx.Err()
 	}
@@ -29,8 +32,19 @@ func (s *Session) Changed(ctx context.Context, since time.Time, killed bool) ([]
 			if errors.Is(err, fs.ErrNotExist) {
 				return nil
 			}
-			if err != nil || entry.IsDir() {
+			if err != nil {
 				return err
+			}
+			at := s.inner(path)
+			inside := at != string(r.Path)
+			switch {
+			case inside && (strings.HasPrefix(entry.Name(), Prefix) || slices.Contains(theirs, at)):
+				if entry.IsDir() {
+					return fs.SkipDir
+				}
+				return nil
+			case entry.IsDir():
+				return nil
 			}
 			info, err := os.Lstat(path)
 			if errors.Is(err, fs.ErrNotExist) {
@@ -66,13 +80,52 @@ func (s *Session) Replaced(path string) (bool, error) {
 	return slices.ContainsFunc(s.log.all(doSwap), func(r record) bool { return Below(s.inner(real), string(r.Path)) }), nil
 }
 
-// Kept lists where a rollback has left what others changed.
-func (s *Session) Kept() []string {
-	var kept []string
-	for _, r := range s.log.all(doFound) {
-		if path := s.outer(r.Aside); exists(path) {
-			kept = append(kept, path)
+// Aside lists the directories of what was set aside, as this process sees them.
+func (s *Session) Aside() []string {
+	var dirs []string
+	if phase := s.Phase(); phase == Restored || phase == Replacing {
+		for _, r := range s.log.all(doStage) {
+			if dir := s.outer(r.Aside); isDir(dir) {
+				dirs = append(dirs, dir)
+			}
 		}
 	}
-	return kept
+	return dirs
+}
+
+// Size sums up the sizes of the files below dir, in bytes, hard links counted once.
+func Size(ctx context.Context, dir string) (int64, error) {
+	var sum int64
+	linked := map[[2]uint64]bool{}
+	err := filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
+		if err != nil || ctx.Err() != nil {
+			return errors.Join(err, ctx.Err())
+		}
+		info, err := entry.Info()
+		if err != nil || !info.Mode().IsRegular() {
+			return err
+		}
+		if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Nlink > 1 {
+			id := [2]uint64{uint64(st.Dev), st.Ino}
+			if linked[id] {
+				return nil
+			}
+			linked[id] = true
+		}
+		sum += info.Size()
+		return nil
+	})
+	return sum, err
+}
+
+// Put lists the places of the machine at which the session has put something, also
+// once that is taken back.
+func (s *Session) Put() []string {
+	var places []string
+	if len(s.log.all(doPlanned)) > 0 {
+		for _, r := range s.log.all(doSwap) {
+			places = append(places, string(r.Path))
+		}
+	}
+	return places
 }

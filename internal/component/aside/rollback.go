@@ -125,6 +125,11 @@ func (s *Session) unswap(ctx context.Context, r record) error {
 		}
 		boundary.Reached(ctx, "entry brought back")
 	}
+	for _, away := range []string{staged, found} {
+		if err := s.spare(ctx, away, path); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -138,16 +143,6 @@ func (s *Session) take(ctx context.Context, path, to string) error {
 	}
 	boundary.Reached(ctx, "entry taken away")
 	return nil
-}
-
-// found is where a replaced entry goes that others have changed.
-func (s *Session) found(r record) string {
-	top := filepath.Dir(s.placeOf(r))
-	name, err := filepath.Rel(top, s.outer(r.Path))
-	if err != nil || !filepath.IsLocal(name) {
-		name = filepath.Base(s.outer(r.Path))
-	}
-	return filepath.Join(top, Prefix+"found-"+s.id, name)
 }
 
 // keeps tells whether others have changed something at or below an entry.
@@ -178,11 +173,14 @@ func (s *Session) placeOf(r record) string {
 	return filepath.Dir(s.outer(r.Aside))
 }
 
-// Discard removes what was set aside. It does nothing without a restore and
-// refuses while one is unfinished.
+// Discard removes what was set aside; after a rollback, what that has kept of others.
+// It does nothing without a restore and refuses while one is unfinished.
 func (s *Session) Discard(ctx context.Context) error {
 	switch s.Phase() {
 	case Untouched:
+		if n := len(s.log.records); n > 0 && s.log.records[n-1].Do == doRolledBack {
+			return s.dropFound(ctx)
+		}
 		return ctx.Err()
 	case Replacing, RollingBack:
 		return fmt.Errorf("cannot discard what was set aside: the restore is unfinished (%s); resume it or roll it back first", s.Phase())

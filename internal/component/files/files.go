@@ -166,7 +166,7 @@ func (c *Component) changed(ctx context.Context, s *aside.Session) ([]string, er
 	if c.env.Since.IsZero() {
 		return nil, ctx.Err()
 	}
-	changed, err := s.Changed(ctx, c.env.Since, c.env.Killed)
+	changed, err := s.Changed(ctx, c.env.Since, c.env.Killed, c.env.Theirs...)
 	if err != nil {
 		return nil, fmt.Errorf("component %s: look for what was changed since: %w", c.spec.Name, err)
 	}
@@ -180,6 +180,32 @@ func (c *Component) Replaced(path string) (bool, error) {
 		return false, err
 	}
 	return s.Replaced(path)
+}
+
+// Put lists the places at which Restore has put something.
+func (c *Component) Put() ([]string, error) {
+	s, err := c.Session()
+	if err != nil {
+		return nil, err
+	}
+	return s.Put(), nil
+}
+
+// Held tells where Restore has set aside what was there.
+func (c *Component) Held(ctx context.Context) ([]component.Held, error) {
+	s, err := c.Session()
+	if err != nil {
+		return nil, err
+	}
+	var held []component.Held
+	for _, dir := range s.Aside() {
+		bytes, err := aside.Size(ctx, dir)
+		if err != nil {
+			return nil, fmt.Errorf("component %s: look at what was set aside: %w", c.spec.Name, err)
+		}
+		held = append(held, component.Held{Place: dir, Bytes: bytes})
+	}
+	return held, nil
 }
 
 // Kept lists where Rollback has left what others changed.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+
+	"lifeboat/internal/component"
 )
 
 // Changed lists the tables that others wrote to or made after Env.Since. Servers
@@ -51,6 +53,33 @@ func (r *restore) changed(ctx context.Context) ([]string, error) {
 	return changed, rows.Err()
 }
 
+// Held tells in which database the present tables are set aside, and how large they
+// are by the server's estimate.
+func (c *Component) Held(ctx context.Context) ([]component.Held, error) {
+	j, err := c.existingJournal()
+	if err != nil || j == nil {
+		return nil, err
+	}
+	defer j.close()
+	if j.begun == nil || j.swap == nil || j.rolledBack || j.discarded {
+		return nil, nil
+	}
+	s, err := c.connect(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	var tables, bytes int64
+	err = s.db.QueryRowContext(ctx, "SELECT COUNT(*), COALESCE(SUM(DATA_LENGTH + INDEX_LENGTH), 0) FROM information_schema.TABLES WHERE TABLE_SCHEMA = ?", j.begun.Aside).Scan(&tables, &bytes)
+	if err != nil {
+		return nil, fmt.Errorf("database %s: look at what was set aside: %w", c.opts.Database, err)
+	}
+	if tables == 0 {
+		return nil, nil
+	}
+	return []component.Held{{Place: "database " + j.begun.Aside, Bytes: bytes}}, nil
+}
+
 // Kept names the database in which Rollback has left tables that others wrote to.
 func (c *Component) Kept(context.Context) ([]string, error) {
 	j, err := c.existingJournal()
@@ -58,7 +87,7 @@ func (c *Component) Kept(context.Context) ([]string, error) {
 		return nil, err
 	}
 	defer j.close()
-	if !j.rolledBack || !j.keep {
+	if !j.rolledBack || !j.keep || j.discarded {
 		return nil, nil
 	}
 	return []string{"database " + j.begun.New}, nil

@@ -169,7 +169,8 @@ func (r *restore) dropMade(ctx context.Context) error {
 	return nil
 }
 
-// Discard drops what Restore set aside.
+// Discard drops what Restore set aside; after a Rollback, the tables that others had
+// written to.
 func (c *Component) Discard(ctx context.Context) error {
 	if err := errors.Join(c.discard(ctx), c.forget()); err != nil {
 		return fmt.Errorf("discard the database set aside for %s: %w", c.opts.Database, err)
@@ -184,8 +185,18 @@ func (c *Component) discard(ctx context.Context) error {
 	}
 	defer j.close()
 	switch {
-	case j.begun == nil || j.rolledBack || j.discarded:
+	case j.begun == nil || j.discarded || j.rolledBack && !j.keep:
 		return nil
+	case j.rolledBack:
+		s, err := c.connect(ctx, "")
+		if err != nil {
+			return err
+		}
+		defer s.close()
+		if err := (&restore{c: c, s: s, j: j}).drop(ctx, j.begun.New); err != nil {
+			return err
+		}
+		return j.add(ctx, record{Do: doDiscarded})
 	case j.rolling:
 		return errors.New("its rollback has begun and has to end first")
 	case !j.restored:

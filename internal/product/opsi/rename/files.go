@@ -297,8 +297,12 @@ func (p *FilesPlan) Apply(ctx context.Context, h *host.Host, aside string) error
 		if !ok {
 			return fmt.Errorf("%s: no owner is known", e.path)
 		}
-		err := h.WriteFile(e.path, []byte(e.text), host.WriteOptions{
-			Mode: e.info.Mode().Perm(), UID: int(owner.Uid), GID: int(owner.Gid), Aside: filepath.Join(aside, e.path),
+		present, err := h.Path(e.path)
+		if err != nil {
+			return err
+		}
+		err = h.WriteFile(e.path, []byte(e.text), host.WriteOptions{
+			Mode: e.info.Mode().Perm(), UID: int(owner.Uid), GID: int(owner.Gid), Attributes: present, Aside: filepath.Join(aside, e.path),
 		})
 		if err != nil {
 			return err
