@@ -42,7 +42,7 @@ func TestFileAllowed(t *testing.T) {
 func TestOpenRefused(t *testing.T) {
 	for name, change := range map[string]func(*Open){
 		"format":              func(o *Open) { o.Format = 2 },
-		"no system":           func(o *Open) { o.Systems = nil },
+		"no system":           func(o *Open) { o.Systems, o.Files = nil, nil },
 		"system's name":       func(o *Open) { o.Systems[0].Name = "../x" },
 		"option as a name":    func(o *Open) { o.Systems[0].Name = "--force" },
 		"control character":   func(o *Open) { o.Identity.Hostname = "a\x1b]0;b\a" },

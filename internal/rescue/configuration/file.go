@@ -65,6 +65,9 @@ func FileAllowed(name string, mode fs.FileMode) error {
 	return nil
 }
 
+// forReaR tells whether ReaR is what reads the file.
+func (f File) forReaR() bool { return below(f.Path, places[1:]) }
+
 func below(name string, dirs []string) bool {
 	for _, d := range dirs {
 		if strings.HasPrefix(name, d+"/") {

@@ -47,7 +47,7 @@ type Open struct {
 	Format int `json:"format"`
 	// Identity is the machine's as it was; a rescue system compares it with its own.
 	Identity     record.Identity `json:"identity"`
-	Systems      []System        `json:"systems"`
+	Systems      []System        `json:"systems"` // none: a host that ReaR alone recovers
 	Repositories []Repository    `json:"repositories"`
 	Network      json.RawMessage `json:"network,omitempty"` // the record of kind network
 	Layout       json.RawMessage `json:"layout,omitempty"`  // the record of the disks
@@ -127,8 +127,8 @@ func (o *Open) check() error {
 	switch {
 	case o.Format != Format:
 		return fmt.Errorf("recovery configuration: %w: it is %d", ErrFormat, o.Format)
-	case len(o.Systems) == 0:
-		return bad("it names no system to recover")
+	case len(o.Systems) == 0 && !slices.ContainsFunc(o.Files, File.forReaR):
+		return bad("it names no system to recover, and holds nothing for ReaR")
 	case len(o.Systems) > MaxSystems || len(o.Repositories) > MaxSystems:
 		return bad("it names more than %d systems or repositories", MaxSystems)
 	case len(o.Network) > MaxRecord || len(o.Layout) > MaxRecord:
