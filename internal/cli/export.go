@@ -77,6 +77,11 @@ func (a *app) export(ctx context.Context, name, reference, to string, opts expor
 	if p.Profile() != name {
 		return usagef("point %s is of profile %s, not %s", p.Short(), p.Profile(), name)
 	}
+	for _, c := range p.Manifest.Components {
+		if err := outside(to, c.Name, c.Paths); err != nil {
+			return err
+		}
+	}
 	file, report, err := writeArchive(ctx, p, to, opts, overwrite)
 	if err != nil {
 		return fmt.Errorf("export point %s: %w", p.Short(), err)

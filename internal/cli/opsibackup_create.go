@@ -151,6 +151,13 @@ func (r *opsiCreate) save(ctx context.Context, conf *config.Config, s config.Sys
 	if err != nil {
 		return err
 	}
+	for _, p := range b.Parts() {
+		if p.Chosen {
+			if err := outside(dest, p.Spec.Name, p.Inspection.Paths); err != nil {
+				return err
+			}
+		}
+	}
 	book := b.Runbook()
 	if r.flushLogs {
 		if err := r.flush(ctx, b, choice, &book); err != nil {
@@ -239,4 +246,27 @@ func writable(dest string) error {
 		return fmt.Errorf("write into %s: %w", dir, err)
 	}
 	return errors.Join(os.Remove(f.Name()), f.Close())
+}
+
+// outside refuses a destination in a place that is captured: the archive would be in
+// the next one, and that in the one after it.
+func outside(dest, component string, places []string) error {
+	dir, err := filepath.EvalSymlinks(dest)
+	if info, statErr := os.Stat(dest); err != nil || statErr != nil || !info.IsDir() {
+		if dir, err = filepath.EvalSymlinks(filepath.Dir(dest)); err != nil {
+			return err
+		}
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return err
+	}
+	for _, place := range places {
+		if real, err := filepath.EvalSymlinks(place); err == nil {
+			place = real
+		}
+		if dir == place || strings.HasPrefix(dir, strings.TrimRight(place, "/")+"/") {
+			return runbook.Refuse("", "%s lies in %s, which is saved itself (%s): every archive would hold those before it. Give a place outside", dest, place, component)
+		}
+	}
+	return nil
 }

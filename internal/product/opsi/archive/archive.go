@@ -21,6 +21,8 @@ import (
 var (
 	// ErrForeign says that a file is no archive of opsi-backup.
 	ErrForeign = errors.New("no archive of opsi-backup")
+	// ErrWrapped says that a file is packed in a way that is not opsi-backup's.
+	ErrWrapped = errors.New("it must be unpacked first")
 	// ErrDamaged says that the archive is cut off, or not what its sums say.
 	ErrDamaged = errors.New("the archive is damaged")
 	// ErrHostile says that the archive holds what opsi-backup never writes and

@@ -321,3 +321,42 @@ func TestUnpackLeavesNothing(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// What came from a tape, or through dd, is filled with zeros. Several streams one
+// after the other, as pigz and pbzip2 write, are one.
+func TestPaddingBehindTheStream(t *testing.T) {
+	nothing := map[Compression][]byte{ // packed
+		Bzip2: []byte("BZh9\x17\x72\x45\x38\x50\x90\x00\x00\x00\x00"),
+		Gzip:  []byte("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00"),
+	}
+	for _, pack := range []Compression{Bzip2, Gzip, None} {
+		data := build{items: typical(), info: sysinfo, pack: pack}.bytes(t)
+		for name, c := range map[string]struct {
+			data  []byte
+			zeros bool
+		}{
+			"padded": {slices.Concat(data, make([]byte, 70_001)), true},
+			"twice":  {slices.Concat(data, nothing[pack]), false},
+		} {
+			t.Run(string(pack)+" "+name, func(t *testing.T) {
+				a, err := tried(t, c.data, DefaultLimits)
+				if err != nil {
+					t.Fatal(err)
+				}
+				findings := a.Verify()
+				if err := findings.Err(); err != nil {
+					t.Error(err)
+				}
+				if told := has(findings, Stray, false, "zeros follow"); told != (c.zeros && pack != None) {
+					t.Errorf("findings %v", findings)
+				}
+				if err := a.Unpack(t.Context(), t.TempDir()); err != nil {
+					t.Error(err)
+				}
+				if len(a.Verify()) != len(findings) {
+					t.Errorf("told twice: %v", a.Verify())
+				}
+			})
+		}
+	}
+}

@@ -4,14 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
-	"compress/bzip2"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
-
-	"github.com/klauspost/compress/gzip"
 )
 
 // Compression is how an archive is packed, named as opsi-backup's option has it.
@@ -70,15 +67,19 @@ func Choose(name, asked string) (Compression, error) {
 	return pack, err
 }
 
-// others are beginnings of what people take for an archive of opsi-backup.
-var others = []struct{ magic, what string }{
-	{"\xfd7zXZ\x00", "it is packed with xz, which opsi-backup does not read; unpack it with: unxz -k"},
-	{"\x28\xb5\x2f\xfd", "it is packed with zstd, which opsi-backup does not read; unpack it with: zstd -d"},
-	{"\x04\x22\x4d\x18", "it is packed with lz4, as opsiconfd backup does"},
-	{"PK\x03\x04", "it is a zip archive"},
-	{"7z\xbc\xaf", "it is a 7z archive"},
-	{"LZIP", "it is packed with lzip, which opsi-backup does not read"},
-	{"{aes", "it is encrypted, as opsiconfd backup does"},
+// others are beginnings of what people take for an archive of opsi-backup. One with
+// a command may hold one.
+var others = []struct{ magic, what, command string }{
+	{"\xfd7zXZ\x00", "packed with xz", "unxz -k"},
+	{"\x5d\x00\x00", "packed with lzma", "unlzma -k"},
+	{"\x28\xb5\x2f\xfd", "packed with zstd", "zstd -d"},
+	{"LZIP", "packed with lzip", "lzip -dk"},
+	{"\x1f\x9d", "packed with compress", "uncompress"},
+	{"PK\x03\x04", "a zip archive", "unzip"},
+	{"7z\xbc\xaf", "a 7z archive", "7z x"},
+	{"Rar!", "a rar archive", "unrar x"},
+	{"\x04\x22\x4d\x18", "packed with lz4, as opsiconfd backup does", ""},
+	{"{aes", "encrypted, as opsiconfd backup does", ""},
 }
 
 // detect tells the compression by the first bytes; a name tells nothing.
@@ -90,39 +91,46 @@ func detect(b *bufio.Reader) (Compression, error) {
 	switch {
 	case len(head) == 0:
 		return "", fmt.Errorf("it is empty: %w", ErrForeign)
-	case bytes.HasPrefix(head, []byte("\x1f\x8b")):
+	case bytes.HasPrefix(head, []byte(gzipHead)):
 		return Gzip, nil
 	case bytes.HasPrefix(head, []byte("BZh")):
 		return Bzip2, nil
 	}
 	for _, o := range others {
-		if bytes.HasPrefix(head, []byte(o.magic)) {
-			return "", fmt.Errorf("%s: %w", o.what, ErrForeign)
+		if !bytes.HasPrefix(head, []byte(o.magic)) {
+			continue
 		}
+		if o.command == "" {
+			return "", fmt.Errorf("it is %s: %w", o.what, ErrForeign)
+		}
+		return "", fmt.Errorf("it is %s: %w (%s does that)", o.what, ErrWrapped, o.command)
 	}
 	return None, nil
 }
 
+// gzipHead begins a stream of gzip.
+const gzipHead = "\x1f\x8b"
+
 // unpacked returns the tar stream of r, bounded by limits.
-func unpacked(ctx context.Context, r io.Reader, limits Limits) (io.Reader, Compression, error) {
+func unpacked(ctx context.Context, r io.Reader, limits Limits) (*bounded, Compression, error) {
 	raw := &counter{r: r}
 	b := bufio.NewReaderSize(raw, 64<<10)
 	c, err := detect(b)
 	if err != nil {
 		return nil, "", err
 	}
-	var plain io.Reader = b
+	u := &bounded{ctx: ctx, r: b, raw: raw, limits: limits}
 	switch c {
 	case Gzip:
-		z, err := gzip.NewReader(b)
-		if err != nil {
-			return nil, "", fmt.Errorf("unpack gzip: %w: %w", ErrDamaged, err)
+		if u.packed, err = newGzip(ctx, b); err != nil {
+			return nil, "", err
 		}
-		plain = z
+		u.r = u.packed
 	case Bzip2:
-		plain = bzip2.NewReader(b)
+		u.packed = newBzip2(ctx, b)
+		u.r = u.packed
 	}
-	return &bounded{ctx: ctx, r: plain, raw: raw, limits: limits}, c, nil
+	return u, c, nil
 }
 
 type counter struct {
@@ -145,6 +153,7 @@ type bounded struct {
 	ctx    context.Context
 	r      io.Reader
 	raw    *counter
+	packed *padded // nil is not packed
 	limits Limits
 	n      int64
 	err    error

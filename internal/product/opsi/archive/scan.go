@@ -53,7 +53,13 @@ func (a *Archive) each(ctx context.Context, visit func(entry) error) error {
 			return explain(err, i+1)
 		}
 	}
-	return explain(a.drain(r), 1)
+	if err := explain(a.drain(r), 1); err != nil {
+		return err
+	}
+	if r.packed != nil && r.packed.zeros {
+		a.findings.remark(Stray, "", "zeros follow its packed stream, as of a tape or of dd; they are not looked at")
+	}
+	return nil
 }
 
 // explain says what an error of the tar reader means for the archive.
