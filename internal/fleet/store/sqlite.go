@@ -193,5 +193,8 @@ func (s *session) do(command string) error {
 // missing tells a row that refers to one that is not there.
 func missing(err error) bool {
 	var lite *sqlite.Error
-	return errors.As(err, &lite) && lite.Code() == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY
+	if errors.As(err, &lite) {
+		return lite.Code() == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY
+	}
+	return missingPostgres(err)
 }

@@ -61,6 +61,8 @@ func Open(ctx context.Context, url string, options ...Option) (*Store, error) {
 	switch scheme {
 	case "sqlite":
 		err = s.openSQLite(ctx, rest)
+	case "postgres", "postgresql":
+		err = s.openPostgres(ctx, url)
 	default: // the URL may hold a password
 		return nil, errors.New("open the fleet's database: give its place as sqlite:PATH or postgres://USER@HOST/NAME")
 	}
