@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"lifeboat/internal/repository"
 	"lifeboat/internal/vault"
@@ -14,6 +15,50 @@ import (
 type keptPoints struct {
 	list []repository.Kept
 	err  error // of a removal; a dry run has none
+}
+
+// failure is the error without those of locks: nil where nothing else went wrong.
+func (k keptPoints) failure() error {
+	if onlyKept(k.err) {
+		return nil
+	}
+	return k.err
+}
+
+func onlyKept(err error) bool {
+	if _, ok := err.(*repository.KeptError); ok || err == nil {
+		return true
+	}
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		inner := e.Unwrap()
+		return inner != nil && onlyKept(inner)
+	case interface{ Unwrap() []error }:
+		return !slices.ContainsFunc(e.Unwrap(), func(e error) bool { return !onlyKept(e) })
+	}
+	return false
+}
+
+// remark says that points stay for now that the retention does not keep; "" if none do.
+func (k keptPoints) remark() string {
+	if len(k.list) == 0 {
+		return ""
+	}
+	until, hold, open := time.Time{}, false, false
+	for _, kept := range k.list {
+		hold, open = hold || kept.Err.Hold, open || kept.Err.Until.IsZero()
+		if kept.Err.Until.After(until) {
+			until = kept.Err.Until
+		}
+	}
+	what := count(len(k.list), "recovery point stays", "recovery points stay")
+	switch {
+	case hold:
+		return what + " until a legal hold is lifted (locked)"
+	case open:
+		return what + " until the locks have ended (locked)"
+	}
+	return what + " until " + when(until) + " (locked)"
 }
 
 // kept finds out which points stay because of their locks: from the error of a

@@ -70,7 +70,14 @@ func (f *forgetting) byRules(ctx context.Context, r config.Repository, repo *rep
 	if err := f.warnDamaged(verdicts, repo.Flag()); err != nil {
 		return err
 	}
-	return errors.Join(stay.err, f.after(ctx, r, repo, going(verdicts), len(verdicts)))
+	// What the store was asked to keep is no failure of the retention: it comes again.
+	if text := stay.remark(); text != "" && !f.dry {
+		f.account.fact("repository " + called(r) + ": " + text)
+		if !f.json {
+			f.printf("%s.\n", text)
+		}
+	}
+	return errors.Join(stay.failure(), f.after(ctx, r, repo, going(verdicts), len(verdicts)))
 }
 
 // judgeWhole is judge, and where a point would go it looks first which points are

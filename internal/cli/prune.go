@@ -125,7 +125,7 @@ func (a *app) prune(ctx context.Context, r config.Repository, repo *repository.R
 	if err != nil {
 		return nil, err
 	}
-	if report.Refused.Packs > 0 {
+	if report.Refused.Packs > 0 && !report.Retained { // a lock is what was asked for, and ends
 		a.code = runbook.ExitWarnings
 	}
 	a.account.fact("repository " + called(r) + ": " + firstLine(prunedText(report)))

@@ -80,6 +80,8 @@ type PruneReport struct {
 	Deleted  Amount `json:"deleted"`          // packs
 	Refused  Amount `json:"refused"`          // packs that the store would not delete; no index lists them any more
 	Reason   string `json:"reason,omitempty"` // why it would not
+	// Retained says that all of them are locked for now, and nothing else was refused.
+	Retained bool `json:"retained,omitempty"`
 
 	IndexWritten int   `json:"index_written"` // files
 	IndexDeleted int   `json:"index_deleted"` // files

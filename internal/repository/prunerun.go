@@ -127,7 +127,7 @@ func (p *prune) deleteIndex(ctx context.Context) error {
 		case err == nil, errors.Is(err, storage.ErrNotFound):
 			p.report.IndexDeleted++
 		case readOnly(err):
-			p.report.Reason = err.Error()
+			p.refused(err)
 			packs, err := p.r.readIndexFile(ctx, id)
 			if err != nil {
 				return err
@@ -144,6 +144,15 @@ func (p *prune) deleteIndex(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// refused keeps why the store would not delete something, of several causes rather one
+// that does not end by itself.
+func (p *prune) refused(err error) {
+	locked := errors.Is(err, storage.ErrRetained)
+	if p.report.Reason == "" || p.report.Retained {
+		p.report.Reason, p.report.Retained = err.Error(), locked
+	}
 }
 
 // doomed returns the packs that go.
@@ -196,7 +205,7 @@ func (p *prune) deletePacks(ctx context.Context) error {
 			case readOnly(err):
 				p.report.Refused.Packs++
 				p.report.Refused.Bytes += size
-				p.report.Reason = err.Error()
+				p.refused(err)
 			default:
 				return fmt.Errorf("delete a pack that no index lists any more: %w", err)
 			}
