@@ -1,8 +1,11 @@
 package repository
 
 import (
+	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
+	"time"
 
 	"lifeboat/internal/storage"
 	"lifeboat/internal/storage/faulty"
@@ -85,6 +88,50 @@ func TestCreateAtOnce(t *testing.T) {
 		}
 		if _, err := Open(t.Context(), m, []byte(other), cheap); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// Keys without anything else are those of a lost repository, unless they were just made.
+func TestCreateOverOldKeys(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		change func(*keyFile)
+		want   error
+	}{
+		"an interrupted create": {func(*keyFile) {}, nil},
+		"yesterday":             {func(k *keyFile) { k.Created = k.Created.Add(-24 * time.Hour) }, ErrDamaged},
+		"another machine":       {func(k *keyFile) { k.Hostname = "elsewhere" }, ErrDamaged},
+	} {
+		m := faulty.NewMemory()
+		r, err := Create(t.Context(), m, testPassword, cheap)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k, err := r.loadKeyFile(t.Context(), r.keyID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, h := range []storage.Handle{{Type: storage.Config}, handle(storage.Key, r.keyID)} {
+			if err := m.Remove(t.Context(), h); err != nil {
+				t.Fatal(err)
+			}
+		}
+		test.change(&k)
+		text, err := json.Marshal(k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		old := Hash(text)
+		if err := m.Save(t.Context(), handle(storage.Key, old), text); err != nil {
+			t.Fatal(err)
+		}
+		_, err = Create(t.Context(), m, testPassword, cheap)
+		if !errors.Is(err, test.want) || test.want != nil && !strings.Contains(err.Error(), "only keys lie there") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := m.Stat(t.Context(), handle(storage.Key, old)); err != nil {
+			t.Errorf("%s: its key: %v", name, err)
 		}
 	}
 }

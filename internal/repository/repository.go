@@ -118,6 +118,9 @@ func Create(ctx context.Context, store storage.Store, password []byte, opts Opti
 		}
 	}
 	r := newRepository(store, opts)
+	if err := r.refuseOldKeys(ctx); err != nil {
+		return nil, fmt.Errorf("create repository at %s: %w", store.Location(), err)
+	}
 	r.config = newConfig(opts.Like)
 	left, err := r.takeKey(ctx, password)
 	if err != nil {
@@ -134,6 +137,27 @@ func Create(ctx context.Context, store storage.Store, password []byte, opts Opti
 		_ = r.removeFile(ctx, storage.Key, id)
 	}
 	return r, r.setUp()
+}
+
+// interruption is how long a Create that was interrupted may be repeated.
+const interruption = time.Hour
+
+// refuseOldKeys refuses keys of which no interrupted Create of this machine has just
+// been left: their repository was lost, whoever had one of its passwords has its master
+// key, and a copy of its config file may still be found.
+func (r *Repository) refuseOldKeys(ctx context.Context) error {
+	keys, err := r.Keys(ctx)
+	if err != nil && len(keys) == 0 && !errors.Is(err, ErrDamaged) {
+		return err
+	}
+	for _, k := range keys {
+		if k.Hostname == r.opts.Hostname && time.Since(k.Created).Abs() < interruption {
+			continue
+		}
+		return hint(&DamageError{What: "config file", Err: storage.ErrNotFound},
+			"only keys lie there, key %s of %s: they are what is left of another repository, and a new one does not take them over; bring its config file back from a copy, or remove the directory keys there, or choose an empty location", k.ID.Short(), k.Created.Local().Format(time.DateTime))
+	}
+	return nil
 }
 
 // takeKey makes the first key. A Create that was interrupted may have left one
