@@ -157,7 +157,7 @@ repository.`,
 			return a.withRepository(c.Context(), func(repo *repository.Repository) error {
 				id, err := repo.FindKey(c.Context(), names[0])
 				if err != nil {
-					return fmt.Errorf("%w (lifeboat key list shows what there is)", err)
+					return fmt.Errorf("%w (lifeboat key list%s shows what there is)", err, repo.Flag())
 				}
 				if err := confirm(c.Context(), fmt.Sprintf("Remove key %s of %s?", id.Short(), repo.Location()), a.yes); err != nil {
 					return err

@@ -27,8 +27,23 @@ import (
 // reach a store. They go before the configuration.
 func (a *app) storeFlags(c *cobra.Command) {
 	c.Flags().StringArrayVarP(&a.storeOptions, "option", "o", nil, "option of the store as `KEY=VALUE`, such as s3.region=eu-central-1 (docs/stores.md lists them)")
-	c.Flags().StringVar(&a.limitUpload, "limit-upload", "", "send at most `SPEED` bytes a second, such as 10M")
-	c.Flags().StringVar(&a.limitDownload, "limit-download", "", "receive at most `SPEED` bytes a second, such as 50M")
+	c.Flags().Var((*speed)(&a.limitUpload), "limit-upload", "send at most `SPEED` bytes a second, such as 10M")
+	c.Flags().Var((*speed)(&a.limitDownload), "limit-download", "receive at most `SPEED` bytes a second, such as 50M")
+}
+
+// speed is a limit as a flag has it. One that is given is one: without it nobody would
+// notice that a script's variable is empty.
+type speed string
+
+func (s *speed) String() string { return string(*s) }
+func (s *speed) Type() string   { return "SPEED" }
+
+func (s *speed) Set(text string) error {
+	if strings.TrimSpace(text) == "" {
+		return errors.New("no speed is given; write 10M, say, or leave the flag out")
+	}
+	*s = speed(text)
+	return nil
 }
 
 // compressionFlag is for verbs that make recovery points.

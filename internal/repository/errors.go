@@ -13,6 +13,8 @@ import (
 var (
 	// ErrNoRepository says that the location holds no repository.
 	ErrNoRepository = errors.New("there is no repository")
+	// ErrNoKey says that a repository has no such key.
+	ErrNoKey = errors.New("the repository has no such key")
 	// ErrRepositoryExists says that Create found a repository.
 	ErrRepositoryExists = errors.New("there is a repository already")
 	// ErrWrongPassword says that no key of the repository fits the password.

@@ -98,7 +98,7 @@ func TestChangePassword(t *testing.T) {
 	if found, err := r.FindKey(t.Context(), id.Short()); err != nil || found != id {
 		t.Errorf("%v, %v", found, err)
 	}
-	if _, err := r.FindKey(t.Context(), ""); !errors.Is(err, storage.ErrNotFound) {
+	if _, err := r.FindKey(t.Context(), ""); !errors.Is(err, ErrNoKey) {
 		t.Errorf("%v", err)
 	}
 }

@@ -146,7 +146,7 @@ func (r *Repository) FindKey(ctx context.Context, prefix string) (ID, error) {
 	}
 	switch len(found) {
 	case 0:
-		return ID{}, fmt.Errorf("key %q: %w", prefix, storage.ErrNotFound)
+		return ID{}, fmt.Errorf("%w: no id begins with %q", ErrNoKey, prefix)
 	case 1:
 		return found[0], nil
 	}
