@@ -107,6 +107,11 @@ func (i *Import) find(ctx context.Context, h *host.Host, p *product.Product, fro
 	if len(found.Files)+len(found.Dumps) == 0 {
 		return nil, fmt.Errorf("nothing of %s was recognised in %s", p.Name, from.Path)
 	}
+	for _, d := range found.Dumps {
+		if err := mysql.CheckName(d.Database); err != nil {
+			return nil, runbook.Refuse("", "what was saved names the database of its dump %s: %s. Nothing was loaded", d.From, err)
+		}
+	}
 	if err := believe(ctx, h, p, found, from.Anywhere); err != nil {
 		return nil, err
 	}

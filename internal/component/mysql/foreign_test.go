@@ -89,3 +89,14 @@ func TestStageEndsWhatTakesTooLong(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+func TestCheckName(t *testing.T) {
+	for name, want := range map[string]string{
+		"opsi": "", "opsi-4.2_$": "", "mysql": "own", "MySQL": "own", "information_schema": "own", "performance_schema": "own", "sys": "own",
+		"": "only letters", "../x": "only letters", "a`b": "only letters", "a b": "only letters", strings.Repeat("x", 65): "only letters",
+	} {
+		if err := CheckName(name); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}

@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
+	"strings"
 
 	"lifeboat/internal/component"
 	"lifeboat/internal/product"
@@ -81,13 +83,25 @@ var (
 
 // New makes the component of one database. A nil product is none.
 func New(env component.Env, opts Options, p *product.Product) (*Component, error) {
-	if !databaseName.MatchString(opts.Database) {
-		return nil, fmt.Errorf("database name %q: only letters, digits and _ $ . - are supported", opts.Database)
+	if err := CheckName(opts.Database); err != nil {
+		return nil, err
 	}
 	if p == nil {
 		p = &product.Product{}
 	}
 	return &Component{env: env, opts: opts, product: p}, nil
+}
+
+// CheckName refuses a name that no application's database has: those of the server
+// itself, whose restore would take the server its accounts, and odd characters.
+func CheckName(name string) error {
+	switch {
+	case !databaseName.MatchString(name):
+		return fmt.Errorf("database name %.100q: only letters, digits and _ $ . - are supported, at most 64", name)
+	case slices.Contains(ownDatabases, strings.ToLower(name)):
+		return fmt.Errorf("database %s is the database server's own, and no application's", name)
+	}
+	return nil
 }
 
 func (c *Component) tablesStream() string  { return "databases/" + c.opts.Database + ".tables.sql" }

@@ -95,6 +95,9 @@ func stage(ctx context.Context, r io.Reader, opts StageOptions) (*Staged, error)
 	if opts.Statement == 0 {
 		opts.Statement = stageTime
 	}
+	if err := CheckName(opts.Database); err != nil { // before a server is started
+		return nil, err
+	}
 	if !charsetName.MatchString(opts.Charset) {
 		return nil, fmt.Errorf("character set %q is no name", opts.Charset)
 	}
