@@ -47,6 +47,8 @@ type Fixture struct {
 	Stays bool
 	// MissingOK says that a capture of nothing succeeds.
 	MissingOK bool
+	// Reads says that a library reads the part, and sets access times.
+	Reads bool
 	// Owners, when set, translates owners.
 	Owners component.Owners
 	// Every makes the suite stop only at each n-th boundary; 0 is 1.
