@@ -23,11 +23,17 @@ func TestHooks(t *testing.T) {
 	if len(h.Before) != 1 || h.Before[0].Limit() != 5*time.Minute || len(h.After) != 2 || h.After[0].User != "smt" || h.After[1].Limit() != DefaultHookTimeout || h.Components["database"].Before[0].Command[0] != "note" {
 		t.Errorf("%+v", h)
 	}
+	if line := h.Lines["database"]; line != 1+strings.Count(hooked[:strings.Index(hooked, "database:")], "\n") {
+		t.Errorf("line %d", line)
+	}
 	text, err := Format(c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	again, err := Parse("again", text)
+	if err == nil {
+		h.Lines = again.Systems[0].Hooks.Lines // another file
+	}
 	if err != nil || !reflect.DeepEqual(h, again.Systems[0].Hooks) {
 		t.Errorf("%v, %s", err, text)
 	}
