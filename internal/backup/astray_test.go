@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -52,5 +53,43 @@ func TestLinksThatLeadAstray(t *testing.T) {
 	}
 	if astray := (component.Link{Path: s.Dir + "/etc/key", Target: s.Dir + "/elsewhere/key"}); len(r.Astray) != 1 || r.Astray[0] != astray {
 		t.Errorf("the manifest has %v", r.Astray)
+	}
+}
+
+// What is saved elsewhere is noted and not warned of; what a link passes on its way
+// counts, too.
+func TestLinksThatAreMeant(t *testing.T) {
+	s := backuptest.New(t, "")
+	s.Write(t, "share/tree/file", "elsewhere")
+	s.Write(t, "private/key", "secret")
+	for at, target := range map[string]string{
+		"etc/share": "../share/tree", "etc/key": "../private/key", "share/key": "../private/key", "etc/through": "../share/key", "data/share": s.Dir + "/share",
+	} {
+		if err := os.Symlink(target, filepath.Join(s.Dir, at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.SavedElsewhere = []string{s.Dir + "/share"}
+	b, run, err := s.Backup(t)
+	if err != nil || run.State != runbook.StateWarnings {
+		t.Fatalf("%v, %+v", err, run)
+	}
+	links := func(pairs ...string) (want []component.Link) {
+		for i := 0; i < len(pairs); i += 2 {
+			want = append(want, component.Link{Path: s.Dir + pairs[i], Target: s.Dir + pairs[i+1]})
+		}
+		return want
+	}
+	for name, want := range map[string][2][]component.Link{
+		"configuration": {links("/etc/key", "/private/key", "/etc/through", "/private/key"), links("/etc/share", "/share/tree")},
+		"data":          {nil, links("/data/share", "/share")},
+	} {
+		r, err := b.Point().Manifest.Component(name)
+		if err != nil || !slices.Equal(r.Astray, want[0]) || !slices.Equal(r.Elsewhere, want[1]) {
+			t.Errorf("%s: %v and %v, %v", name, r.Astray, r.Elsewhere, err)
+		}
+	}
+	if told := strings.Join(b.Point().Manifest.Warnings, "\n"); strings.Contains(told, "/data/share") || !strings.Contains(told, "/etc/through leads to "+s.Dir+"/private/key") {
+		t.Error(told)
 	}
 }

@@ -60,6 +60,8 @@ type Options struct {
 	Saved map[string][]string
 	// Hooks are commands of the site around the backup and its components.
 	Hooks config.SystemHooks
+	// SavedElsewhere are places whose content no point needs to have.
+	SavedElsewhere []string
 	// Further repositories get a copy of the point, and of those they lack.
 	Further []Further
 }
@@ -99,6 +101,7 @@ type part struct {
 	component  component.Component
 	record     component.Record
 	astray     []component.Link
+	elsewhere  []component.Link
 }
 
 // New looks at the machine: settings, identity, and which components there are.

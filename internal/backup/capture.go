@@ -118,7 +118,7 @@ func (b *Backup) captureNow(ctx context.Context, task runbook.Task, p *part) err
 	r.Bytes, r.Items, r.Paths, r.Streams = captured.Bytes, captured.Items, captured.Paths, captured.Streams
 	r.UIDs, r.GIDs = sink.IDs()
 	r.Warnings, r.Detail, r.Started, r.Finished = captured.Warnings, detail, started, time.Now()
-	r.Astray = p.astray
+	r.Astray, r.Elsewhere = p.astray, p.elsewhere
 	for tool, version := range captured.Tools {
 		if b.tools == nil {
 			b.tools = map[string]string{}

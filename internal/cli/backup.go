@@ -165,7 +165,7 @@ func (a *app) newBackup(ctx context.Context, conf *config.Config, s config.Syste
 	return backup.New(ctx, backup.Options{
 		System: s.Name, Profile: p, Catalog: catalog(), Host: host.Local(), Vault: v,
 		Settings: s.Settings, Choose: s.Components, StateDir: a.state(conf), Version: Version,
-		Trigger: vault.Manual, Hooks: s.Hooks,
+		Trigger: vault.Manual, Hooks: s.Hooks, SavedElsewhere: s.SavedElsewhere,
 	})
 }
 

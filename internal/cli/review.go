@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lifeboat/internal/backup"
+	"lifeboat/internal/component"
 	"lifeboat/internal/config"
 	"lifeboat/internal/profile"
 )
@@ -66,19 +67,23 @@ func (a *app) reviewSystem(ctx context.Context, conf *config.Config, s config.Sy
 	if err != nil {
 		return err
 	}
-	if a.json {
-		return a.reviewJSON(b, notices)
+	elsewhere, err := b.Elsewhere(ctx)
+	if err != nil {
+		return err
 	}
-	a.review(b, notices, mbit)
+	if a.json {
+		return a.reviewJSON(b, notices, elsewhere)
+	}
+	a.review(b, notices, elsewhere, mbit)
 	return nil
 }
 
-func (a *app) reviewJSON(b *backup.Backup, notices []string) error {
+func (a *app) reviewJSON(b *backup.Backup, notices []string, elsewhere map[string][]component.Link) error {
 	for _, p := range b.Parts() {
 		if err := a.emit(map[string]any{
 			"type": "component", "system": b.System, "name": p.Spec.Name, "kind": p.Spec.Kind, "importance": p.Spec.Importance, "chosen": p.Chosen, "reason": p.Reason,
 			"present": p.Inspection.Present, "bytes": p.Inspection.Bytes, "items": p.Inspection.Items, "paths": p.Inspection.Paths,
-			"loss": p.Spec.Loss, "regain": p.Spec.Regain, "detail": p.Inspection.Detail, "warnings": p.Inspection.Warnings,
+			"loss": p.Spec.Loss, "regain": p.Spec.Regain, "detail": p.Inspection.Detail, "warnings": p.Inspection.Warnings, "elsewhere": elsewhere[p.Spec.Name],
 		}); err != nil {
 			return err
 		}
@@ -91,7 +96,7 @@ func (a *app) reviewJSON(b *backup.Backup, notices []string) error {
 	return nil
 }
 
-func (a *app) review(b *backup.Backup, notices []string, mbit float64) {
+func (a *app) review(b *backup.Backup, notices []string, elsewhere map[string][]component.Link, mbit float64) {
 	paint := painterFor(a.out)
 	a.printf("%s\n", paint.bold(b.System+": "+b.Profile.Title))
 	identity := b.Identity()
@@ -105,6 +110,7 @@ func (a *app) review(b *backup.Backup, notices []string, mbit float64) {
 		for _, p := range b.Parts() {
 			if p.Spec.Importance == importance {
 				a.reviewPart(p, mbit)
+				a.reviewElsewhere(elsewhere[p.Spec.Name])
 			}
 		}
 	}
@@ -158,6 +164,20 @@ func (a *app) reviewPart(p backup.Part, mbit float64) {
 	}
 	for _, w := range p.Inspection.Warnings {
 		a.printf("      %s %s\n", paint.yellow("warning"), w)
+	}
+}
+
+// maxElsewhere bounds how many links of a component a review shows.
+const maxElsewhere = 10
+
+// reviewElsewhere shows links to what the configuration calls saved elsewhere.
+func (a *app) reviewElsewhere(links []component.Link) {
+	for i, link := range links {
+		if i == maxElsewhere {
+			a.printf("      and %d more links to what is saved elsewhere\n", len(links)-i)
+			break
+		}
+		a.printf("      saved elsewhere: %s, which leads to %s\n", clean(link.Path), clean(link.Target))
 	}
 }
 

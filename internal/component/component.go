@@ -256,10 +256,12 @@ type Record struct {
 	GIDs       []uint32           `json:"gids,omitempty"`
 	Warnings   []string           `json:"warnings,omitempty"`
 	// Astray are links that led to what the point does not hold; not all, when there are many.
-	Astray   []Link          `json:"astray,omitempty"`
-	Started  time.Time       `json:"started"`
-	Finished time.Time       `json:"finished"`
-	Detail   json.RawMessage `json:"detail,omitempty"`
+	Astray []Link `json:"astray,omitempty"`
+	// Elsewhere are links to what the configuration calls saved elsewhere.
+	Elsewhere []Link          `json:"elsewhere,omitempty"`
+	Started   time.Time       `json:"started"`
+	Finished  time.Time       `json:"finished"`
+	Detail    json.RawMessage `json:"detail,omitempty"`
 }
 
 // Link is a symbolic link and a place that it leads to, both absolute.

@@ -78,6 +78,9 @@ type System struct {
 	Objectives Objectives `yaml:"objectives,omitempty"`
 	// Schedule is what is done by itself; nil: ScheduleOf says, {}: nothing.
 	Schedule Schedule `yaml:"schedule,omitempty"`
+	// SavedElsewhere are places outside of every component to which symbolic links lead
+	// on purpose: what is there is saved by other means.
+	SavedElsewhere []string `yaml:"saved_elsewhere,omitempty"`
 	// Hooks are run around its backups, and never in a drill or a recovery.
 	Hooks SystemHooks `yaml:"hooks,omitempty"`
 	Line  int         `yaml:"-"`
@@ -226,6 +229,11 @@ func check(doc *strict.Document, c *Config) {
 			}
 			if slices.Contains(s.Repositories[:i], r) {
 				doc.ProblemAt(s.Line, "system %s: repository %s is named twice", s.Name, r)
+			}
+		}
+		for _, path := range s.SavedElsewhere {
+			if !filepath.IsAbs(path) || filepath.Clean(path) != path || path == "/" {
+				doc.ProblemAt(s.Line, "system %s: saved_elsewhere: %q is no absolute path below /", s.Name, path)
 			}
 		}
 		for _, err := range unjoined(checkSchedule(s)) {

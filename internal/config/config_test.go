@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -175,6 +176,25 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("config %v, error %v", c, err)
 		}
 	})
+}
+
+func TestSavedElsewhere(t *testing.T) {
+	with := func(text string) []byte {
+		return []byte(strings.Replace(good, "profile: smt", "profile: smt\n    saved_elsewhere: "+text, 1))
+	}
+	c, err := Parse("lifeboat.yaml", with("[/mnt/share, /srv/other]"))
+	if err != nil || len(c.Systems[0].SavedElsewhere) != 2 {
+		t.Fatal(err)
+	}
+	again, err := Parse("again", mustFormat(t, c))
+	if err != nil || !slices.Equal(again.Systems[0].SavedElsewhere, c.Systems[0].SavedElsewhere) {
+		t.Error(err)
+	}
+	for _, text := range []string{"[share]", "[/]", "[/mnt/../etc]", "[/mnt/]"} {
+		if _, err := Parse("lifeboat.yaml", with(text)); err == nil || !strings.Contains(err.Error(), "is no absolute path below /") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
 }
 
 func TestObjectives(t *testing.T) {

@@ -108,6 +108,11 @@ systems:
 {{- if .Components}}
     components: {{yaml .Components}}
 {{- end}}
+    # Symbolic links may lead there on purpose: a share that is saved by other means.
+    # saved_elsewhere: [/mnt/share]
+{{- if .SavedElsewhere}}
+    saved_elsewhere: {{yaml .SavedElsewhere}}
+{{- end}}
     # What is done by itself once "lifeboat schedule on" was called; without it a
     # backup every night and a verify every week. A drill is worth adding:
     # schedule: {backup: daily 02:22, verify: Sun 04:22, prune: Sun 06:22, drill: {at: Sun 08:00, depth: quick}}

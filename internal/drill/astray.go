@@ -63,15 +63,28 @@ func (r *rehearsal) links(ctx context.Context, record component.Record) ([]strin
 	return links, nil
 }
 
+// leads are the links of a component whose targets the point leaves to others.
+func leads(record component.Record) []Unexercised {
+	var list []Unexercised
+	for i, link := range record.Elsewhere {
+		if i == maxAstray {
+			return append(list, Unexercised{What: fmt.Sprintf("%d more symbolic links of %s", len(record.Elsewhere)-i, record.Name), Why: "what they lead to is saved elsewhere"})
+		}
+		list = append(list, Unexercised{What: "The symbolic link " + link.Path, Why: "what it leads to, " + link.Target + ", is saved elsewhere"})
+	}
+	return list
+}
+
 // strayed judges links that lead astray here, and those that did when the point was
 // made: on another machine their targets are not there.
 func strayed(record component.Record, here []component.Link) (runbook.Check, bool) {
 	check := runbook.Check{
 		Name:     record.Name + ": symbolic links lead to what the recovery point holds",
 		Expected: "targets in the recovery point or of packages",
-		Hint:     "move what it leads to into the component, or name its place in a profile of the site",
+		Hint:     "move what it leads to into the component, or name its place in a profile of the site; what is saved by other means is named under saved_elsewhere before the next backup",
 	}
 	var found []string
+	here = slices.DeleteFunc(slices.Clone(here), func(l component.Link) bool { return slices.Contains(record.Elsewhere, l) })
 	for _, link := range here {
 		found = append(found, fmt.Sprintf("%s leads to %s, which the point does not hold: the live file helped", link.Path, link.Target))
 	}

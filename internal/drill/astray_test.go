@@ -27,3 +27,23 @@ func TestStrayed(t *testing.T) {
 		t.Errorf("check is %+v", check)
 	}
 }
+
+// A link to what is saved elsewhere is not exercised, and fails nothing while it leads
+// where it was said to.
+func TestStrayedOnPurpose(t *testing.T) {
+	share := component.Link{Path: "/etc/app/share", Target: "/mnt/share"}
+	record := component.Record{Name: "keys", Elsewhere: []component.Link{share}}
+	if check, told := strayed(record, []component.Link{share}); told {
+		t.Errorf("check is %+v", check)
+	}
+	if check, told := strayed(record, []component.Link{{Path: share.Path, Target: "/root"}}); !told || check.OK {
+		t.Errorf("check is %+v", check)
+	}
+	if list := leads(record); len(list) != 1 || list[0].What != "The symbolic link /etc/app/share" || !strings.Contains(list[0].Why, "/mnt/share, is saved elsewhere") {
+		t.Errorf("%+v", list)
+	}
+	record.Elsewhere = make([]component.Link, 30)
+	if list := leads(record); len(list) != 11 || list[10].What != "20 more symbolic links of keys" {
+		t.Errorf("%+v", list)
+	}
+}

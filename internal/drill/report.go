@@ -190,6 +190,7 @@ func (d *drill) account(r *Report, o *outcome) {
 			if c.State = restored(record.Name, o); c.State == Missing {
 				r.find("component %s is in the recovery point and was not restored%s", record.Name, why(record.Name, o))
 			}
+			r.NotExercised = append(r.NotExercised, leads(record)...)
 		case d.Depth == Quick:
 			c.State = NotChosen
 			r.NotExercised = append(r.NotExercised, Unexercised{What: "Component " + record.Name, Why: "a quick drill restores what is critical"})

@@ -68,6 +68,11 @@ func (l *loader) checkComponents(p *Profile) {
 				l.ProblemAt(c.Line, "component %s needs the unknown component %s%s", c.Name, need, strict.Suggest(need, names))
 			}
 		}
+		for _, path := range c.SavedElsewhere {
+			if !strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "${") || path == "/" || slices.Contains(strings.Split(path, "/"), "..") {
+				l.ProblemAt(c.Line, "component %s: saved_elsewhere: %q is no absolute path below /", c.Name, path)
+			}
+		}
 		if c.Loss != "" && strings.TrimSpace(c.Loss) == "" {
 			l.ProblemAt(c.Line, "component %s: loss is empty; say what is gone without it", c.Name)
 		}

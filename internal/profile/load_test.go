@@ -176,6 +176,7 @@ func TestLoadReportsEverything(t *testing.T) {
 		{"unknown predicate", "done: {package: app}", "done: {pakage: app}", []string{"unknown predicate pakage; did you mean package?"}},
 		{"unknown predicate option", "done: {package: app}", "done: {package: app, at_lest: 1.2}", []string{"unknown key at_lest; did you mean at_least?"}},
 		{"unknown source", "{value: \"${root}/tree\"}", "{valu: \"${root}/tree\"}", []string{"unknown source valu; did you mean value?"}},
+		{"elsewhere", "loss: ", "saved_elsewhere: [share]\n    loss: ", []string{`saved_elsewhere: "share" is no absolute path below /`}},
 		{"unknown setting", "${tree}/$RCE", "${tre}/$RCE", []string{"unknown setting ${tre}; did you mean tree?"}},
 		{"unclosed brace", "${tree}/$RCE", "${tree/$RCE", []string{"has no closing brace"}},
 		{"shell expansion", "${tree}/$RCE", "${TREE:-x}", []string{"${TREE:-x} is no setting name"}},

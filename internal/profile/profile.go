@@ -101,6 +101,9 @@ type Component struct {
 	Secret     bool       `yaml:"secret,omitempty"`                                       // never readable by others than root once restored aside
 	Needs      []string   `yaml:"needs,omitempty"`                                        // components restored before this one
 	When       string     `yaml:"when,omitempty"`                                         // expr over settings and facts
+	// SavedElsewhere are places outside of every component to which symbolic links of
+	// this one lead on purpose.
+	SavedElsewhere []string `yaml:"saved_elsewhere,omitempty"`
 
 	// Options are the kind's own keys, decoded into what the Registry's Kind
 	// gave; nil until loaded.

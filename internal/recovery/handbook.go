@@ -48,6 +48,7 @@ secrets and is readable by root only; remove it at the end:
 
 `, quote("system:"+m.System))
 	r.contents(&b)
+	r.elsewhereByHand(&b)
 	noted := m.Noted()
 	for _, w := range noted {
 		fmt.Fprintf(&b, "> Noted when the point was made: %s\n>\n", cell(w))

@@ -104,7 +104,10 @@ func (r *Recovery) restore(opts *RestoreOptions, verb string) (runbook.Step, err
 			if err := c.Restore(ctx, r.Point, r.restoreOptions(task, record)); err != nil {
 				return err
 			}
-			return r.checkComponent(ctx, task, c, record)
+			if err := r.checkComponent(ctx, task, c, record); err != nil {
+				return err
+			}
+			return r.leads(ctx, task, record)
 		},
 		Undo: func(ctx context.Context, task runbook.Task) error {
 			c, err := r.component(ctx, task, name)

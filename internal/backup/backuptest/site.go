@@ -45,6 +45,8 @@ type Site struct {
 	// Settings are those of the site's configuration.
 	Settings map[string]string
 	Hooks    config.SystemHooks
+	// SavedElsewhere are places to which links lead on purpose.
+	SavedElsewhere []string
 }
 
 // New makes a site whose profile ends in recoveryText, with DIR for the
@@ -124,7 +126,7 @@ func (s *Site) Backup(t *testing.T) (*backup.Backup, *runbook.Run, error) {
 	t.Helper()
 	b, err := backup.New(t.Context(), backup.Options{
 		System: "app", Profile: s.Profile, Catalog: s.Catalog, Host: host.Local(), Vault: s.Vault,
-		Choose: s.Choose, Settings: s.Settings, Hooks: s.Hooks, StateDir: filepath.Join(s.Dir, "state"), Trigger: vault.Manual, Version: "test",
+		Choose: s.Choose, Settings: s.Settings, Hooks: s.Hooks, SavedElsewhere: s.SavedElsewhere, StateDir: filepath.Join(s.Dir, "state"), Trigger: vault.Manual, Version: "test",
 	})
 	if err != nil {
 		t.Fatal(err)
