@@ -161,6 +161,33 @@ func TestNotices(t *testing.T) {
 	}
 	stock.Run(t, "check", "--read-data")
 
+	// A recovery has nobody in the schedule; it is told when it waits, is taken back, and
+	// is done, and so is a restore in place. What only looks is not told.
+	put("profiles/site.yaml", strings.Replace(lockedSite, "[{restore: documents}]", "[{restore: documents}, {confirm: Look at it., done: {file: DIR/seen}}]", 1))
+	sofar = len(chat.Requests())
+	lifeboat(0, "recover", "site", "--dry-run", "--force", "profile")
+	lifeboat(4, "recover", "site", "--force", "profile") // there is no terminal to ask on
+	lifeboat(0, "restore", "site", "documents", "--target", filepath.Join(dir, "beside"))
+	if len(chat.Requests()) != sofar {
+		t.Errorf("told: %+v", last())
+	}
+	lifeboat(5, "recover", "site", "--yes", "--force", "profile")
+	if m := last(); m.Job != "recover" || m.Result != notice.Failed || m.Exit != 5 || m.State != "waits for a person" || m.Scheduled || m.Run == "" || len(m.Systems) != 1 {
+		t.Errorf("%+v", m)
+	}
+	says(last().Text, "recovery from recovery point", "Look at it.", "lifeboat recover site --resume")
+	put("seen", "yes\n")
+	lifeboat(0, "recover", "site", "--resume", "--yes")
+	if m := last(); m.Job != "recover" || m.Result != notice.Done || m.State != "done" {
+		t.Errorf("%+v", m)
+	}
+	lifeboat(0, "restore", "site", "documents", "--yes", "--force", "profile")
+	if m := last(); m.Job != "restore" || m.Result != notice.Done || m.Systems[0] != "site" || len(m.Systems) != 1 {
+		t.Errorf("%+v", m)
+	}
+	lifeboat(0, "recover", "site", last().Run, "--rollback", "--yes")
+	says(last().Text, "taking back of a restore of documents")
+
 	// Nothing secret stands anywhere but where it was put.
 	for _, m := range mails.Mails() {
 		s.spoken.WriteString(m.Text)

@@ -99,26 +99,11 @@ func lastRuns(runs []*runbook.Run, attempt routine.Attempt, system string) []met
 			if r.System != system || r.Kind != kind || r.State == runbook.StateRunning {
 				continue
 			}
-			last = append(last, metrics.Run{Kind: kind, Finished: r.Finished, Seconds: r.Seconds, Exit: exitOf(r.State)})
+			last = append(last, metrics.Run{Kind: kind, Finished: r.Finished, Seconds: r.Seconds, Exit: r.State.ExitCode()})
 			break
 		}
 	}
 	return last
-}
-
-// exitOf is the exit code of a run's state.
-func exitOf(s runbook.State) int {
-	switch s {
-	case runbook.StateDone, runbook.StateRolledBack:
-		return runbook.ExitDone
-	case runbook.StateWarnings:
-		return runbook.ExitWarnings
-	case runbook.StateWaiting:
-		return runbook.ExitWaiting
-	case runbook.StateInterrupted:
-		return runbook.ExitInterrupted
-	}
-	return runbook.ExitFailed
 }
 
 // writeMetrics writes the file that the configuration names, after a run. That it

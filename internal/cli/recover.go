@@ -212,6 +212,7 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 	}
 	done()
 	if a.ran != nil {
+		a.account.fact(recoveryFact(a.ran, point, f))
 		if reportErr := a.reportRecovery(ctx, a.ran, point, f); reportErr != nil && err == nil {
 			err = reportErr
 		}
@@ -223,6 +224,18 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 		a.code = cmp.Or(runbook.ExitCode(a.ran, nil), a.code) // a warning of before the run stays one
 	}
 	return a.explain(err, system)
+}
+
+// recoveryFact says what a run of a recovery was about, to those who are told of it.
+func recoveryFact(run *runbook.Run, point *vault.Point, f recoverFlags) string {
+	what := "recovery"
+	if len(f.only) > 0 {
+		what = "restore of " + strings.Join(f.only, ", ")
+	}
+	if f.rollback {
+		what = "taking back of a " + what
+	}
+	return fmt.Sprintf("%s from recovery point %s of %s: %s", what, point.Short(), when(point.Time()), run.State)
 }
 
 // newRecovery takes the profile that is installed here; commands never come

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"os"
 	"time"
 
@@ -158,13 +159,16 @@ func (e untoldError) Error() string {
 // has called, and the metrics are written. It returns the exit code.
 func (a *app) afterwards(ctx context.Context, command *cobra.Command, started time.Time, code int, err error) int {
 	job, scheduled := jobOf(command)
-	if job == "" || a.loaded == nil || code == runbook.ExitUsage {
+	if job == "" || a.loaded == nil || code == runbook.ExitUsage || errors.Is(err, errDeclined) {
 		return code
 	}
 	a.code = code
 	systems := command.Flags().Args()
 	if len(systems) == 0 {
 		systems = a.loaded.SystemNames()
+	}
+	if job == config.ToldRecover || job == config.ToldRestore { // a run or components may follow
+		systems = systems[:1]
 	}
 	m := a.message(job, systems, scheduled, started)
 	a.end(err)
@@ -177,13 +181,14 @@ func (a *app) afterwards(ctx context.Context, command *cobra.Command, started ti
 	return a.code
 }
 
-// jobOf is which job of a schedule a verb does, "" for none that is told of.
+// jobOf is which job of a schedule a verb does, or what else is told of; "" for nothing.
 // scheduled says that it was called for a job by other means than ours.
 func jobOf(c *cobra.Command) (job string, scheduled bool) {
 	if c == nil {
 		return "", false
 	}
-	for _, flag := range []string{"dry-run", "against-source"} {
+	// What only looks, and what removes or writes beside the system, is not told of.
+	for _, flag := range []string{"dry-run", "against-source", "discard-old", "target"} {
 		if f := c.Flags().Lookup(flag); f != nil && f.Changed {
 			return "", false
 		}
@@ -196,6 +201,8 @@ func jobOf(c *cobra.Command) (job string, scheduled bool) {
 		return c.Name(), scheduled
 	case "lifeboat forget":
 		return config.JobPrune, false
+	case "lifeboat recover", "lifeboat restore":
+		return c.Name(), false
 	}
 	return "", false
 }

@@ -22,6 +22,12 @@ const (
 	OnAlways  = "always"
 )
 
+// What notices tell of beside the jobs of a schedule.
+const (
+	ToldRecover = "recover"
+	ToldRestore = "restore"
+)
+
 // Notice says who is told what became of a run. Exactly one way is given.
 type Notice struct {
 	Name string `yaml:"name" jsonschema:"required"`
@@ -29,7 +35,8 @@ type Notice struct {
 	// OnWarning, of a ping OnFailure.
 	On      string   `yaml:"on,omitempty" jsonschema:"enum=failure,enum=warning,enum=always"`
 	Systems []string `yaml:"systems,omitempty"` // default all
-	// Jobs are what was done, by the names of a schedule; default all.
+	// Jobs are what was done, by the names of a schedule, or recover or restore, which
+	// only people call; default all.
 	Jobs []string `yaml:"jobs,omitempty"`
 	// ByHand also tells of what a person has called, who sees it anyway.
 	ByHand  bool     `yaml:"by_hand,omitempty"`
@@ -99,8 +106,8 @@ func (n *Notice) Validate() error {
 		errs = append(errs, fmt.Errorf("notice %s: a ping is sent of every run; on says what counts as a failure: failure, or warning", n.Name))
 	}
 	for _, job := range n.Jobs {
-		if JobKind(job) == "" {
-			errs = append(errs, fmt.Errorf("notice %s: jobs: there is no job %q%s", n.Name, job, strict.Suggest(job, jobKinds)))
+		if JobKind(job) == "" && job != ToldRecover && job != ToldRestore {
+			errs = append(errs, fmt.Errorf("notice %s: jobs: there is no job %q%s", n.Name, job, strict.Suggest(job, append([]string{ToldRecover, ToldRestore}, jobKinds...))))
 		}
 	}
 	return errors.Join(errs...)

@@ -44,8 +44,8 @@ var (
 // the process.
 func ExitCode(run *Run, err error) int {
 	switch {
-	case err == nil && run != nil && run.State == StateWarnings:
-		return ExitWarnings
+	case err == nil && run != nil:
+		return run.State.ExitCode()
 	case err == nil:
 		return ExitDone
 	case errors.Is(err, ErrRefused), errors.Is(err, ErrBusy):
@@ -56,6 +56,22 @@ func ExitCode(run *Run, err error) int {
 		return ExitInterrupted
 	case errors.Is(err, ErrInvalid), errors.Is(err, ErrNotResumable):
 		return ExitUsage
+	}
+	return ExitFailed
+}
+
+// ExitCode is the exit code that the state of a run stands for, whatever it was that
+// stopped it.
+func (s State) ExitCode() int {
+	switch s {
+	case StateDone, StateRolledBack:
+		return ExitDone
+	case StateWarnings:
+		return ExitWarnings
+	case StateWaiting:
+		return ExitWaiting
+	case StateInterrupted:
+		return ExitInterrupted
 	}
 	return ExitFailed
 }

@@ -186,10 +186,7 @@ func (c *Component) Withdraw(ctx context.Context) error {
 }
 
 func (c *Component) withdraw(ctx context.Context) error {
-	if c.env.State == "" {
-		return nil
-	}
-	j, err := openJournal(c.env.State, c.accountJournal(), false)
+	j, err := c.admitted()
 	if err != nil || j == nil {
 		return err
 	}
@@ -225,10 +222,7 @@ func (c *Component) withdraw(ctx context.Context) error {
 
 // forget removes what was kept of the account: it has the hash of a password.
 func (c *Component) forget() error {
-	if c.env.State == "" {
-		return nil
-	}
-	j, err := openJournal(c.env.State, c.accountJournal(), false)
+	j, err := c.admitted()
 	if err != nil || j == nil {
 		return err
 	}
@@ -237,6 +231,14 @@ func (c *Component) forget() error {
 		return err
 	}
 	return nil
+}
+
+// admitted opens the journal of an Admit; nil where there was none.
+func (c *Component) admitted() (*journal, error) {
+	if c.env.State == "" {
+		return nil, nil
+	}
+	return openJournal(c.env.State, c.accountJournal(), false)
 }
 
 // accountJournal names the journal of Admit.
