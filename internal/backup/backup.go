@@ -89,6 +89,7 @@ type Backup struct {
 	unreached map[string]error // by further repository
 	partial   bool             // parts of critical components are known to be missing
 	hooked    bool             // the hooks before it have begun
+	unusable  map[string][]string
 }
 
 // part is one component of the backup.

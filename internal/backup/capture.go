@@ -172,7 +172,7 @@ func (b *Backup) manifest(run string) *vault.Manifest {
 		Version: b.Version, System: b.System, Profile: b.Profile.Name, ProfileDigest: b.Profile.Digest(),
 		Trigger: b.Trigger, Run: run, Started: b.started, Moment: b.moment, Finished: time.Now(),
 		Identity: b.identity, Host: b.facts, Settings: b.Profile.Public(b.scope.Settings), Records: b.records,
-		Tools: maps.Clone(b.tools), Warnings: b.warnings,
+		Tools: maps.Clone(b.tools), Warnings: b.warnings, Unusable: b.unusable,
 	}
 	if m.Moment.IsZero() {
 		m.Moment = b.started

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"lifeboat/internal/component"
@@ -45,13 +46,18 @@ type Saved struct {
 	Path string
 	// Password is asked when the file is encrypted; nil has none.
 	Password product.Password
-	// Anywhere takes the usual places where nothing on this machine says which are
-	// the right ones.
-	Anywhere bool
+	// Force names what is not refused but told: Places, Usable.
+	Force []string
 }
 
-// Places is the check that Saved.Anywhere overrides.
-const Places = "places"
+// What Saved.Force overrides: data that belong to places of which nothing says that
+// they are right, and a configuration that the product could not use.
+const (
+	Places = "places"
+	Usable = "usable"
+)
+
+func (s Saved) forces(check string) bool { return slices.Contains(s.Force, check) }
 
 // NewImport recognises what was saved and stages it. Nothing is captured yet.
 func NewImport(ctx context.Context, opts Options, p *product.Product, from Saved) (*Import, error) {
@@ -64,6 +70,9 @@ func NewImport(ctx context.Context, opts Options, p *product.Product, from Saved
 	}
 	i := &Import{place: place, dir: place.Path()}
 	if i.Found, err = i.find(ctx, opts.Host, p, from); err == nil {
+		err = i.usable(opts, p, from)
+	}
+	if err == nil {
 		err = i.stage(ctx, opts, p, i.Found.Dir)
 	}
 	if err != nil {
@@ -112,7 +121,7 @@ func (i *Import) find(ctx context.Context, h *host.Host, p *product.Product, fro
 			return nil, runbook.Refuse("", "what was saved names the database of its dump %s: %s. Nothing was loaded", d.From, err)
 		}
 	}
-	if err := believe(ctx, h, p, found, from.Anywhere); err != nil {
+	if err := believe(ctx, h, p, found, from.forces(Places)); err != nil {
 		return nil, err
 	}
 	for _, name := range found.Needs {
@@ -120,13 +129,26 @@ func (i *Import) find(ctx context.Context, h *host.Host, p *product.Product, fro
 		if err != nil {
 			return nil, err
 		}
-		if _, err := os.Stat(at); err != nil && from.Anywhere {
+		if _, err := os.Stat(at); err != nil && from.forces(Places) {
 			found.Warnings = append(found.Warnings, fmt.Sprintf("%s is not there on this machine, without which %s would not find what is brought back to the usual places", name, p.Name))
 		} else if err != nil {
 			return nil, runbook.Refuse(Places, "what was saved has no configuration, and on this machine %s is not there, without which %s would not find what is brought back to the usual places. Import on the machine that it is meant for, once that is set up", name, p.Name)
 		}
 	}
 	return found, nil
+}
+
+// usable refuses a configuration with which the product would not run.
+func (i *Import) usable(opts Options, p *product.Product, from Saved) error {
+	maps.DeleteFunc(i.Found.Unusable, func(name string, _ []string) bool { return leftOut(opts, name) })
+	for _, name := range slices.Sorted(maps.Keys(i.Found.Unusable)) {
+		why := fmt.Sprintf("%s could not run with the %s that was saved: %s", p.Name, name, strings.Join(i.Found.Unusable[name], "; "))
+		if !from.forces(Usable) {
+			return runbook.Refuse(Usable, "%s", why)
+		}
+		i.Found.Warnings = append(i.Found.Warnings, why)
+	}
+	return nil
 }
 
 // believe refuses places that what was saved names for itself and that would put
@@ -208,7 +230,7 @@ func (i *Import) stage(ctx context.Context, opts Options, p *product.Product, fr
 	if err != nil {
 		return err
 	}
-	i.Backup.moment = i.moment
+	i.Backup.moment, i.Backup.unusable = i.moment, i.Found.Unusable
 	for _, m := range i.Found.Missing {
 		if leftOut(asked, m.Component) {
 			continue

@@ -83,7 +83,7 @@ func importFrom(t *testing.T, product, from string) (*backup.Import, error) {
 	i, err := backup.NewImport(t.Context(), backup.Options{
 		System: product, Profile: pr, Host: host.Local(), Vault: backuptest.New(t, "").Vault, StateDir: t.TempDir(),
 		Catalog: &recovery.Catalog{Profile: known, Kinds: kinds, Products: products, Steps: steps},
-	}, p, backup.Saved{Path: from, Anywhere: true})
+	}, p, backup.Saved{Path: from, Force: []string{backup.Places}})
 	if i != nil {
 		t.Cleanup(func() { _ = i.Close(context.Background()) })
 	}

@@ -39,7 +39,7 @@ known, 1 that it cannot be imported.`,
 	}
 	c.Flags().BoolVarP(&a.yes, "yes", "y", false, "do not ask")
 	c.Flags().BoolVarP(&f.dry, "dry-run", "n", false, "show what is in it and whether it is whole; make no point")
-	c.Flags().StringSliceVar(&f.force, "force", nil, "go on although `CHECK` does not agree: places, where nothing says where the data belong, or what was saved names unusual places")
+	c.Flags().StringSliceVar(&f.force, "force", nil, "go on although `CHECK[,CHECK]` does not agree: places, where nothing says where the data belong, or what was saved names unusual places; usable, where the product could not run with the saved configuration")
 	f.password.register(c, "archive-", "the password of an encrypted file")
 	a.compressionFlag(c)
 	a.repositoryFlags(c)
@@ -90,11 +90,14 @@ func (f *importing) run(ctx context.Context, name, from string) error {
 		defer closeVault()
 		opts.Vault, opts.Further = v, f.further(conf, system)
 	}
-	if i := slices.IndexFunc(f.force, func(check string) bool { return check != backup.Places }); i >= 0 {
-		return usagef("--force %s: there is no such check; there is %s", f.force[i], backup.Places)
+	checks := []string{backup.Places, backup.Usable}
+	if i := slices.IndexFunc(f.force, func(check string) bool { return !slices.Contains(checks, check) }); i >= 0 {
+		return usagef("--force %s: there is no such check; there are %s", f.force[i], strings.Join(checks, ", "))
 	}
-	anywhere := f.dry || len(f.force) > 0 // a look makes nothing
-	i, err := backup.NewImport(ctx, opts, p, backup.Saved{Path: from, Password: f.archivePassword, Anywhere: anywhere})
+	if f.dry {
+		f.force = checks // a look makes nothing
+	}
+	i, err := backup.NewImport(ctx, opts, p, backup.Saved{Path: from, Password: f.archivePassword, Force: f.force})
 	if err != nil {
 		return err
 	}

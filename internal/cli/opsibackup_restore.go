@@ -129,8 +129,8 @@ func (r *opsiRestore) run(ctx context.Context, file string) error {
 // usable refuses, before anything is stopped, what opsi could not run with.
 func (r *opsiRestore) usable(ctx context.Context, found *product.Import, components []string) error {
 	var reasons []string
-	if r.configuration && len(found.Unusable) > 0 {
-		reasons = append(reasons, "opsi could not use the archive's configuration: "+strings.Join(found.Unusable, "; "))
+	if why := found.Unusable[opsi.Configuration]; len(why) > 0 && !r.force { // else the import has told it
+		reasons = append(reasons, "opsi could not use the archive's configuration: "+strings.Join(why, "; "))
 	}
 	lost, err := opsi.KeysLost(ctx, host.Local(), found, components)
 	if err != nil {
@@ -174,11 +174,15 @@ func (r *opsiRestore) take(ctx context.Context, conf *config.Config, s config.Sy
 		return "", nil, err
 	}
 	defer closeVault()
-	choose[""] = false // what an archive never holds is nothing to warn of
+	choose[""] = false                  // what an archive never holds is nothing to warn of
+	override := []string{backup.Usable} // judged below, in other words
+	if r.force {
+		override = append(override, backup.Places)
+	}
 	i, err := backup.NewImport(ctx, backup.Options{
 		System: s.Name, Profile: pr, Catalog: catalog(), Host: host.Local(), Vault: v, Choose: choose,
 		StateDir: r.state(conf), Version: Version, Trigger: vault.Imported,
-	}, &here, backup.Saved{Path: file, Anywhere: r.force})
+	}, &here, backup.Saved{Path: file, Force: override})
 	if err != nil {
 		return "", nil, err
 	}
@@ -248,7 +252,7 @@ func (r *opsiRestore) compared(ctx context.Context, conf *config.Config, s confi
 	force := slices.Concat(p.Identity.MustMatch, p.Identity.Warn, slices.Sorted(maps.Keys(p.Identity.Compare)))
 	slices.Sort(force)
 	if force = slices.Compact(force); r.force {
-		return append(force, recovery.CheckPlaces), nil
+		return append(force, recovery.CheckPlaces, recovery.CheckUsable), nil
 	}
 	v, closeVault, err := r.open(ctx, conf, s.Name)
 	if err != nil {

@@ -174,9 +174,9 @@ type Import struct {
 	// Needs are files of this machine without which nothing says where what was
 	// found belongs; the usual places are taken, and that is told as a warning.
 	Needs []string
-	// Unusable tells why the product would not run with the configuration that was
-	// saved, as far as that can be seen without running it.
-	Unusable []string
+	// Unusable tells of a component why the product would not run with the
+	// configuration in it, as far as that can be seen without running it.
+	Unusable map[string][]string
 	// Users and Groups name the numbers that own the files; nil is that this
 	// machine does, where the files lie now. The names are foreign, and hold
 	// neither colon nor line end.

@@ -96,9 +96,13 @@ const CheckLatest = "latest"
 // places that are not the product's.
 const CheckPlaces = "places"
 
+// CheckUsable is the name of the check that the product can run with the
+// configuration of an imported point.
+const CheckUsable = "usable"
+
 // Checks lists the names that --force takes for a profile.
 func Checks(p *profile.Profile) []string {
-	names := slices.Concat(p.Identity.MustMatch, p.Identity.Warn, sortedKeys(p.Identity.Compare), []string{checkComplete, CheckLatest, CheckPlaces, "profile", "runbook"})
+	names := slices.Concat(p.Identity.MustMatch, p.Identity.Warn, sortedKeys(p.Identity.Compare), []string{checkComplete, CheckLatest, CheckPlaces, CheckUsable, "profile", "runbook"})
 	slices.Sort(names)
 	return slices.Compact(names)
 }
@@ -170,14 +174,19 @@ func (r *Recovery) CheckIdentity(ctx context.Context, strict bool) (checks []run
 		}
 		checks = append(checks, check)
 	}
-	check, why, err := r.checkPlaces(ctx)
-	if check != nil {
-		checks = append(checks, *check)
+	for _, look := range []func(context.Context) (*runbook.Check, string, error){r.checkPlaces, r.checkUsable} {
+		check, why, err := look(ctx)
+		if err != nil {
+			return checks, refused, err
+		}
+		if check != nil {
+			checks = append(checks, *check)
+		}
+		if why != "" {
+			refused = append(refused, why)
+		}
 	}
-	if why != "" {
-		refused = append(refused, why)
-	}
-	return checks, refused, err
+	return checks, refused, nil
 }
 
 // NewName is the setting that holds the name which a system gets at its recovery.

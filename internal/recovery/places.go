@@ -3,6 +3,7 @@ package recovery
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -41,4 +42,24 @@ func (r *Recovery) checkPlaces(ctx context.Context) (*runbook.Check, string, err
 		return check, "", nil
 	}
 	return check, fmt.Sprintf("the imported point holds data for %q, which is neither a usual place of %s nor one that it has on this machine", strange, p.Name), nil
+}
+
+// checkUsable looks whether an import has found that the product could not run with
+// what is restored.
+func (r *Recovery) checkUsable(context.Context) (*runbook.Check, string, error) {
+	var why []string
+	for _, name := range slices.Sorted(maps.Keys(r.Manifest.Unusable)) {
+		if _, err := r.record(name); err == nil && r.wanted(name) {
+			why = append(why, fmt.Sprintf("%s of the imported point: %s", name, strings.Join(r.Manifest.Unusable[name], "; ")))
+		}
+	}
+	if len(why) == 0 {
+		return nil, "", nil
+	}
+	check := &runbook.Check{Name: CheckUsable, Expected: "a configuration that " + r.Profile.Title + " can run with", Found: strings.Join(why, "; ")}
+	if slices.Contains(r.Force, CheckUsable) {
+		check.Warning, check.Hint = true, "overridden with --force "+CheckUsable
+		return check, "", nil
+	}
+	return check, r.Profile.Title + " could not run with the " + check.Found + " (--only restores other components)", nil
 }

@@ -55,3 +55,27 @@ func TestPlacesOfAnImportedPoint(t *testing.T) {
 		}
 	}
 }
+
+// A configuration that the import has found to be unusable is restored only when that is
+// said, and does not concern who restores something else.
+func TestUnusableConfiguration(t *testing.T) {
+	m := vault.Manifest{
+		Components: []component.Record{{Name: "configuration", Status: component.StatusCaptured}, {Name: "data", Status: component.StatusCaptured}},
+		Unusable:   map[string][]string{"configuration": {"no backend"}},
+	}
+	for _, c := range []struct {
+		only, force     []string
+		refused, warned bool
+	}{
+		{nil, nil, true, false},
+		{[]string{"data"}, nil, false, false},
+		{[]string{"configuration"}, nil, true, false},
+		{nil, []string{CheckUsable}, false, true},
+	} {
+		r := &Recovery{Options: Options{Manifest: &m, Profile: &profile.Profile{Title: "X"}, Only: c.only, Force: c.force}}
+		check, why, err := r.checkUsable(t.Context())
+		if err != nil || (why != "") != c.refused || c.refused && !strings.Contains(why, "no backend") || (check != nil && check.Warning) != c.warned {
+			t.Errorf("only %q, force %q: %+v, %q, %v", c.only, c.force, check, why, err)
+		}
+	}
+}

@@ -64,6 +64,9 @@ type Manifest struct {
 	Owners   OwnerTable            `json:"owners"`
 	Tools    map[string]string     `json:"tools,omitempty"`
 	Warnings []string              `json:"warnings,omitempty"`
+	// Unusable tells, of an import, by component why the product would not run with
+	// the configuration in it.
+	Unusable map[string][]string `json:"unusable,omitempty"`
 }
 
 // Component returns the entry of a component that was captured.

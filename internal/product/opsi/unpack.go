@@ -144,7 +144,9 @@ func (s *saved) describe(dir string) error {
 	var lacking []string
 	s.used, lacking = s.server.Used(s.archive.Info.OpsiVersion)
 	if s.archive.Configuration {
-		s.result.Unusable = s.unusable(lacking)
+		if why := s.unusable(lacking); len(why) > 0 {
+			s.result.Unusable = map[string][]string{Configuration: why}
+		}
 	}
 	s.set("opsi_version", s.archive.Info.OpsiVersion)
 	s.result.Settings["absent"] = "" // what the archive lacks is missed below
