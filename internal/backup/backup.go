@@ -135,9 +135,6 @@ func New(ctx context.Context, opts Options) (*Backup, error) {
 
 // look finds out which components there are, and inspects them.
 func (b *Backup) look(ctx context.Context) error {
-	if err := b.checkHooks(); err != nil {
-		return err
-	}
 	for name := range b.Choose {
 		if !slices.ContainsFunc(b.Profile.Components, func(c profile.Component) bool { return c.Name == name }) {
 			return fmt.Errorf("system %s: profile %s has no component %q", b.System, b.Profile.Name, name)

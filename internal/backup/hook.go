@@ -12,7 +12,6 @@ import (
 
 	"lifeboat/internal/config"
 	"lifeboat/internal/host"
-	"lifeboat/internal/profile"
 	"lifeboat/internal/runbook"
 )
 
@@ -30,7 +29,7 @@ func (b *Backup) hookStages(stages []runbook.Stage) []runbook.Stage {
 		return stages
 	}
 	hooks := b.Hooks.Hooks
-	if len(hooks.Before) > 0 {
+	if b.hasHooks() {
 		stages = slices.Insert(stages, 0, runbook.Stage{Name: "before", Title: "Hooks before the backup", Steps: []runbook.Step{b.hooksBefore()}})
 	}
 	if len(hooks.After) > 0 {
@@ -41,9 +40,16 @@ func (b *Backup) hookStages(stages []runbook.Stage) []runbook.Stage {
 }
 
 func (b *Backup) hooksBefore() runbook.Step {
+	title := "Run the hooks before the backup"
+	if len(b.Hooks.Before) == 0 {
+		title = "Look at the programs of the hooks"
+	}
 	return runbook.Step{
-		ID: "before/hooks", Title: "Run the hooks before the backup", EachTime: true, Effects: effectsOf(b.Hooks.Before),
+		ID: "before/hooks", Title: title, EachTime: true, Effects: effectsOf(b.Hooks.Before),
 		Run: func(ctx context.Context, task runbook.Task) error {
+			if err := b.checkPrograms(ctx); err != nil || len(b.Hooks.Before) == 0 {
+				return err
+			}
 			if len(b.Hooks.After) > 0 {
 				if err := owe(b.StateDir, b.System, b.runID); err != nil {
 					return err
@@ -139,7 +145,7 @@ func (b *Backup) runHooks(ctx context.Context, task runbook.Task, when, componen
 		}
 		stops := h.OnFailure == config.HookStop || h.OnFailure == "" && when == "before"
 		switch {
-		case !stops:
+		case !stops && !errors.Is(err, host.ErrUnsafe):
 			task.Warnf("%v", err)
 		case when == "before":
 			return err
@@ -173,22 +179,27 @@ func effectsOf(hooks config.HookList) []string {
 // daemon.
 const heldCommand = `"$@" 3>&-; exit $?`
 
+// cannotRun is the exit code of a shell for what it finds and may not run.
+const cannotRun = 126
+
 var errHookTime = errors.New("its time is up")
 
 // runHook runs one hook and logs what it prints. It has no terminal, and of the
 // environment what is given here and little else: no secrets.
 func runHook(ctx context.Context, h *host.Host, hook config.Hook, env []string, logf func(string, ...any)) error {
 	name := hook.Command[0]
-	if _, err := h.Look(name); err != nil {
+	program, err := h.Program(ctx, name, hook.User)
+	if err != nil {
 		return err
 	}
+	args := append([]string{program}, hook.Command[1:]...)
 	logf("run %s", strings.Join(hook.Command, " "))
 	limited, cancel := context.WithTimeoutCause(ctx, hook.Limit(), errHookTime)
 	defer cancel()
 	out := &hookOutput{logf: logf}
-	command := host.Command{Args: hook.Command, Env: env, Stdout: out, Stderr: out, User: hook.User}
+	command := host.Command{Args: args, Env: env, Stdout: out, Stderr: out, User: hook.User, Offspring: true}
 	if lock := runbook.LockFile(ctx); lock != nil {
-		command.Args = append([]string{"/bin/sh", "-c", heldCommand, "hook"}, hook.Command...)
+		command.Args = append([]string{"/bin/sh", "-c", heldCommand, "hook"}, args...)
 		command.Files = []*os.File{lock}
 	}
 	if hook.User != "" {
@@ -198,14 +209,19 @@ func runHook(ctx context.Context, h *host.Host, hook config.Hook, env []string, 
 		}
 		command.Env = append(command.Env, "HOME="+u.Home, "USER="+u.Name, "LOGNAME="+u.Name)
 	}
-	err := h.Run(limited, command)
+	err = h.Run(limited, command)
+	left := new(host.LeftError)
 	out.end()
 	var exit *host.ExitError
 	switch {
 	case err == nil:
 		return nil
 	case context.Cause(limited) == errHookTime:
-		return fmt.Errorf("%s was ended, as it took longer than %s (timeout says how long it may)", name, hook.Limit())
+		late := fmt.Errorf("%s was ended, as it took longer than %s (timeout says how long it may)", name, hook.Limit())
+		if errors.As(err, &left) {
+			late = fmt.Errorf("%w; %w", late, left)
+		}
+		return late
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s: %w", name, ctx.Err())
 	case errors.Is(err, host.ErrOutputHeld):
@@ -213,6 +229,9 @@ func runHook(ctx context.Context, h *host.Host, hook config.Hook, env []string, 
 		return nil
 	case errors.As(err, &exit):
 		exit.Args = hook.Command
+		if exit.Code == cannotRun {
+			return fmt.Errorf("%w (it could not be run: see that the user may run it, and that its file system is not mounted noexec)", exit)
+		}
 		return exit
 	}
 	return err
@@ -271,14 +290,4 @@ func (o *hookOutput) end() {
 	if o.skipped > 0 {
 		o.logf("%d bytes more were printed and are left out", o.skipped)
 	}
-}
-
-// checkHooks refuses hooks of components that the profile has not.
-func (b *Backup) checkHooks() error {
-	for name := range b.Hooks.Components {
-		if !slices.ContainsFunc(b.Profile.Components, func(c profile.Component) bool { return c.Name == name }) {
-			return fmt.Errorf("system %s: hooks: profile %s has no component %q", b.System, b.Profile.Name, name)
-		}
-	}
-	return nil
 }

@@ -98,7 +98,23 @@ func TestFailingHooks(t *testing.T) {
 		},
 		"before not there": {
 			set:  func(s *backuptest.Site) { s.Hooks.Before = config.HookList{{Command: []string{"/nowhere/hook"}}} },
-			exit: runbook.ExitRefused, says: "/nowhere/hook is installed", notes: "after running failed",
+			exit: runbook.ExitRefused, says: "the program /nowhere/hook is not there", notes: "after running failed",
+		},
+		"before in a directory of all": {
+			set: func(s *backuptest.Site) {
+				open := filepath.Join(s.Dir, "open")
+				if err := errors.Join(os.Mkdir(open, 0o700), os.Chmod(open, 0o777), os.WriteFile(filepath.Join(open, "hook"), []byte("#!/bin/sh\n"), 0o700)); err != nil {
+					panic(err)
+				}
+				s.Hooks.Before = config.HookList{{Command: []string{filepath.Join(open, "hook")}, OnFailure: config.HookWarn}}
+			},
+			exit: runbook.ExitRefused, says: "hook before the backup: it is not run: everybody can write /", // and the hooks after it do not run,
+		},
+		"of a component without the right to run": {
+			set: func(s *backuptest.Site) {
+				s.Hooks.Components = map[string]config.Hooks{"configuration": {Before: config.HookList{{Command: []string{"/etc/passwd"}}}}}
+			},
+			exit: runbook.ExitRefused, says: "hook before configuration: /etc/passwd is not executable (chmod +x /etc/passwd); nothing was stopped", notes: "after running failed",
 		},
 		"before in vain": {
 			set: func(s *backuptest.Site) {
@@ -147,8 +163,12 @@ func TestFailingHooks(t *testing.T) {
 			if !strings.Contains(fmt.Sprint(err, run.Warnings), c.says) {
 				t.Errorf("%v, %+v", err, run.Warnings)
 			}
-			if got := s.Read("notes"); strings.TrimSpace(got) != c.notes {
-				t.Errorf("hooks after it: %q", got)
+			got, err := os.ReadFile(filepath.Join(s.Dir, "notes"))
+			if errors.Is(err, os.ErrNotExist) {
+				err = nil
+			}
+			if err != nil || strings.TrimSpace(string(got)) != c.notes {
+				t.Errorf("hooks after it: %q, %v", got, err)
 			}
 			if s.Read("running") != "content of running" {
 				t.Error("the system does not run")
@@ -190,6 +210,39 @@ func TestStubbornHook(t *testing.T) {
 	s.Hooks.Before = nil
 	if _, _, err := s.Backup(t); err != nil {
 		t.Errorf("the next backup: %v", err)
+	}
+}
+
+// What has put away its session goes with the hook whose time is up; at the end of one
+// that ends by itself it lives on, and its hold on the output keeps nobody waiting.
+func TestHookWithSessions(t *testing.T) {
+	t.Parallel()
+	s := backuptest.New(t, "")
+	in := shell(s, `trap "" TERM; setsid sh -c 'trap "" TERM; setsid -f sleep 1000; while :; do sleep 1000; done' & echo $! >DIR/pids.new
+		env -i setsid sh -c 'echo $$ >DIR/plain; exec sleep 1000' & setsid -f sh -c 'echo $$ >>DIR/far; exec sleep 1000'
+		while [ ! -s DIR/far ] || [ ! -s DIR/plain ]; do sleep 0.1; done; cat DIR/far DIR/plain >>DIR/pids.new; mv DIR/pids.new DIR/pids; wait; while :; do sleep 1000; done`)
+	in.Timeout = 5 * time.Second
+	s.Hooks.Before = config.HookList{in}
+	_, run, err := s.Backup(t)
+	if runbook.ExitCode(run, err) != runbook.ExitRefused || !strings.Contains(err.Error(), "took longer") || strings.Contains(err.Error(), "could not be ended") {
+		t.Fatal(err)
+	}
+	for _, pid := range strings.Fields(s.Read("pids")) {
+		if alive(pid) {
+			t.Errorf("process %s of the hook still runs", pid)
+		}
+	}
+	s.Hooks.Before = config.HookList{shell(s, `setsid -f sh -c 'echo $$ >DIR/daemon; exec sleep 1000'; while [ ! -s DIR/daemon ]; do sleep 0.1; done`)}
+	_, run, err = s.Backup(t)
+	if err != nil || run.State != runbook.StateDone || !strings.Contains(logged(t, run), "still holds its output") {
+		t.Errorf("%v, %+v", err, run.Warnings)
+	}
+	daemon := strings.TrimSpace(s.Read("daemon"))
+	if !alive(daemon) {
+		t.Error("a daemon was ended")
+	}
+	if p, err := os.FindProcess(atoi(daemon)); err == nil {
+		_ = p.Kill()
 	}
 }
 

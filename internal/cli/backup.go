@@ -15,9 +15,11 @@ import (
 	"lifeboat/internal/config"
 	"lifeboat/internal/guard"
 	"lifeboat/internal/host"
+	"lifeboat/internal/profile"
 	"lifeboat/internal/recovery"
 	"lifeboat/internal/routine"
 	"lifeboat/internal/runbook"
+	"lifeboat/internal/strict"
 	"lifeboat/internal/vault"
 )
 
@@ -156,11 +158,34 @@ func (a *app) rememberPoint(conf *config.Config, s config.System, p *vault.Point
 // halfRestored is why nothing is captured during a recovery that is unfinished.
 const halfRestored = "a recovery point made now would hold what is half restored, and be the newest"
 
+// checkNames refuses what the configuration says of components that the profile does
+// not have.
+func (a *app) checkNames(s config.System, p *profile.Profile) error {
+	names := make([]string, len(p.Components))
+	for i, c := range p.Components {
+		names[i] = c.Name
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Hooks.Components)) {
+		if !slices.Contains(names, name) {
+			return usageError{strict.Problem{File: a.configFile, Line: s.Hooks.Lines[name], Text: fmt.Sprintf("system %s: hooks: profile %s has no component %q%s", s.Name, p.Name, name, strict.Suggest(name, names))}}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Components)) {
+		if !slices.Contains(names, name) { // named in the file, or on the command line
+			return usagef("system %s: profile %s has no component %q%s", s.Name, p.Name, name, strict.Suggest(name, names))
+		}
+	}
+	return nil
+}
+
 // newBackup looks at the system. The vault may be nil for a review.
 func (a *app) newBackup(ctx context.Context, conf *config.Config, s config.System, v *vault.Vault) (*backup.Backup, error) {
 	p, err := a.catalogue().Load(s.Profile)
 	if err != nil {
 		return nil, usageError{err}
+	}
+	if err := a.checkNames(s, p); err != nil {
+		return nil, err
 	}
 	return backup.New(ctx, backup.Options{
 		System: s.Name, Profile: p, Catalog: catalog(), Host: host.Local(), Vault: v,

@@ -142,12 +142,15 @@ func (a *app) tasks(conf *config.Config, s config.System) ([]routine.Task, error
 	for _, t := range tasks {
 		groups = append(groups, t.Job.Components...)
 	}
-	if len(groups) == 0 {
+	if len(groups) == 0 && s.Hooks.IsZero() {
 		return tasks, nil
 	}
 	p, err := a.catalogue().Load(s.Profile)
 	if err != nil {
 		return nil, usageError{err}
+	}
+	if err := a.checkNames(s, p); err != nil {
+		return nil, err
 	}
 	for _, name := range groups {
 		i := slices.IndexFunc(p.Components, func(c profile.Component) bool { return c.Name == name })

@@ -23,6 +23,7 @@ type Hooks struct {
 type SystemHooks struct {
 	Hooks      `yaml:",inline"`
 	Components map[string]Hooks `yaml:"components,omitempty"`
+	Lines      map[string]int   `yaml:"-"` // where the hooks of each component stand
 }
 
 // HookList is run in its order; a single hook may stand for a list.
@@ -61,6 +62,18 @@ func (h Hooks) IsZero() bool { return len(h.Before)+len(h.After) == 0 }
 func (h SystemHooks) IsZero() bool { return h.Hooks.IsZero() && len(h.Components) == 0 }
 
 func handleHooks(doc *strict.Document) {
+	strict.Handle(doc, func(node *yaml.Node, h *SystemHooks) {
+		doc.Fill(node, h)
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			if node.Content[i].Value != "components" {
+				continue
+			}
+			h.Lines = map[string]int{}
+			for of := node.Content[i+1].Content; len(of) > 1; of = of[2:] {
+				h.Lines[of[0].Value] = of[0].Line
+			}
+		}
+	})
 	strict.Handle(doc, func(node *yaml.Node, h *Hook) { doc.Fill(node, h) })
 	strict.Handle(doc, func(node *yaml.Node, l *HookList) {
 		if node.Kind == yaml.MappingNode {

@@ -32,6 +32,10 @@ type Command struct {
 	Stderr io.Writer
 	Files  []*os.File // inherited as descriptors 3, 4, …
 	User   string     // run as this user of the machine; "" is the present one
+
+	// Offspring has what the command started and what has left its process group end
+	// with ctx, too, as far as it is found.
+	Offspring bool
 }
 
 // ExitError says that a command ran and did not exit with 0.
@@ -56,16 +60,34 @@ func (e *ExitError) Error() string {
 
 // Run runs the command and waits for it and for all its output. An exit code
 // other than 0 is an *ExitError. When ctx ends, the command's whole process
-// group gets SIGTERM and, 10 seconds later, SIGKILL.
+// group gets SIGTERM and, 10 seconds later, SIGKILL. Output that something else holds
+// is waited for as long after the end.
 func (h *Host) Run(ctx context.Context, c Command) error {
+	var others *offspring
+	if c.Offspring && h.IsLocal() {
+		others = newOffspring()
+		c.Env = append(c.Env[:len(c.Env):len(c.Env)], others.mark)
+	}
 	cmd, tail, err := h.prepare(ctx, c)
 	if err != nil {
 		return err
+	}
+	if others != nil {
+		cmd.Cancel = func() error {
+			others.look(cmd.Process.Pid)
+			others.signal(syscall.SIGTERM)
+			return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
+		}
 	}
 	err = cmd.Run()
 	if ctx.Err() != nil && cmd.Process != nil {
 		// What ignores the first signal, and is not the process that was waited for.
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		if others != nil {
+			if left := others.kill(cmd.Process.Pid); len(left) > 0 {
+				return fmt.Errorf("%w; %w", h.exit(ctx, c.Args, tail, ctx.Err()), &LeftError{left})
+			}
+		}
 	}
 	return h.exit(ctx, c.Args, tail, err)
 }
