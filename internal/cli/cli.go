@@ -45,9 +45,16 @@ func Main() int {
 	a := &app{out: os.Stdout, err: os.Stderr, hard: hard}
 	a.notices.err = a.err
 	root := a.root()
+	args := os.Args[1:]
 	if filepath.Base(os.Args[0]) == opsiBackupName {
-		root.SetArgs(append([]string{opsiBackupName}, os.Args[1:]...))
+		args = append([]string{opsiBackupName}, args...)
 	}
+	if len(args) > 0 && args[0] == opsiBackupName {
+		if verb, _, err := root.Find(args[:1]); err == nil {
+			args = append(args[:1:1], wholeOptions(verb, args[1:])...)
+		}
+	}
+	root.SetArgs(args)
 	started := time.Now()
 	command, err := root.ExecuteContextC(ctx)
 	code := a.code

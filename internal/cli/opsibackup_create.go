@@ -50,8 +50,8 @@ that ends with .tar.gz, .tgz, .tar.bz2 or .tar says how the file is packed.`,
   lifeboat opsi-backup create --no-configuration /backup/opsi.tar.bz2`,
 		Args: args(cobra.MaximumNArgs(2)),
 		RunE: func(c *cobra.Command, names []string) error {
-			if err := opsi.CheckBackends(r.backends); err != nil {
-				return backendError(err)
+			if err := checkBackends(c, r.backends); err != nil {
+				return err
 			}
 			if r.compression == noValue { // as opsi-backup takes it: the word may stand apart
 				r.compression = string(archive.None)

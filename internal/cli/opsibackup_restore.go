@@ -47,8 +47,8 @@ configuration, /etc/opsi: that takes --configuration.`,
   lifeboat opsi-backup restore --configuration --new-server-id opsi2.example.com /backup/opsi.tar.bz2`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
-			if err := opsi.CheckBackends(r.backends); err != nil {
-				return backendError(err)
+			if err := checkBackends(c, r.backends); err != nil {
+				return err
 			}
 			if c.Flags().Changed("new-server-id") {
 				if err := opsi.CheckServerID(r.newID); err != nil {
@@ -72,9 +72,16 @@ configuration, /etc/opsi: that takes --configuration.`,
 	return c
 }
 
-// backendError is a refusal for a backend that there is, elsewhere, and a mistake
+// checkBackends is a refusal for a backend that there is, elsewhere, and a mistake
 // of the command line for a word that is none.
-func backendError(err error) error {
+func checkBackends(c *cobra.Command, backends []string) error {
+	if c.Flags().Changed("backends") && len(backends) == 0 {
+		return usagef("--backends takes the name of a backend: auto, all, file, mysql or dhcp")
+	}
+	err := opsi.CheckBackends(backends)
+	if err == nil {
+		return nil
+	}
 	if strings.Contains(err.Error(), "opsi-convert") {
 		return refused(err)
 	}
