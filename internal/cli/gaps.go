@@ -56,8 +56,13 @@ func (g gapsOf) likely(system string) int {
 // reviewGaps shows what of this machine's configuration no recovery point of the
 // systems that were named would hold. What another system of the configuration covers
 // is covered.
-func (a *app) reviewGaps(ctx context.Context, conf *config.Config, named []config.System, all bool) error {
-	o := gaps.Options{Host: host.Local(), LeftOut: map[string]string{}}
+func (a *app) reviewGaps(ctx context.Context, conf *config.Config, named []config.System, all, packages bool) error {
+	o := gaps.Options{Host: host.Local(), LeftOut: map[string]string{}, Packages: packages}
+	for _, r := range conf.Repositories { // no point holds one, nor shall
+		if isPath(r.URL) {
+			o.Covered = append(o.Covered, r.URL)
+		}
+	}
 	var g gapsOf
 	for _, s := range conf.Systems {
 		b, err := a.newBackup(ctx, conf, s, nil)
@@ -86,7 +91,7 @@ func (a *app) reviewGaps(ctx context.Context, conf *config.Config, named []confi
 	if a.json {
 		return a.gapsJSON(g)
 	}
-	a.showGaps(g, all)
+	a.showGaps(g, all, packages)
 	return nil
 }
 
@@ -140,19 +145,25 @@ func (a *app) gapsJSON(g gapsOf) error {
 		}
 	}
 	return a.emit(map[string]any{
-		"type": "gaps", "systems": g.systems, "files": len(g.found.Gaps), "shown": len(list), "components": len(g.bare), "managers": g.found.Managers, "cut": g.found.Cut,
+		"type": "gaps", "systems": g.systems, "files": len(g.found.Gaps), "shown": len(list), "components": len(g.bare), "managers": g.found.Managers, "places": g.found.Places, "cut": g.found.Cut,
 	})
 }
 
 var gapHeadings = map[gaps.Rank]string{
 	gaps.Likely:  "Likely missed after a recovery",
-	gaps.Perhaps: "Changed by somebody",
-	gaps.Hardly:  "Known to no package",
+	gaps.Perhaps: "Made or changed by somebody",
+	gaps.Hardly:  "Known to no package, in /etc",
 }
 
-func (a *app) showGaps(g gapsOf, all bool) {
+func (a *app) showGaps(g gapsOf, all, packages bool) {
 	paint := painterFor(a.out)
 	a.printf("%s\n", paint.bold("What no recovery point of "+strings.Join(g.systems, ", ")+" would hold"))
+	a.printf("Looked for in %s, and among the configuration of packages.\n", strings.Join(g.found.Places, ", "))
+	if packages {
+		a.printf("All other files of packages were compared, too. Nothing else was looked at.\n")
+	} else {
+		a.printf("Nothing else was looked at; --packages compares all files of packages, too.\n")
+	}
 	if len(g.bare) > 0 {
 		a.printf("\n%s\n", paint.bold("Critical components"))
 	}
@@ -181,8 +192,8 @@ func (a *app) showGaps(g gapsOf, all bool) {
 	case rest > 0:
 		a.printf("\nand %d more, which --all shows.\n", rest)
 	}
-	if g.found.Cut {
-		a.printf("%s /etc has more entries than were looked through.\n", paint.yellow("warning"))
+	for _, place := range g.found.Cut {
+		a.printf("%s %s has more entries than were looked through.\n", paint.yellow("warning"), place)
 	}
 	if len(g.found.Gaps) > 0 {
 		a.printf("\nNext: name what matters in a profile of your own (docs/profiles.md); the rest is not missed.\n")

@@ -16,7 +16,7 @@ import (
 
 func (a *app) reviewCommand() *cobra.Command {
 	var mbit float64
-	var gaps, all bool
+	var gaps, all, packages bool
 	c := &cobra.Command{
 		Use:   "review [SYSTEM]",
 		Short: "Show what a backup would hold, and what is lost without each part",
@@ -24,11 +24,14 @@ func (a *app) reviewCommand() *cobra.Command {
 
 With --gaps it tells what the recovery points would not hold: critical components that
 are left out or not there, files that a package ships and somebody has changed, and
-files in /etc that no package knows; the most likely ones first. What the system makes
-anew by itself is not counted. Status shows how many there were.`,
+files that no package knows in /etc, /usr/local, /opt, /srv, /root and /var/spool/cron;
+the most likely ones first. What the system makes anew by itself is not counted. With
+--packages all files of all packages are compared, not only configuration. Status shows
+how many there were.`,
 		Example: `  lifeboat review
   lifeboat review smt --bandwidth 50
   lifeboat review --gaps
+  lifeboat review --gaps --packages --all
   lifeboat review smt --gaps --json`,
 		Args: args(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
@@ -46,15 +49,19 @@ anew by itself is not counted. Status shows how many there were.`,
 			if all && !gaps {
 				return usagef("--all goes with --gaps")
 			}
+			if packages && !gaps {
+				return usagef("--packages goes with --gaps")
+			}
 			if gaps {
-				return a.reviewGaps(c.Context(), conf, systems, all)
+				return a.reviewGaps(c.Context(), conf, systems, all, packages)
 			}
 			return a.each(c, systems, func(s config.System) error { return a.reviewSystem(c.Context(), conf, s, mbit) })
 		},
 	}
 	c.Flags().Float64Var(&mbit, "bandwidth", 100, "`MBIT` per second from the vendor, to weigh optional parts")
-	c.Flags().BoolVar(&gaps, "gaps", false, "tell what no recovery point would hold of this machine's configuration")
+	c.Flags().BoolVar(&gaps, "gaps", false, "tell what no recovery point would hold of what somebody has made of this machine")
 	c.Flags().BoolVar(&all, "all", false, "with --gaps, show all of them")
+	c.Flags().BoolVar(&packages, "packages", false, "with --gaps, have dpkg or rpm compare all files of all packages (minutes of work for the disk)")
 	return c
 }
 

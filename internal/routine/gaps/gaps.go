@@ -1,6 +1,6 @@
-// Package gaps finds what of a machine's configuration no recovery point would hold:
-// files that a package ships and somebody changed, and files in /etc that no package
-// knows. It looks and changes nothing. What a system is made of, and what is done
+// Package gaps finds what somebody has made of a machine and no recovery point would
+// hold: files that a package ships and somebody changed, and files that no package knows
+// in /etc and where administrators keep things. It looks and changes nothing. What a system is made of, and what is done
 // about a gap, is no business of it; no product may enter.
 package gaps
 
@@ -15,7 +15,6 @@ import (
 	"slices"
 	"strings"
 
-	"lifeboat/internal/component/files"
 	"lifeboat/internal/host"
 )
 
@@ -38,7 +37,7 @@ const (
 	Hardly
 )
 
-// Gap is a file, or a directory with all that is in it.
+// Gap is a file, or with several files the highest directory of which nothing is held.
 type Gap struct {
 	Path    string `json:"path"`
 	Kind    Kind   `json:"kind"`
@@ -54,6 +53,8 @@ type Options struct {
 	Host *host.Host
 	// Covered are absolute paths that recovery points hold, with all below them.
 	Covered []string
+	// Packages has all files of all packages compared, which reads the whole machine.
+	Packages bool
 	// LeftOut are paths of components that no point holds by choice, with their names.
 	LeftOut map[string]string
 }
@@ -64,8 +65,10 @@ type Found struct {
 	// Managers are the package databases that were asked. Without one every file
 	// of /etc would be a gap, and none is looked for.
 	Managers []string `json:"managers"`
-	// Cut says that /etc has more than is looked through.
-	Cut bool `json:"cut,omitempty"`
+	// Places are the directories that were looked through for what no package knows,
+	// and Cut those of them that have more than is looked through.
+	Places []string `json:"places"`
+	Cut    []string `json:"cut,omitempty"`
 }
 
 // ErrNoPackages says that the machine has no package database that is understood.
@@ -75,27 +78,43 @@ var ErrNoPackages = errors.New("neither dpkg nor rpm knows any package on this m
 // looked at too.
 const etc = "/etc"
 
-// maxEntries bounds how much of /etc is looked through.
-const maxEntries = 200_000
-
 // Find looks for gaps. Only root can read all.
 func Find(ctx context.Context, o Options) (*Found, error) {
-	found := &Found{}
-	known, managers, err := ask(ctx, o.Host)
+	found, err := find(ctx, o)
 	if err != nil {
 		return nil, fmt.Errorf("look for gaps: %w", err)
 	}
+	return found, nil
+}
+
+func find(ctx context.Context, o Options) (*Found, error) {
+	found := &Found{}
+	known, managers, err := ask(ctx, o.Host)
+	if err != nil {
+		return nil, err
+	}
 	if found.Managers = managers; len(managers) == 0 {
-		return nil, fmt.Errorf("look for gaps: %w", ErrNoPackages)
+		return nil, ErrNoPackages
 	}
 	s := &search{Options: o, known: known, rules: theRules()}
 	if err := s.changed(ctx); err != nil {
-		return nil, fmt.Errorf("look for gaps: %w", err)
+		return nil, err
 	}
-	if err := s.unowned(ctx); err != nil && !errors.Is(err, errCut) {
-		return nil, fmt.Errorf("look for gaps: %w", err)
-	} else if err != nil {
-		found.Cut = true
+	if o.Packages {
+		if err := s.verified(ctx, managers); err != nil {
+			return nil, err
+		}
+	}
+	for _, place := range places {
+		if !o.Host.Exists(place) {
+			continue
+		}
+		found.Places = append(found.Places, place)
+		if err := s.unowned(ctx, place); errors.Is(err, errCut) {
+			found.Cut = append(found.Cut, place)
+		} else if err != nil {
+			return nil, err
+		}
 	}
 	for i := range s.gaps {
 		s.rank(&s.gaps[i])
@@ -106,8 +125,6 @@ func Find(ctx context.Context, o Options) (*Found, error) {
 	found.Gaps = s.gaps
 	return found, nil
 }
-
-var errCut = errors.New("more entries than are looked through")
 
 type search struct {
 	Options
@@ -148,65 +165,6 @@ func (s *search) changed(ctx context.Context) error {
 	return nil
 }
 
-// unowned finds what no package knows in /etc. A directory of which nothing is known,
-// covered or ignored is one gap.
-func (s *search) unowned(ctx context.Context) error {
-	type file struct {
-		at   string
-		size int64
-	}
-	var list []file
-	mixed := map[string]bool{etc: true}
-	seen := 0
-	mix := func(at string) {
-		for ; !mixed[at] && at != "/"; at = path.Dir(at) {
-			mixed[at] = true
-		}
-	}
-	err := files.Walk(ctx, s.Host, etc, files.Filter{}, func(at string, info fs.FileInfo, _ string) error {
-		if seen++; seen > maxEntries {
-			return errCut
-		}
-		_, owned := s.known[at]
-		switch {
-		case owned && info.IsDir():
-			mix(at)
-		case owned || s.covered(at):
-			mix(path.Dir(at))
-		case info.IsDir():
-		case s.rules.ignores(at):
-			mix(path.Dir(at))
-		case info.Size() == 0: // there is nothing to save
-		case info.Mode().IsRegular(), info.Mode()&fs.ModeSymlink != 0:
-			list = append(list, file{at, info.Size()})
-		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, errCut) {
-		return err
-	}
-	groups := map[string]int{}
-	for _, f := range list {
-		at := f.at
-		for dir := path.Dir(at); !mixed[dir]; dir = path.Dir(dir) {
-			at = dir
-		}
-		i, there := groups[at]
-		if !there {
-			i = len(s.gaps)
-			groups[at] = i
-			s.gaps = append(s.gaps, Gap{Path: at, Kind: Unowned})
-		}
-		// A directory is worth what the best in it is.
-		if why := s.rules.values(f.at); why != "" && s.gaps[i].Why == "" {
-			s.gaps[i].Why = why + ": " + f.at
-		}
-		s.gaps[i].Files++
-		s.gaps[i].Bytes += f.size
-	}
-	return err
-}
-
 // rank says how likely a gap matters, and why.
 func (s *search) rank(g *Gap) {
 	if name := s.leftOut(g.Path); name != "" {
@@ -228,6 +186,8 @@ func (s *search) rank(g *Gap) {
 	switch {
 	case slices.ContainsFunc(s.Covered, beside):
 		g.Rank, g.Why = Likely, "it stands beside what is covered"
+	case g.Kind == Unowned && !below(g.Path, etc):
+		g.Rank, g.Why = Perhaps, "no package knows it, and people keep things there"
 	case g.Kind == Changed:
 		g.Rank, g.Why = Perhaps, "somebody has changed what "+cmp.Or(g.Package, "a package")+" ships"
 	default:

@@ -94,6 +94,9 @@ func TestSearch(t *testing.T) {
 		"/etc/shared/ours": "x", "/etc/shared/shipped": "x", "/etc/shared/deep/er/one": "x",
 		"/etc/ssl/certs/ca.pem": "x", "/etc/ssl/private/server.key": "x", "/etc/passwd-": "x", "/etc/passwd": "x",
 		"/etc/left/out": "x", "/etc/empty": "", "/var/lib/db/my.cnf": "changed", "/usr/bin/tool": "changed",
+		// Where administrators keep things.
+		"/usr/local/sbin/tool": "x", "/usr/local/sbin/deep/more": "x", "/usr/local/share/one": "x", "/opt/vendor/shipped": "x", "/opt/vendor/own/1": "x", "/opt/vendor/own/2": "x",
+		"/srv/www/covered/1": "x", "/srv/www/own": "x", "/root/.bash_history": "x", "/root/job.sh": "x", "/root/.ssh/authorized_keys": "x", "/var/spool/cron/crontabs/root": "x", "/home/one": "x",
 	})
 	if err := os.Symlink("/nowhere", filepath.Join(h.Root(), "etc/link")); err != nil {
 		t.Fatal(err)
@@ -101,20 +104,24 @@ func TestSearch(t *testing.T) {
 	if err := os.Symlink("same.conf", filepath.Join(h.Root(), "etc/replaced.conf")); err != nil {
 		t.Fatal(err)
 	}
-	known := map[string]shipped{"/etc/shared": {by: "shared"}, "/etc/shared/shipped": {by: "shared"}, "/etc/ssl": {by: "ssl"}}
+	known := map[string]shipped{"/etc/shared": {by: "shared"}, "/etc/shared/shipped": {by: "shared"}, "/etc/ssl": {by: "ssl"}, "/opt/vendor": {by: "vendor"}, "/opt/vendor/shipped": {by: "vendor"}, "/var/spool/cron/crontabs": {by: "cron"}}
 	for _, at := range []string{"/etc/same.conf", "/etc/changed.conf", "/etc/covered.conf", "/etc/crontab", "/etc/gone.conf", "/var/lib/db/my.cnf", "/etc/replaced.conf", "/etc/changed.conf/below"} {
 		known[at] = shipped{by: "p", digest: sumOf("same"), config: true}
 	}
 	known["/usr/bin/tool"] = shipped{by: "p", digest: sumOf("same")}
 	s := &search{
-		Options: Options{Host: h, Covered: []string{"/etc/covered.conf", "/etc/product/main.conf", "/etc/absent"}, LeftOut: map[string]string{"/etc/left/out": "optional"}},
+		Options: Options{Host: h, Covered: []string{"/srv/www/covered", "/etc/covered.conf", "/etc/product/main.conf", "/etc/absent"}, LeftOut: map[string]string{"/etc/left/out": "optional"}},
 		known:   known, rules: theRules(),
 	}
 	if err := s.changed(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.unowned(t.Context()); err != nil {
-		t.Fatal(err)
+	for _, place := range places {
+		if h.Exists(place) {
+			if err := s.unowned(t.Context(), place); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 	var got []string
 	for _, g := range s.gaps {
@@ -125,17 +132,24 @@ func TestSearch(t *testing.T) {
 	want := []string{
 		"1 changed /etc/crontab 1 7",
 		"1 unowned /etc/deep 2 2",
-		"1 unowned /etc/left 1 1",
+		"1 unowned /etc/left/out 1 1",
 		"1 unowned /etc/passwd 1 1",
 		"1 unowned /etc/product/extra.conf 1 1",
-		"1 unowned /etc/ssl/private 1 1",
+		"1 unowned /etc/ssl/private/server.key 1 1",
+		"1 unowned /root/.ssh/authorized_keys 1 1",
+		"1 unowned /root/job.sh 1 1",
+		"1 unowned /usr/local/sbin 2 2",
+		"1 unowned /var/spool/cron/crontabs/root 1 1",
 		"2 changed /etc/changed.conf 1 7",
 		"2 changed /etc/replaced.conf 1 9",
 		"2 changed /var/lib/db/my.cnf 1 7",
+		"2 unowned /opt/vendor/own 2 2",
+		"2 unowned /srv/www/own 1 1",
+		"2 unowned /usr/local/share/one 1 1",
 		"3 unowned /etc/link 1 8",
 		"3 unowned /etc/own 3 6",
-		"3 unowned /etc/product.d 1 1",
-		"3 unowned /etc/shared/deep 1 1",
+		"3 unowned /etc/product.d/more 1 1",
+		"3 unowned /etc/shared/deep/er/one 1 1",
 		"3 unowned /etc/shared/ours 1 1",
 	}
 	if !slices.Equal(got, want) {
@@ -147,6 +161,14 @@ func TestSearch(t *testing.T) {
 func TestNoPackages(t *testing.T) {
 	if _, err := Find(t.Context(), Options{Host: machine(t, map[string]string{"/etc/file": "x"})}); !errors.Is(err, ErrNoPackages) {
 		t.Error(err)
+	}
+}
+
+// The lines are those of rpm 4.18 and dpkg 1.21.
+func TestAltered(t *testing.T) {
+	text := "??5??????   /usr/bin/own tool\n??5?????? c /etc/x.conf\nmissing     /usr/lib/gone\nS.5....T.  d /usr/share/doc\n.M.......    /var/mode\nS.5....T.    /usr/lib/a\n5\n??5?????? relative\n"
+	if got, want := altered(strings.NewReader(text)), []string{"/usr/bin/own tool", "/etc/x.conf", "/usr/share/doc", "/usr/lib/a"}; !slices.Equal(got, want) {
+		t.Errorf("%q", got)
 	}
 }
 
@@ -198,6 +220,7 @@ func FuzzRead(f *testing.F) {
 		readSearch(strings.NewReader(text), known)
 		readConffiles(strings.NewReader(text), known)
 		readFiles(strings.NewReader(text), known)
+		altered(strings.NewReader(text))
 		for at, is := range known {
 			if !strings.HasPrefix(at, "/") || is.digest != "" && hasher(is.digest) == nil {
 				t.Errorf("%q: %+v", at, is)

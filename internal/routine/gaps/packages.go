@@ -15,6 +15,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -31,8 +32,7 @@ type shipped struct {
 }
 
 // ask reads the machine's package databases, dpkg's with what ucf(1) has put in
-// place, and rpm's. The files of all packages are not verified, which would read the
-// whole machine: only configuration is of interest, and its digests are in there.
+// place, and rpm's: the digests of configuration are in there.
 func ask(ctx context.Context, h *host.Host) (map[string]shipped, []string, error) {
 	known := map[string]shipped{}
 	var managers []string
@@ -43,7 +43,7 @@ func ask(ctx context.Context, h *host.Host) (map[string]shipped, []string, error
 	}{
 		{"dpkg-query", [][]string{
 			// The pattern's star matches slashes too, dpkg-query(1).
-			{"dpkg-query", "--search", "--", etc + "/*"},
+			append([]string{"dpkg-query", "--search", "--"}, patterns()...),
 			{"dpkg-query", "--show", "--showformat=${Package}\n${Conffiles}\n"},
 		}, []func(io.Reader, map[string]shipped){readSearch, readConffiles}},
 		{"rpm", [][]string{
@@ -70,6 +70,57 @@ func ask(ctx context.Context, h *host.Host) (map[string]shipped, []string, error
 		return nil, nil, err
 	}
 	return known, managers, nil
+}
+
+// patterns are what dpkg is asked about: places, and all that is in them.
+func patterns() []string {
+	var list []string
+	for _, place := range places {
+		list = append(list, place, place+"/*")
+	}
+	return list
+}
+
+// verified adds what the package managers find changed when they compare all files of
+// all packages; configuration was compared before.
+func (s *search) verified(ctx context.Context, managers []string) error {
+	for _, manager := range managers {
+		words := []string{"dpkg", "--verify"}
+		if manager == "rpm" {
+			words = []string{"rpm", "--verify", "--all", "--nodeps", "--noscripts", "--nomtime"}
+		}
+		out, err := s.Host.Output(ctx, words...)
+		var exit *host.ExitError
+		if err != nil && !(errors.As(err, &exit) && exit.Code <= 2) { // it found something
+			return fmt.Errorf("have %s compare the files of packages: %w", manager, err)
+		}
+		for _, at := range altered(bytes.NewReader(out)) {
+			if is := s.known[at]; is.config || is.digest != "" || s.covered(at) || s.rules.ignores(at) {
+				continue
+			}
+			s.gaps = append(s.gaps, Gap{Path: at, Kind: Changed, Package: s.known[at].by, Files: 1, Bytes: s.sizeOf(at)})
+		}
+	}
+	return nil
+}
+
+// altered reads lines of nine flags, of which the third is 5 where the content is
+// another one, perhaps a letter, and a path (rpm(8), dpkg(1)).
+func altered(r io.Reader) []string {
+	var list []string
+	eachLine(r, func(line string) {
+		if len(line) < 12 || line[2] != '5' {
+			return
+		}
+		rest := strings.TrimLeft(line[9:], " ")
+		if len(rest) > 2 && rest[0] != '/' && rest[1] == ' ' {
+			rest = strings.TrimLeft(rest[1:], " ")
+		}
+		if strings.HasPrefix(rest, "/") {
+			list = append(list, rest)
+		}
+	})
+	return list
 }
 
 // eachLine calls do for every line; one that is too long for a path ends it, as no
@@ -135,7 +186,7 @@ func readFiles(r io.Reader, known map[string]shipped) {
 			return
 		}
 		flags, err := strconv.ParseUint(fields[1], 10, 32)
-		if err != nil || flags&rpmConfig == 0 && !below(fields[3], etc) {
+		if err != nil || flags&rpmConfig == 0 && !slices.ContainsFunc(places, func(p string) bool { return below(fields[3], p) }) {
 			return
 		}
 		is := shipped{by: fields[0], config: flags&rpmConfig != 0}
