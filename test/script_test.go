@@ -80,6 +80,7 @@ func TestScripts(t *testing.T) {
 			"exits":         exits,
 			"eventually":    eventually,
 			"administrator": administrator,
+			"fleet":         fleet,
 			"opsidocument":  opsiDocument,
 		},
 	})

@@ -120,7 +120,7 @@ func (a *app) passwordOf(ctx context.Context, r config.Repository, flags passwor
 func passwordFrom(r config.Repository, flags passwordFlags) (config.Password, error) {
 	from, err := flags.given()
 	if err == nil && from.IsZero() {
-		from = r.Password
+		from = rescuedPassword(r, r.Password)
 	}
 	if err == nil && from.IsZero() {
 		from, err = fromEnvironment(passwordVariables)

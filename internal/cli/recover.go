@@ -38,8 +38,11 @@ type recoverFlags struct {
 
 func (a *app) recoverCommand() *cobra.Command {
 	var f recoverFlags
+	var r rescueFlags
+	var rescued bool
+	var server []string
 	c := &cobra.Command{
-		Use:   "recover SYSTEM [RUN]",
+		Use:   "recover [SYSTEM [RUN]]",
 		Short: "Bring a whole system back, in order",
 		Long: `Recovers a system on this machine from a recovery point: looks at the identity
 of both first, brings the machine to where the system can be restored, restores,
@@ -50,20 +53,31 @@ A run that was interrupted, waits for a person or for a restart goes on with
 --resume; --rollback brings back what was there before. These two and
 --discard-old act on the last run, or on the RUN that is named; lifeboat runs list
 shows which runs still have what they set aside. --discard-old all removes it of
-every run.`,
+every run.
+
+On a bare machine whose rescue medium or kernel command line names a fleet, or with
+--rescue, it fetches the machine's recovery configuration first (lifeboat rescue
+fetch --help) and recovers all systems in it.`,
 		Example: `  lifeboat recover smt --repository /media/disk/lifeboat --dry-run
   lifeboat recover smt --repository /media/disk/lifeboat
   lifeboat recover smt --resume
   lifeboat recover smt --rollback
   lifeboat recover smt --discard-old 20261121-074500-smt-recover-ab12
-  lifeboat recover smt --from 1a2b3c4d --force hostname`,
-		Args: args(cobra.RangeArgs(1, 2)),
+  lifeboat recover smt --from 1a2b3c4d --force hostname
+  lifeboat recover --rescue --host smt1`,
+		Args: args(cobra.MaximumNArgs(2)),
 		RunE: func(c *cobra.Command, names []string) error {
 			if len(names) > 1 {
 				f.run = names[1]
 			}
 			if c.Flags().Changed("new-server-id") && f.newName == "" {
 				return usagef("--new-server-id takes the new id of the server")
+			}
+			if rescued || len(server) > 0 || a.needsRescue(f, r) {
+				return a.recoverRescued(c.Context(), server, names, f, r)
+			}
+			if len(names) == 0 {
+				return usagef("which system is to be recovered? On a rescue system: lifeboat recover --rescue")
 			}
 			err := a.recover(c.Context(), names[0], f)
 			if conf, loadErr := a.loadOrEmpty(); loadErr == nil && (f.rollback || f.discardOld) {
@@ -84,6 +98,9 @@ every run.`,
 	flags.BoolVar(&f.discardOld, "discard-old", false, "remove what an earlier restore, or run with --keep-old, has set aside")
 	flags.BoolVar(&f.wait, "wait", false, "wait until background jobs, say a mirror run, have ended")
 	flags.BoolVarP(&a.yes, "yes", "y", false, "do not ask whether to begin or to take back, nor before a restart (manual steps still ask)")
+	flags.BoolVar(&rescued, "rescue", false, "fetch this machine's recovery configuration first")
+	flags.StringArrayVar(&server, "host", nil, "the `ID, NAME or URL` to fetch it by (default: what this machine is recognised by)")
+	r.register(c)
 	a.readFlags(c)
 	return c
 }
@@ -94,6 +111,9 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 	}
 	if f.newName != "" && len(f.only) > 0 && !f.around {
 		return usagef("--new-server-id is not for --only: the name stands in all of the system's parts, and single ones are restored as they were")
+	}
+	if err := a.useRescued(); err != nil {
+		return err
 	}
 	conf, err := a.loadOrEmpty()
 	if err != nil {

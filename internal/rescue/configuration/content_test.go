@@ -14,7 +14,7 @@ import (
 func TestFileAllowed(t *testing.T) {
 	for name, mode := range map[string]fs.FileMode{
 		"/etc/lifeboat/lifeboat.yaml": 0o600, "/etc/lifeboat/profiles/own.yaml": 0o644, "/etc/rear/local.conf": 0o600,
-		"/var/lib/rear/layout/disklayout.conf": 0o644, "/etc/lifeboat/hook": 0o755, "/etc/lifeboat/.hidden": 0o600,
+		"/var/lib/rear/layout/disklayout.conf": 0o644, "/etc/lifeboat/hook": 0o755, "/etc/lifeboat/rescued.key": 0o600, "/etc/lifeboat/.hidden": 0o600,
 		"/root/.ssh/id_ed25519": 0o600, "/root/.ssh/known_hosts": 0o644, "/root/kit.key": 0o400, "/etc/ssl/ca.pem": 0o644, "/srv/keys/a b": 0o600,
 	} {
 		if err := FileAllowed(name, mode); err != nil {
@@ -28,6 +28,7 @@ func TestFileAllowed(t *testing.T) {
 		"/etc/lifeboat/suid": fs.ModeSetuid | 0o755, "/etc/lifeboat/dev": fs.ModeDevice | 0o600, "/etc/lifeboat/link": fs.ModeSymlink | 0o777,
 		"/etc/lifeboat/dir": fs.ModeDir | 0o700, "/etc/lifeboat/open": 0o666, "/etc/lifeboat/group": 0o620,
 		"/root/.bashrc": 0o600, "/root/.ssh/authorized_keys": 0o600, "/root/.ssh/config": 0o600, "/root/.ssh/rc": 0o600, "/root/.config/x": 0o600,
+		"/etc/lifeboat/rescue.yaml": 0o600, "/etc/lifeboat/rescue/main.password": 0o600, "/etc/lifeboat/rescue.seen.json": 0o600,
 		"/root/run": 0o700, "/usr/bin/x": 0o644, "/etc/cron.d/x": 0o644, "/srv/.git/hooks": 0o600,
 		"/etc/lifeboat/" + strings.Repeat("x", 5000): 0o600,
 	} {

@@ -18,6 +18,10 @@ type File struct {
 // places are the directories that a configuration may fill.
 var places = []string{"/etc/lifeboat", "/etc/rear", "/var/lib/rear"}
 
+// own is what the rescue system says, among it which keys count: rescue.yaml and all
+// that begins so.
+const own = "/etc/lifeboat/rescue"
+
 // further are directories where sites keep what reaching a repository takes: key
 // files, known hosts, certificates of authorities. Files there are not executable,
 // and hidden ones are refused but for those named in hidden, since shells and ssh
@@ -39,6 +43,9 @@ func FileAllowed(name string, mode fs.FileMode) error {
 		return bad("is to have more than permissions")
 	case mode&0o022 != 0:
 		return bad("could be written by others than its owner")
+	}
+	if name == own || strings.HasPrefix(name, own+".") || strings.HasPrefix(name, own+"/") {
+		return bad("belongs to the rescue system itself")
 	}
 	if below(name, places) {
 		return nil

@@ -55,15 +55,24 @@ func (s *Secret) check() error {
 		}
 	}
 	for name, value := range s.Environment {
-		if !strings.HasPrefix(name, "AWS_") && !strings.HasPrefix(name, "RESTIC_") ||
-			strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") != "" || len(name) > MaxName || strings.HasSuffix(name, "_COMMAND") {
-			return bad("the variable %q is none that a store reads", clip(name))
-		}
-		if strings.ContainsRune(value, 0) {
-			return bad("the variable %s is no text", name)
+		if err := Variable(name, value); err != nil {
+			return err
 		}
 	}
 	return checkFiles(s.Files, true)
+}
+
+// Variable tells why a variable of the environment must not be in a secret; nil if it
+// may. Those that name commands are refused.
+func Variable(name, value string) error {
+	known := strings.HasPrefix(name, "AWS_") || strings.HasPrefix(name, "RESTIC_")
+	if !known || len(name) > MaxName || strings.HasSuffix(name, "_COMMAND") || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") != "" {
+		return fmt.Errorf("secret half of the recovery configuration: %w: the variable %q is none that a store reads", ErrContent, clip(name))
+	}
+	if strings.ContainsRune(value, 0) {
+		return fmt.Errorf("secret half of the recovery configuration: %w: the variable %s is no text", ErrContent, name)
+	}
+	return nil
 }
 
 func (s *Secret) encode() ([]byte, error) {

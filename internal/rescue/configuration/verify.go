@@ -103,7 +103,9 @@ func (e Expected) fresh(s *Statement) error {
 	switch {
 	case s.Version < seen.Version:
 		return fmt.Errorf("%w: it is version %d, and version %d was seen", ErrOlder, s.Version, seen.Version)
-	case s.Issued.Before(seen.Issued):
+	// Two servers of a fleet need not have the same time, and a file is as good as its
+	// version is.
+	case !s.Static && s.Issued.Before(seen.Issued.Add(-skew)):
 		return fmt.Errorf("%w: it was signed at %s, and one of %s was seen", ErrOlder, stamp(s.Issued), stamp(seen.Issued))
 	}
 	return nil
