@@ -66,7 +66,7 @@ func (a *API) fleetRoutes() {
 		) (*body[wire.AuditState], error) {
 			public, _ := a.desk.Keys.Signing.Public().(ed25519.PublicKey)
 			result, err := audit.Verify(ctx, a.desk.Store, audit.Witness{Number: in.Seen, Hash: in.Hash}, public)
-			state := wire.AuditState{Entries: result.Entries, Head: result.Head, Whole: err == nil}
+			state := wire.AuditState{Entries: result.Entries, Head: result.Head, Whole: err == nil, Alarms: result.Alarms}
 			if broken := new(audit.Broken); errors.As(err, &broken) {
 				state.Broken, state.Reason, err = broken.Number, broken.Reason, nil
 			}

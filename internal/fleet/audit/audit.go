@@ -9,8 +9,9 @@
 // servers' key, so entries missing at the end show, and whoever has the database but
 // not the key can neither write a new end nor a new log. Such a person can put back
 // log and head of an earlier day together, as a restored backup of the database would:
-// that shows only against something kept elsewhere, a Witness. Whoever has the servers'
-// key too can write any log; then only a witness tells.
+// a server that runs meanwhile notices, and says so in the next entry; otherwise that
+// shows only against something kept elsewhere, a Witness. Whoever has the servers' key
+// too can write any log; then only a witness tells.
 package audit
 
 import (
@@ -18,6 +19,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"hash"
 	"time"
 
@@ -30,6 +32,30 @@ const (
 	entryContext = "lifeboat fleet audit entry 1"
 	headContext  = "lifeboat fleet audit head 1"
 )
+
+// What the server says of the log itself.
+const (
+	Begun = "audit.begin" // nothing was there before
+	Alarm = "audit.alarm" // what was there before is not what was written
+)
+
+// Judge looks at the head that entries are to be put on; seen is the number of the
+// newest entry that this server knows of. The entry it gives comes before them: a new
+// signature must not make good what was wrong before it.
+func Judge(head record.Head, seen int64, keys ...ed25519.PublicKey) *record.Entry {
+	e := &record.Entry{Actor: "server", Action: Alarm, Object: "audit"}
+	switch {
+	case head.Number < seen:
+		e.Detail = fmt.Sprintf("this server has seen entry %d, and the log ended at %d", seen, head.Number)
+	case head.Number == 0:
+		e.Action = Begun
+	case !Signed(head, keys...):
+		e.Detail = fmt.Sprintf("the log ended at entry %d without the signature of this server's key", head.Number)
+	default:
+		return nil
+	}
+	return e
+}
 
 // Next gives an entry its place after a head: number, the hash before, its own hash;
 // and the head it makes, without a signature. A time that is missing is now.

@@ -31,6 +31,9 @@ type Result struct {
 	Entries int64       `json:"entries"`
 	Head    record.Head `json:"head"`   // to keep as a witness
 	Signed  bool        `json:"signed"` // by one of the keys that were given
+	// Alarms are entries in which a server says that the log before them was not as it
+	// had been written; at most 100.
+	Alarms []record.Entry `json:"alarms,omitempty"`
 }
 
 // pageSize is how many entries are held in memory at a time.
@@ -54,6 +57,7 @@ func verify(ctx context.Context, r record.Reader, witness Witness, keys []ed2551
 		return Result{}, err
 	}
 	var at record.Head
+	var alarms []record.Entry
 	for {
 		if err := ctx.Err(); err != nil {
 			return Result{Entries: at.Number}, err
@@ -64,14 +68,27 @@ func verify(ctx context.Context, r record.Reader, witness Witness, keys []ed2551
 		}
 		for _, e := range page {
 			if at, err = follow(at, e, witness); err != nil {
-				return Result{Entries: at.Number}, err
+				return Result{Entries: at.Number, Alarms: alarms}, err
+			}
+			if e.Action == Alarm && len(alarms) < 100 {
+				alarms = append(alarms, e)
 			}
 		}
 		if len(page) < pageSize {
 			break
 		}
 	}
-	result := Result{Entries: at.Number, Head: head, Signed: head.Number > 0 && Signed(head, keys...)}
+	result := Result{Entries: at.Number, Head: head, Signed: head.Number > 0 && Signed(head, keys...), Alarms: alarms}
+	if len(keys) > 0 && at.Number == 0 && head.Number == 0 {
+		// Adding a host leaves an entry.
+		hosts, err := r.Hosts("", record.Page{Limit: 1})
+		if err != nil {
+			return result, err
+		}
+		if len(hosts) > 0 {
+			return result, &Broken{1, "the log is empty, although there are hosts"}
+		}
+	}
 	switch {
 	case at.Number < head.Number:
 		return result, &Broken{at.Number + 1, fmt.Sprintf("it and what came after are gone: there were %d entries", head.Number)}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"crypto/ed25519"
 	"fmt"
 	"time"
 
@@ -29,34 +30,41 @@ func (t *tx) AuditHead() (record.Head, error) {
 	return one(t, scanHead, `SELECT number, hash, time, signature FROM audit_head WHERE id = 1 AND number > 0`)
 }
 
-// log appends entries to the chain, in the transaction of what they tell.
-func (s *Store) log(t *tx, entries []record.Entry) error {
-	if len(entries) == 0 {
-		return nil
-	}
+// log appends entries to the chain, in the transaction of what they tell, and gives
+// the number of the last one.
+func (s *Store) log(t *tx, entries []record.Entry) (int64, error) {
 	t.audited = true
 	head, err := one(t, scanHead, `SELECT number, hash, time, signature FROM audit_head WHERE id = 1`)
 	if err != nil {
-		return fmt.Errorf("read the audit log's head: %w", err)
+		return 0, fmt.Errorf("read the audit log's head: %w", err)
+	}
+	if s.key != nil {
+		if first := audit.Judge(head, s.seen.Load(), s.key.Public().(ed25519.PublicKey)); first != nil {
+			entries = append([]record.Entry{*first}, entries...)
+		}
 	}
 	chained := make([]record.Entry, len(entries))
 	for i, e := range entries {
 		chained[i], head = audit.Next(head, e)
 	}
+	var signature []byte
+	if s.key != nil {
+		signature = audit.Sign(s.key, head)
+	}
 	// The head goes first: of several that log at one time all but one stop there, and
 	// not at rows for which another waits at the head.
 	if err := t.must(`UPDATE audit_head SET number = ?, hash = ?, time = ?, signature = ? WHERE id = 1`,
-		head.Number, head.Hash, head.Time, s.sign(head)); err != nil {
-		return fmt.Errorf("write the audit log's head: %w", err)
+		head.Number, head.Hash, head.Time, signature); err != nil {
+		return 0, fmt.Errorf("write the audit log's head: %w", err)
 	}
 	var rows [][]any
 	for _, e := range chained {
 		rows = append(rows, []any{e.Number, e.Time, e.Actor, e.Action, e.Object, e.Detail, e.From, e.Previous, e.Hash})
 	}
 	if err := t.bulk(`audit (number, time, actor, action, object, detail, source, previous, hash)`, 9, ``, rows); err != nil {
-		return fmt.Errorf("write the audit log: %w", err)
+		return 0, fmt.Errorf("write the audit log: %w", err)
 	}
-	return nil
+	return head.Number, nil
 }
 
 func scanBytes(row scanner) (b []byte, err error) { return b, row.Scan(&b) }

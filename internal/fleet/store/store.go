@@ -12,9 +12,9 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"lifeboat/internal/fleet/audit"
 	"lifeboat/internal/fleet/record"
 )
 
@@ -22,8 +22,9 @@ import (
 type Store struct {
 	db     *sql.DB
 	engine engine
-	now    string // SQL for the database's clock in microseconds
-	sign   func(record.Head) []byte
+	now    string             // SQL for the database's clock in microseconds
+	key    ed25519.PrivateKey // nil: the audit log's head is not signed
+	seen   atomic.Int64       // the number of the newest entry that this store knows of
 	close  func() error
 }
 
@@ -43,16 +44,17 @@ type engine interface {
 // Option changes how a store is opened.
 type Option func(*Store)
 
-// Signed makes the store sign the audit log's head at each entry.
+// Signed makes the store sign the audit log's head at each entry, and look at the head
+// before: what the log says then is its own to tell (package audit).
 func Signed(key ed25519.PrivateKey) Option {
-	return func(s *Store) { s.sign = func(h record.Head) []byte { return audit.Sign(key, h) } }
+	return func(s *Store) { s.key = key }
 }
 
 // Open opens the database at a URL, sqlite:PATH or postgres://…, and brings its
 // tables up to date. A SQLite file that is not there is made, readable for its owner
 // only. A database that a newer program has changed is refused.
 func Open(ctx context.Context, url string, options ...Option) (*Store, error) {
-	s := &Store{sign: func(record.Head) []byte { return nil }}
+	s := &Store{}
 	for _, option := range options {
 		option(s)
 	}
@@ -89,13 +91,23 @@ func (s *Store) Ping(ctx context.Context) error {
 
 // Change runs f in one transaction, with its audit entries.
 func (s *Store) Change(ctx context.Context, f func(record.Tx) ([]record.Entry, error)) error {
-	return s.engine.change(ctx, func(t *tx) error {
+	var newest int64
+	err := s.engine.change(ctx, func(t *tx) error {
 		entries, err := f(t)
-		if err != nil {
-			return err
+		if err == nil && len(entries) > 0 {
+			newest, err = s.log(t, entries)
 		}
-		return s.log(t, entries)
+		return err
 	})
+	if err != nil {
+		return err
+	}
+	for {
+		seen := s.seen.Load()
+		if newest <= seen || s.seen.CompareAndSwap(seen, newest) {
+			return nil
+		}
+	}
 }
 
 // Read runs f on one consistent state.

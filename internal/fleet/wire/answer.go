@@ -89,4 +89,6 @@ type AuditState struct {
 	Head    record.Head `json:"head"`
 	Broken  int64       `json:"broken,omitempty" doc:"The first entry that is wrong or missing"`
 	Reason  string      `json:"reason,omitempty"`
+	// Alarms are entries in which a server says that the log before was changed.
+	Alarms []record.Entry `json:"alarms,omitempty"`
 }
