@@ -17,6 +17,7 @@ import (
 	"lifeboat/internal/component"
 	"lifeboat/internal/component/mysql"
 	"lifeboat/internal/host"
+	"lifeboat/internal/mysqld"
 	"lifeboat/internal/product"
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/scratch"
@@ -74,6 +75,9 @@ func NewImport(ctx context.Context, opts Options, p *product.Product, from Saved
 	}
 	if err == nil {
 		err = i.stage(ctx, opts, p, i.Found.Dir)
+	}
+	if errors.Is(err, mysqld.ErrMissing) {
+		err = runbook.Refuse("", "the dump of %s's database is looked through in a private database server first, and %v. Nothing was changed", p.Name, mysqld.ErrMissing)
 	}
 	if err != nil {
 		i.Close(context.WithoutCancel(ctx))

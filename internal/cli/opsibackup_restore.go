@@ -105,6 +105,9 @@ func (r *opsiRestore) run(ctx context.Context, file string) error {
 	}); err != nil {
 		return err
 	}
+	if err := r.installed(ctx, components); err != nil {
+		return err
+	}
 	remarked := r.code
 	conf, err := r.loadOrEmpty()
 	if err != nil {
@@ -131,6 +134,20 @@ func (r *opsiRestore) run(ctx context.Context, file string) error {
 		err = errors.Join(err, p.Remove())
 	}
 	return err
+}
+
+// installed refuses a machine without opsi: its users and its database are its
+// packages' to make.
+func (r *opsiRestore) installed(ctx context.Context, components []string) error {
+	version, err := opsi.Installed(ctx, host.Local())
+	if err != nil || version != "" {
+		return err
+	}
+	database := ""
+	if slices.Contains(components, "database") {
+		database = ", and MariaDB (mariadb-server), with opsi's database set up"
+	}
+	return runbook.Refuse("", "opsi is not installed on this machine. Install it first, of the version that the archive is of or a later one of its line: from uib's package source opsi-server-full (Debian, Ubuntu) or opsiconfd, opsi-utils and opsipxeconfd (SUSE, Red Hat)%s. A machine that is set up from nothing is easier to recover: lifeboat import opsi FILE, then lifeboat recover opsi, which says what to install and goes on. Nothing was changed", database)
 }
 
 // usable refuses, before anything is stopped, what opsi could not run with.

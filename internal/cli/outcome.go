@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -54,7 +55,9 @@ func (a *app) printOutcome(r *recovery.Report) {
 	}
 	a.table([]string{"  step", "state", "took"}, rows, "took")
 	a.printf("\n")
-	a.printChecks(r.Checks)
+	a.printChecks(slices.DeleteFunc(slices.Clone(r.Checks), func(c runbook.Check) bool {
+		return c.Warning && slices.Contains(r.Warnings, c.Text()) // it is told once, with its hint
+	}))
 	for _, w := range r.Warnings {
 		a.printf("  %s %s\n", paint.yellow("warning"), w)
 	}

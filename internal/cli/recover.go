@@ -215,6 +215,9 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 				return err
 			}
 		}
+		if err := r.Reachable(ctx); err != nil {
+			return runbook.Refuse("", "%v. Start that server, or install it (MariaDB, where the product brings none), and try again", err)
+		}
 		if err := a.beginRecovery(ctx, engine, book, r, point, f.question); err != nil {
 			return err
 		}

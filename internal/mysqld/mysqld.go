@@ -75,6 +75,9 @@ type Server struct {
 	log     string
 }
 
+// ErrMissing says that no database server is installed.
+var ErrMissing = errors.New("no MariaDB is on this machine; install mariadb-server (on SUSE: mariadb)")
+
 // Start makes the data directory if there is none, starts the server and waits
 // until it answers. The server ends with this process, however that ends.
 func Start(ctx context.Context, opts Options) (*Server, error) {
@@ -86,7 +89,7 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 	}
 	program, err := opts.Host.Look("mariadbd", "mysqld", "/usr/libexec/mysqld", "/usr/sbin/mysqld")
 	if err != nil {
-		return nil, fmt.Errorf("start private database server: %w; install mariadb-server", err)
+		return nil, fmt.Errorf("start private database server: %w: %w", ErrMissing, err)
 	}
 	run, err := account(opts)
 	if err != nil {

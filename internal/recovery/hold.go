@@ -61,6 +61,15 @@ func (r *Recovery) reach(ctx context.Context) error {
 	return errors.Join(problems...)
 }
 
+// Reachable looks, before a restore of single components, which prepares nothing,
+// whether the services that it needs answer.
+func (r *Recovery) Reachable(ctx context.Context) error {
+	if len(r.Only) == 0 {
+		return nil
+	}
+	return r.reach(ctx)
+}
+
 // alone tells whether components are put back without the system being stopped.
 func (r *Recovery) alone() bool { return len(r.Only) > 0 && !r.Around }
 

@@ -237,8 +237,12 @@ func (r *Recovery) noticeStep() runbook.Step {
 		Repeat: runbook.RepeatSafe,
 		Run: func(_ context.Context, task runbook.Task) error {
 			m := r.Manifest
+			then := "backup"
+			if m.Trigger == vault.Imported {
+				then = "import"
+			}
 			for _, w := range m.Warnings {
-				task.Warnf("noted at backup: %s", w)
+				task.Warnf("noted at %s: %s", then, w)
 			}
 			// What the import of a component could not take over, nobody was there to mend.
 			for _, c := range r.Profile.Components {

@@ -31,7 +31,7 @@ func TestNotices(t *testing.T) {
 	p := &profile.Profile{Components: []profile.Component{{Name: "files"}, {Name: "database"}}}
 	for trigger, want := range map[vault.Trigger][]string{
 		vault.Manual:   {"noted at backup: no depot"},
-		vault.Imported: {"noted at backup: no depot", "noted at import: database: HOST: 1 left out"},
+		vault.Imported: {"noted at import: no depot", "noted at import: database: HOST: 1 left out"},
 	} {
 		m.Trigger = trigger
 		r := &Recovery{Options: Options{Manifest: &m, Profile: p, Without: []string{"files"}}}

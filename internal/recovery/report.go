@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"time"
 
 	"lifeboat/internal/host"
@@ -58,7 +59,7 @@ func NewReport(run *runbook.Run) (*Report, error) {
 		}
 	}
 	for _, w := range run.Warnings {
-		if !w.Time.Before(run.BackFrom) {
+		if !w.Time.Before(run.BackFrom) && !slices.Contains(r.Warnings, w.Text) {
 			r.Warnings = append(r.Warnings, w.Text)
 		}
 	}

@@ -186,11 +186,24 @@ func (r *Recovery) rename(ctx context.Context, task runbook.Task, p *product.Pro
 	if err != nil {
 		return err
 	}
-	task.Check(runbook.Check{
-		Name: "nothing in the " + opts.Part + " has the old name any more", OK: rest.Empty(),
-		Expected: "0 places", Found: fmt.Sprintf("%d places", len(rest.Changes)+len(rest.Removed)),
-	})
+	task.Check(renamedAll(opts, rest))
 	return nil
+}
+
+// renamedAll says of a part what a second look has found. That nothing is left to
+// rename does not say that the old name is nowhere.
+func renamedAll(opts *RenameOptions, rest *product.Rename) runbook.Check {
+	check := runbook.Check{
+		Name: "every place in the " + opts.Part + " that could be told has the new name", OK: rest.Empty(),
+		Expected: "no place with the old one", Found: "no place with the old one",
+	}
+	if !check.OK {
+		check.Found = fmt.Sprintf("%d places with the old one", len(rest.Changes)+len(rest.Removed))
+	}
+	if len(rest.Left) > 0 {
+		check.Found += "; what may be one is listed to look at by hand"
+	}
+	return check
 }
 
 // lookAtName tells where a part has the old name, and changes nothing.

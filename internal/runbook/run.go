@@ -244,7 +244,7 @@ func (r *Run) applyStep(s *StepReport, e Event) {
 		if e.Check != nil {
 			s.Checks = append(s.Checks, *e.Check)
 			if !e.Check.OK && e.Check.Warning {
-				r.Warnings = append(r.Warnings, Warning{Time: e.Time, Step: s.ID, Text: e.Check.text()})
+				r.Warnings = append(r.Warnings, Warning{Time: e.Time, Step: s.ID, Text: e.Check.Text()})
 			}
 		}
 	case StepSkipped:
@@ -295,7 +295,8 @@ func (r *Run) forget(step string) {
 	r.Warnings = kept
 }
 
-func (c Check) text() string {
+// Text is the check in one line, as warnings and refusals tell it.
+func (c Check) Text() string {
 	s := c.Name
 	if c.Expected != "" || c.Found != "" {
 		s += ": expected " + c.Expected + ", found " + c.Found

@@ -84,7 +84,7 @@ func (t *task) failedChecks() error {
 		if i > 0 {
 			b.WriteString("; ")
 		}
-		b.WriteString(c.text())
+		b.WriteString(c.Text())
 	}
 	return fmt.Errorf("%d checks failed: %s", len(t.bad), b.String())
 }

@@ -27,6 +27,9 @@ func installedVersion(ctx context.Context, h *host.Host) (string, error) {
 	return versionOf(ctx, h, packages)
 }
 
+// Installed is the version of opsi on a machine, "" where it is not installed.
+func Installed(ctx context.Context, h *host.Host) (string, error) { return installedVersion(ctx, h) }
+
 // libraryVersion is the version that opsi-backup writes into its archives: that of
 // python-opsi. Since opsi 4.3 that is a part of other packages, and theirs is taken.
 func libraryVersion(ctx context.Context, h *host.Host) (string, error) {
