@@ -145,12 +145,13 @@ func (r *Recovery) sqlCheck(ctx context.Context, task runbook.Task, o *CheckOpti
 func (r *Recovery) compareRows(o *CheckOptions, name string, rows [][]string) runbook.Check {
 	check := runbook.Check{Name: o.title()}
 	then, ok := r.Manifest.Records[name]
-	check.Found = fmt.Sprintf("%d rows", len(rows))
+	unit := o.unit()
+	check.Found = fmt.Sprintf("%d %s", len(rows), unit)
 	if !ok {
 		check.OK, check.Expected = true, "not recorded at backup"
 		return check
 	}
-	check.Expected = fmt.Sprintf("%d rows as at backup", len(then))
+	check.Expected = fmt.Sprintf("%d %s as at backup", len(then), unit)
 	if name := r.Given[NewName]; name != "" {
 		then = renamedRows(then, r.Manifest.Identity["server_id"], name)
 		check.Expected += ", the new name in place of the old"
@@ -159,9 +160,18 @@ func (r *Recovery) compareRows(o *CheckOptions, name string, rows [][]string) ru
 	check.OK = len(missing) == 0 && len(added) == 0
 	if !check.OK {
 		check.Warning = true
-		check.Found = fmt.Sprintf("%d rows, %d of the backup's missing, %d new%s", len(rows), len(missing), len(added), example(missing, added))
+		check.Found = fmt.Sprintf("%d %s, %d of the backup's missing, %d new%s", len(rows), unit, len(missing), len(added), example(missing, added))
 	}
 	return check
+}
+
+// unit is what an answer is counted in. An answer that counts itself has a row for
+// each group, and a table has more than those.
+func (o *CheckOptions) unit() string {
+	if o.SQL != nil && strings.Contains(strings.ToUpper(o.SQL.Query), "GROUP BY") {
+		return "groups"
+	}
+	return "rows"
 }
 
 // renamedRows puts the new name of a system wherever the old one is a whole cell.

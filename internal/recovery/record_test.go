@@ -30,4 +30,8 @@ func TestCompareRows(t *testing.T) {
 			}
 		})
 	}
+	o.SQL = &SQLCheck{Query: "SELECT name, COUNT(*) FROM repositories GROUP BY name"}
+	if got := r.compareRows(o, "jobs", [][]string{{"a", "40"}, {"b", "20"}}); got.Found != "2 groups" {
+		t.Errorf("what is grouped: %+v", got)
+	}
 }
