@@ -138,7 +138,7 @@ func (e postgresEngine) once(ctx context.Context, begin string, f func(*tx) erro
 			}
 		}
 	}()
-	t := &tx{ctx: ctx, run: numbered{conn}}
+	t := &tx{ctx: ctx, run: numbered{conn}, eager: !strings.Contains(begin, "LOCK")}
 	if err := f(t); err != nil {
 		if t.failed != nil && (lost(t.failed) || again(t.failed)) {
 			err = t.failed // whatever f has made of it

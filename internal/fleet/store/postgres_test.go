@@ -20,6 +20,8 @@ func TestPostgreSQL(t *testing.T) {
 		storetest.Run(t, func(t *testing.T) string { return server.Database(t) })
 		t.Run("newer", func(t *testing.T) { t.Parallel(); postgresNewer(t, server) })
 		t.Run("durable", func(t *testing.T) { t.Parallel(); postgresDurable(t, server) })
+		t.Run("server-killed", func(t *testing.T) { t.Parallel(); postgresServerKilled(t, server) })
+		t.Run("answer-lost", func(t *testing.T) { t.Parallel(); postgresAnswerLost(t, server) })
 		t.Run("terminated", func(t *testing.T) { t.Parallel(); postgresTerminated(t, server) })
 	})
 }

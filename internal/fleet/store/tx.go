@@ -21,7 +21,8 @@ type tx struct {
 	ctx     context.Context
 	run     statements
 	failed  error
-	audited bool
+	audited bool // it writes the audit log
+	eager   bool // it must not wait for others there
 }
 
 // statements runs SQL with ? for each argument.

@@ -112,7 +112,8 @@ func (s *Server) Run() {
 	var log bytes.Buffer
 	cmd := s.command(s.program, "-D", s.data(), "-p", strconv.Itoa(s.port), "-c", "listen_addresses=127.0.0.1",
 		"-c", "unix_socket_directories="+s.dir, "-c", "shared_buffers=16MB", "-c", "max_connections=100",
-		"-c", "dynamic_shared_memory_type=mmap", "-c", "timezone=Pacific/Auckland", "-c", "synchronous_commit=off")
+		"-c", "dynamic_shared_memory_type=mmap", "-c", "timezone=Pacific/Auckland", "-c", "synchronous_commit=off",
+		"-c", "fsync=off", "-c", "full_page_writes=off") // what the kernel has survives Kill
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
