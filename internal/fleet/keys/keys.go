@@ -132,22 +132,9 @@ func (k *Keys) write(dir string) error {
 // refused. A directory without keys is fs.ErrNotExist.
 func Open(dir string) (*Keys, error) {
 	k := &Keys{}
-	text, err := read(dir, settingsFile, true)
-	if err != nil {
+	var err error
+	if k.Settings, k.Authority, err = OpenPublic(dir); err != nil {
 		return nil, err
-	}
-	if k.Settings, err = parseSettings(text); err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, settingsFile), err)
-	}
-	if text, err = read(dir, authorityFile, false); err != nil {
-		return nil, err
-	}
-	block, _ := pem.Decode(text)
-	if block == nil || block.Type != certificateBlock {
-		return nil, fmt.Errorf("%s holds no certificate in PEM form", filepath.Join(dir, authorityFile))
-	}
-	if k.Authority, err = x509.ParseCertificate(block.Bytes); err != nil {
-		return nil, fmt.Errorf("the authority's certificate: %w", err)
 	}
 	authority, err := readKey(dir, authorityKeyFile)
 	if err != nil {
@@ -165,13 +152,39 @@ func Open(dir string) (*Keys, error) {
 	if k.Signing, ok = signing.(ed25519.PrivateKey); !ok {
 		return nil, fmt.Errorf("%s is no ed25519 key", filepath.Join(dir, signingFile))
 	}
-	if text, err = read(dir, ageFile, true); err != nil {
+	text, err := read(dir, ageFile, true)
+	if err != nil {
 		return nil, err
 	}
 	if k.Age, err = age.ParseX25519Identity(string(trimSpace(text))); err != nil {
 		return nil, fmt.Errorf("%s is no age identity", filepath.Join(dir, ageFile)) // the error might quote it
 	}
 	return k, nil
+}
+
+// OpenPublic reads what is no secret: where the server is, and its authority. A
+// directory without keys is fs.ErrNotExist.
+func OpenPublic(dir string) (Settings, *x509.Certificate, error) {
+	text, err := read(dir, settingsFile, true)
+	if err != nil {
+		return Settings{}, nil, err
+	}
+	settings, err := parseSettings(text)
+	if err != nil {
+		return Settings{}, nil, fmt.Errorf("%s: %w", filepath.Join(dir, settingsFile), err)
+	}
+	if text, err = read(dir, authorityFile, false); err != nil {
+		return Settings{}, nil, err
+	}
+	block, _ := pem.Decode(text)
+	if block == nil || block.Type != certificateBlock {
+		return Settings{}, nil, fmt.Errorf("%s holds no certificate in PEM form", filepath.Join(dir, authorityFile))
+	}
+	authority, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return Settings{}, nil, fmt.Errorf("the authority's certificate: %w", err)
+	}
+	return settings, authority, nil
 }
 
 // SigningKey is the public half of the key that signs, as media have it pinned.
