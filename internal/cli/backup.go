@@ -227,8 +227,8 @@ func (a *app) runBackup(ctx context.Context, conf *config.Config, b *backup.Back
 func (a *app) sealPoint(ctx context.Context, engine *runbook.Engine, b *backup.Backup, book runbook.Runbook, again string) error {
 	run, err := engine.Start(ctx, book, runbook.Meta{ID: b.RunID(), Resume: again})
 	closeErr := b.Close(context.WithoutCancel(ctx))
-	a.ran = run
 	p := b.Point()
+	a.ran, a.sealed = run, p
 	switch {
 	case err != nil && p != nil && run != nil && strings.HasPrefix(failedStep(err), "after/"):
 		return fmt.Errorf("recovery point %s was made, but a hook after it failed: %w", p.Short(), err)

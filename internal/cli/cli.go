@@ -25,6 +25,7 @@ import (
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/sandbox"
 	"lifeboat/internal/strict"
+	"lifeboat/internal/vault"
 )
 
 // Version of the program; the build sets it.
@@ -131,6 +132,7 @@ type app struct {
 	hard     context.Context //nolint:containedctx // the second Ctrl-C
 	code     int             // when there is no error
 	ran      *runbook.Run
+	sealed   *vault.Point // what that run has made
 
 	configFile string
 	stateDir   string
@@ -201,7 +203,8 @@ Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 done with warnings,
 		a.listCommand(), a.showCommand(), a.verifyCommand(), a.restoreCommand(), a.keyCommand(),
 		a.recoverCommand(), a.drillCommand(), a.importCommand(), a.exportCommand(), a.forgetCommand(), a.pruneCommand(),
 		a.kitCommand(), a.pinCommand(), a.unpinCommand(), a.copyCommand(), a.repositoryCommand(), a.profileCommand(), a.runsCommand(), a.scheduleCommand(), a.statusCommand(), a.noticeCommand(), a.metricsCommand(),
-		a.rescueCommand(), a.opsiBackupCommand(), a.versionCommand(), a.manCommand(), a.resumeServicesCommand(),
+		a.rescueCommand(), a.fleetServeCommand(), a.joinCommand(), a.hostCommand(), a.configCommand(), a.tokenCommand(), a.auditCommand(),
+		a.opsiBackupCommand(), a.versionCommand(), a.manCommand(), a.resumeServicesCommand(),
 	)
 	a.completions(root)
 	return root

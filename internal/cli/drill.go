@@ -173,6 +173,7 @@ func (a *app) drill(ctx context.Context, system string, f drillFlags) error {
 	if err != nil {
 		return err
 	}
+	a.account.reportDrill(report)
 	if err := errors.Join(
 		writePage(string(f.html), func(w io.Writer) error { return report.HTML(w, nil) }),
 		writePage(string(f.pdf), report.PDF),
@@ -216,13 +217,18 @@ func pointBefore(ctx context.Context, v *vault.Vault, point *vault.Point) (*vaul
 
 // rehearse runs the drill and shows its events as those of any run.
 func (a *app) rehearse(ctx context.Context, o drill.Options, point *vault.Point) (*drill.Report, error) {
+	live, end := a.live()
+	defer end()
+	if live != nil {
+		o.Observers = append(o.Observers, live)
+	}
 	if a.json {
-		o.Observers = []runbook.Observer{runbook.NewJSONWriter(a.out)}
+		o.Observers = append(o.Observers, runbook.NewJSONWriter(a.out))
 		return drill.Run(ctx, o)
 	}
 	a.printf("Rehearse the recovery of %s from %s, as it was at %s (%s)\n", o.System, point.Short(), when(point.Time()), ago(point.Time()))
 	t := newTerminal(a.out, a.verbose)
-	o.Observers = []runbook.Observer{t}
+	o.Observers = append(o.Observers, t)
 	quiet := a.showOn(t)
 	defer func() { quiet(); t.Close() }()
 	return drill.Run(ctx, o)

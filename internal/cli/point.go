@@ -131,7 +131,7 @@ func (a *app) each(c *cobra.Command, systems []config.System, do func(config.Sys
 		if i > 0 && !a.json {
 			a.printf("\n")
 		}
-		a.ran, a.code = nil, runbook.ExitDone
+		a.ran, a.sealed, a.code = nil, nil, runbook.ExitDone
 		err := do(s)
 		if err != nil {
 			err = fmt.Errorf("%s: %w", s.Name, err)

@@ -26,6 +26,11 @@ func (a *app) engine(stateDir string, accept bool) (*runbook.Engine, func()) {
 	if a.logged != nil {
 		opts.Observers = append(opts.Observers, a.logged)
 	}
+	if live, end := a.live(); live != nil {
+		opts.Observers = append(opts.Observers, live)
+		shown := done
+		done = func() { shown(); end() }
+	}
 	return runbook.New(opts), done
 }
 

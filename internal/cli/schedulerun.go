@@ -171,10 +171,13 @@ func (r scheduledRun) do(ctx context.Context) (code int, err error) {
 	if code != runbook.ExitDone && code != runbook.ExitWarnings {
 		r.told.todo("lifeboat schedule run " + r.task.System + " " + r.task.Name)
 	} else if r.task.Kind() == config.JobStatus {
-		return code, err // it has told what it found
+		r.app.tellFleet(ctx, r.conf, r.told) // what could not be sent before
+		return code, err                     // it has told what it found
 	}
 	m.Run = r.told.run
 	r.app.tellEnd(ctx, r.conf, ended(m, code, *r.told))
+	r.app.reportPlain(r.told, r.task.Name, []string{r.task.System}, m.Started, code)
+	r.app.tellFleet(ctx, r.conf, r.told)
 	return code, err
 }
 

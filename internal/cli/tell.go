@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lifeboat/internal/config"
+	"lifeboat/internal/fleet/agent"
 	"lifeboat/internal/notice"
 	"lifeboat/internal/routine"
 	"lifeboat/internal/runbook"
@@ -17,7 +18,8 @@ import (
 // account is what a call has to tell those who were not there, besides its exit code.
 type account struct {
 	facts, problems, next []string
-	run                   string // id, where there was one
+	run                   string         // id, where there was one
+	reports               []agent.Report // of runs, for the fleet
 }
 
 func (c *account) fact(text string)    { c.facts = append(c.facts, text) }
@@ -28,6 +30,7 @@ func (c *account) add(other account) {
 	c.facts = append(c.facts, other.facts...)
 	c.problems = append(c.problems, other.problems...)
 	c.next = append(c.next, other.next...)
+	c.reports = append(c.reports, other.reports...)
 	if other.run != "" {
 		c.run = other.run
 	}
@@ -40,6 +43,7 @@ func (a *app) end(err error) {
 	switch run := a.ran; {
 	case run != nil:
 		c.run = run.ID
+		c.reportRun(run, a.sealed)
 		if run.Error != "" {
 			c.problem(run.Error)
 		} else if err != nil {
@@ -160,6 +164,10 @@ func (e untoldError) Error() string {
 func (a *app) afterwards(ctx context.Context, command *cobra.Command, started time.Time, code int, err error) int {
 	job, scheduled := jobOf(command)
 	if job == "" || a.loaded == nil || code == runbook.ExitUsage || errors.Is(err, errDeclined) {
+		if a.ran != nil { // a recovery of a bare machine, say
+			a.end(err)
+			a.tellFleet(ctx, a.loaded, &a.account)
+		}
 		return code
 	}
 	a.code = code
@@ -178,6 +186,8 @@ func (a *app) afterwards(ctx context.Context, command *cobra.Command, started ti
 	}
 	a.tellEnd(ctx, a.loaded, ended(m, code, a.account))
 	a.writeMetrics(ctx, a.loaded)
+	a.reportPlain(&a.account, job, systems, started, code)
+	a.tellFleet(ctx, a.loaded, &a.account)
 	return a.code
 }
 

@@ -72,6 +72,8 @@ func (m *metrics) request(r *http.Request, status int, took time.Duration) {
 		what = "events"
 	case strings.HasPrefix(path, api.Prefix+"/"):
 		what = "api"
+	case strings.HasPrefix(path, "/rear/"), strings.HasPrefix(path, "/clients/"):
+		what = "rear"
 	case path == "/healthz", path == "/readyz", path == "/metrics":
 		what = "self"
 	}

@@ -15,15 +15,19 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"filippo.io/age"
+
 	"lifeboat/internal/config"
 	"lifeboat/internal/fleet/action"
 	"lifeboat/internal/fleet/api"
+	"lifeboat/internal/fleet/rear"
 )
 
 // Options are what a server works with. Desk and Log are needed.
@@ -57,6 +61,7 @@ type Server struct {
 	metrics *metrics
 	mux     *http.ServeMux
 	closing atomic.Bool
+	done    chan struct{} // closed when the server begins to end
 }
 
 // New makes a server.
@@ -67,7 +72,7 @@ func New(o Options) *Server {
 	if o.Grace <= 0 {
 		o.Grace = 20 * time.Second
 	}
-	s := &Server{Options: o, holder: holder(), mux: http.NewServeMux()}
+	s := &Server{Options: o, holder: holder(), mux: http.NewServeMux(), done: make(chan struct{})}
 	s.api = api.New(api.Options{Desk: o.Desk, Log: o.Log, Version: o.Version, Session: o.Session, Limits: o.Limits})
 	s.metrics = newMetrics(o.Desk, o.Version)
 	s.mux.Handle(api.Prefix+"/", s.api)
@@ -75,6 +80,17 @@ func New(o Options) *Server {
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") })
 	s.mux.HandleFunc("GET /readyz", s.ready)
 	s.mux.Handle("GET /metrics", s.api.Viewers(s.metrics.handler()))
+	plain := rear.New(rear.Options{
+		Store: o.Desk.Store, Stock: rear.Versions{Store: o.Desk.Store, Identities: []age.Identity{o.Desk.Keys.Age}},
+		Log: o.Log, Now: o.Desk.Now, Done: s.done,
+		From: func(r *http.Request) netip.Addr {
+			from, _ := netip.ParseAddr(api.Address(r))
+			return from.Unmap()
+		},
+		Certified: s.api.Certified,
+	})
+	s.mux.Handle("/rear/", plain)
+	s.mux.Handle("/clients/", plain)
 	if o.Console != nil {
 		s.mux.Handle("/", o.Console)
 	}
@@ -123,9 +139,12 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          log.New(lines{s.Log}, "", 0),
 	}
-	if s.Closing != nil {
-		server.RegisterOnShutdown(s.Closing)
-	}
+	server.RegisterOnShutdown(func() {
+		close(s.done)
+		if s.Closing != nil {
+			s.Closing()
+		}
+	})
 	working, stop := context.WithCancel(ctx)
 	defer stop()
 	var jobs sync.WaitGroup
@@ -161,7 +180,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	begin := time.Now()
 	rec := &recorder{ResponseWriter: w, status: http.StatusOK}
 	w.Header().Set("Strict-Transport-Security", "max-age=31536000")
-	if !strings.HasPrefix(r.Header.Get("Accept"), "text/event-stream") {
+	// Live pages and logs of ReaR last as long as what they tell of.
+	if !strings.HasPrefix(r.Header.Get("Accept"), "text/event-stream") && !strings.HasPrefix(r.URL.Path, "/clients/") {
 		_ = http.NewResponseController(w).SetWriteDeadline(begin.Add(requestTime))
 	}
 	defer func() {

@@ -154,3 +154,12 @@ func (a *API) Viewers(next http.Handler) http.Handler {
 		next.ServeHTTP(w, r)
 	})
 }
+
+// Certified is the host whose certificate a client has shown, unless it is revoked.
+func (a *API) Certified(r *http.Request) (record.HostID, bool) {
+	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+		return "", false
+	}
+	h, err := a.desk.HostByKey(r.Context(), keys.KeyHash(r.TLS.PeerCertificates[0]))
+	return h.ID, err == nil
+}

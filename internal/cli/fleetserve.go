@@ -1,0 +1,221 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"lifeboat/internal/config"
+	"lifeboat/internal/fleet"
+	"lifeboat/internal/fleet/action"
+	"lifeboat/internal/fleet/keys"
+	"lifeboat/internal/fleet/store"
+	"lifeboat/internal/storage/restserver"
+)
+
+// defaultFleet is where a fleet server has its keys.
+const defaultFleet = "/etc/lifeboat/fleet"
+
+// databaseVariable holds the address of the fleet's database where that has a
+// password in it.
+const databaseVariable = "LIFEBOAT_FLEET_DATABASE"
+
+type fleetServeFlags struct {
+	directory, listen, database, cert, key string
+}
+
+func (a *app) fleetServeCommand() *cobra.Command {
+	var f fleetServeFlags
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the fleet server, which knows many hosts",
+		Long: `Runs the fleet server: hosts report to it after each run, people see how all of
+them stand, and a lost host gets its recovery configuration from it. Recovery points
+never pass through it.
+
+Its records are in SQLite in the state directory, or with --database in PostgreSQL,
+which several servers may share that have copies of the same keys. A password of
+the database belongs into the environment (` + databaseVariable + ` with the whole address,
+PGPASSFILE), not on the command line.
+
+Connections are encrypted with TLS 1.3. The fleet's own authority makes the
+certificate, and hosts know it since they joined; with --tls-cert it is one of yours,
+for which an authority vouches that the hosts' systems trust. A load balancer has to
+pass connections on as they are: hosts prove who they are with certificates.
+
+An interruption lets requests under way end; the next cuts them off.`,
+		Example: `  lifeboat serve init --name fleet.example.com
+  lifeboat serve
+  lifeboat serve --listen 192.0.2.10:443 --tls-cert /etc/ssl/fleet.pem --tls-key /etc/ssl/fleet.key
+  lifeboat serve --database postgres://lifeboat@db.example.com/fleet`,
+		Args: knownVerb,
+		RunE: func(c *cobra.Command, _ []string) error { return a.fleetServe(c.Context(), f) },
+	}
+	flags := c.Flags()
+	a.fleetDirectory(c, &f.directory)
+	flags.StringVar(&f.listen, "listen", ":"+keys.DefaultPort, "`ADDRESS` to listen on, HOST:PORT or :PORT")
+	flags.StringVar(&f.database, "database", "", "`URL` of the database: sqlite:PATH or postgres://USER@HOST/NAME (default SQLite in the state directory)")
+	flags.Var((*absolutePath)(&f.cert), "tls-cert", "`FILE` with a certificate of yours and what vouches for it, in PEM form")
+	flags.Var((*absolutePath)(&f.key), "tls-key", "`FILE` with its key, in PEM form")
+	c.AddCommand(a.fleetInitCommand())
+	return c
+}
+
+func (a *app) fleetDirectory(c *cobra.Command, into *string) {
+	*into = defaultFleet
+	c.Flags().Var((*absolutePath)(into), "directory", "`DIR` with the fleet's keys")
+}
+
+func (a *app) fleetInitCommand() *cobra.Command {
+	var directory, address string
+	var names []string
+	c := &cobra.Command{
+		Use:   "init",
+		Short: "Make the keys of a new fleet",
+		Long: `Makes the keys of a new fleet in a directory: the authority that hosts are certified
+by, the key that signs recovery configurations, and the one that their secret parts
+are sealed for. Also a token of the first administrator, in admin.token beside them:
+verbs that are called on this machine use it.
+
+Whoever has the directory can read every secret of the fleet, and without it no
+configuration can be unsealed: keep a copy in a safe place. To run several servers
+give each a copy.
+
+--name is what hosts call the server, and stands in the line that makes them join.`,
+		Example: `  lifeboat serve init --name fleet.example.com
+  lifeboat serve init --url https://fleet.example.com:443 --name 192.0.2.10`,
+		Args: args(cobra.NoArgs),
+		RunE: func(*cobra.Command, []string) error {
+			if len(names) == 0 && address == "" {
+				name, err := os.Hostname()
+				if err != nil {
+					return err
+				}
+				names = append([]string{name}, serverNames(nil)...)
+			}
+			settings, err := keys.NewSettings(address, names)
+			if err != nil {
+				return usageError{err}
+			}
+			k, err := keys.Create(directory, settings, time.Now())
+			if errors.Is(err, keys.ErrExist) {
+				return usagef("%w; nothing was changed", err)
+			}
+			if err != nil {
+				return err
+			}
+			token := filepath.Join(directory, keys.AdministratorFile)
+			if a.json {
+				return a.emit(map[string]any{"type": "fleet", "url": k.URL, "directory": directory, "signing_key": k.SigningKey(), "authority": keys.Fingerprint(k.Authority), "token_file": token})
+			}
+			a.printf("Fleet        %s\nKeys         %s (keep a copy in a safe place)\n", k.URL, directory)
+			a.printf("Signing key  %s (pin it on rescue media)\nAuthority    sha256:%s\n", k.SigningKey(), keys.Fingerprint(k.Authority))
+			a.printf("First administrator's token: %s\nNext: lifeboat serve, and then lifeboat host add NAME\n", token)
+			return nil
+		},
+	}
+	a.fleetDirectory(c, &directory)
+	c.Flags().StringSliceVar(&names, "name", nil, "`NAME` or address of the server (default: what this machine is called)")
+	c.Flags().StringVar(&address, "url", "", "`URL` at which hosts reach it (default https://NAME:"+keys.DefaultPort+")")
+	return c
+}
+
+// fleetServe runs until it is interrupted, which is a good end.
+func (a *app) fleetServe(ctx context.Context, f fleetServeFlags) error {
+	k, err := keys.Open(f.directory)
+	if errors.Is(err, fs.ErrNotExist) {
+		return usagef("there are no keys of a fleet in %s yet: lifeboat serve init --name NAME makes them", f.directory)
+	}
+	if err != nil {
+		return err
+	}
+	conf, err := a.loadOrEmpty()
+	if err != nil {
+		return err
+	}
+	if (f.cert == "") != (f.key == "") {
+		return usagef("--tls-cert and --tls-key belong together")
+	}
+	database, err := a.fleetDatabase(conf, f.database)
+	if err != nil {
+		return err
+	}
+	db, err := store.Open(ctx, database, store.Signed(k.Signing))
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	desk := action.New(db, k)
+	o := fleet.Options{
+		Desk: desk, Version: Version, Notices: conf.Notices, Cut: a.hard,
+		Log: slog.New(slog.NewJSONHandler(a.err, nil)),
+	}
+	if f.cert != "" {
+		own, err := restserver.Certificate(f.cert, f.key)
+		if err != nil {
+			return usageError{err}
+		}
+		o.Certificate = own.GetCertificate
+		desk.Trust = action.TrustSystem
+	}
+	token, err := keys.ReadToken(filepath.Join(f.directory, keys.AdministratorFile))
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // it was put away, as it should be
+	case err != nil:
+		return err
+	default:
+		if err := desk.TakeAdministrator(ctx, token); err != nil {
+			return err
+		}
+	}
+	listener, err := inheritedListener()
+	if err == nil && listener == nil {
+		if listener, err = new(net.ListenConfig).Listen(ctx, "tcp", f.listen); err != nil {
+			err = usagef("--listen %s: %w", f.listen, err)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	where := "https://" + listener.Addr().String()
+	if a.json {
+		err = a.emit(map[string]any{"type": "serving", "address": where, "url": k.URL, "signing_key": k.SigningKey(), "authority": keys.Fingerprint(k.Authority), "trust": desk.Trust})
+	} else {
+		a.printf("Fleet        %s\nListening    %s\nSigning key  %s (pin it on rescue media)\nAuthority    sha256:%s\n", k.URL, where, k.SigningKey(), keys.Fingerprint(k.Authority))
+	}
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	if err := notifySystemd("READY=1"); err != nil {
+		o.Log.Warn("systemd was not told that the server is ready", "error", err)
+	}
+	return fleet.New(o).Serve(ctx, listener)
+}
+
+// fleetDatabase is where the fleet's records are.
+func (a *app) fleetDatabase(conf *config.Config, given string) (string, error) {
+	if given == "" {
+		given = os.Getenv(databaseVariable)
+	} else if u, err := url.Parse(given); err == nil && u.User != nil {
+		if _, has := u.User.Password(); has {
+			return "", usagef("--database: everybody on this machine can read a password on the command line: put the address into the environment as %s, or the password into PGPASSFILE", databaseVariable)
+		}
+	}
+	if given != "" {
+		return given, nil
+	}
+	dir := filepath.Join(a.state(conf), "fleet-server")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("directory of the fleet's records: %w", err)
+	}
+	return "sqlite:" + filepath.Join(dir, "fleet.db"), nil
+}
