@@ -149,6 +149,7 @@ func (a *app) drillHistory(ctx context.Context, names []string) error {
 
 func (a *app) listDrills(ctx context.Context, conf *config.Config, v *vault.Vault, list []*vault.Report) error {
 	var rows [][]string
+	var found, elsewhere []string
 	type series struct {
 		system string
 		depth  drill.Depth
@@ -176,16 +177,30 @@ func (a *app) listDrills(ctx context.Context, conf *config.Config, v *vault.Vaul
 		if k.RTO > 0 {
 			before[of] = k.RTO
 		}
-		findings := ""
-		if len(k.Findings) > 0 {
-			findings = short(clean(firstLine(k.Findings[0])), 60)
+		for _, finding := range k.Findings[:min(1, len(k.Findings))] {
+			found = append(found, minute(k.Started)+": "+clean(firstLine(finding)))
+		}
+		if k.Signature != drill.SignedHere {
+			elsewhere = append(elsewhere, minute(k.Started)+": "+string(k.Signature))
 		}
 		rows = append(rows, []string{
-			printable(k.System), when(k.Started), printable(string(k.State)), string(k.Depth), shortID(k.Point), unknownAge(k.RTO), trend, age(k.RPO), string(k.Signature), findings,
+			printable(k.System), minute(k.Started), printable(string(k.State)), string(k.Depth), shortID(k.Point), unknownAge(k.RTO), trend, age(k.RPO),
 		})
 	}
-	if !a.json {
-		a.table([]string{"system", "drill", "state", "depth", "point", "RTO", "trend", "RPO", "signed by", "first finding"}, rows, "RTO", "trend", "RPO")
+	if a.json {
+		return nil
+	}
+	a.narrow([]string{"system", "drill", "state", "depth", "point", "RTO", "trend", "RPO"}, rows, "RTO", "trend", "RPO")
+	for _, part := range []struct {
+		title string
+		lines []string
+	}{{"What they found first", found}, {"Not signed by this machine, but by", elsewhere}} {
+		if len(part.lines) > 0 {
+			a.printf("\n%s\n", painterFor(a.out).bold(part.title))
+		}
+		for _, line := range part.lines {
+			a.printf("  %s\n", a.paragraph(line, 4))
+		}
 	}
 	return nil
 }

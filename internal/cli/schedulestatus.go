@@ -92,7 +92,7 @@ func (a *app) scheduleStatus(f scheduleFlags, names []string) error {
 				continue
 			}
 			changed = changed || v.On != "" && !v.Current
-			rows = append(rows, []string{v.System, v.Job, v.At, v.next(), when(v.Last.Started), v.last()})
+			rows = append(rows, []string{v.System, v.Job, v.At, v.next(), minute(v.Last.Started), v.last()})
 		}
 	}
 	for _, name := range gone {
@@ -110,15 +110,15 @@ func (a *app) scheduleStatus(f scheduleFlags, names []string) error {
 		return nil
 	}
 	if len(rows) > 0 {
-		a.table([]string{"system", "job", "at", "next", "last", ""}, rows)
+		a.narrow([]string{"system", "job", "at", "next", "last", "result"}, rows)
 	} else if len(gone) == 0 {
 		a.printf("No system of %s has a schedule.\n", a.configFile)
 	}
 	for _, name := range gone {
-		a.printf("\n%s %s: %s\n", painterFor(a.out).yellow("warning"), name, routine.OrphanText(name))
+		a.printf("\n%s %s\n", painterFor(a.out).yellow("warning"), a.paragraph(name+": "+routine.OrphanText(name), 8))
 	}
 	if changed {
-		a.printf("\n%s what is written is not what %s says. Next: lifeboat schedule on\n", painterFor(a.out).yellow("warning"), a.configFile)
+		a.printf("\n%s %s\n", painterFor(a.out).yellow("warning"), a.paragraph("what is written is not what "+a.configFile+" says. Next: lifeboat schedule on", 8))
 	}
 	return nil
 }
@@ -130,11 +130,11 @@ func (v jobView) next() string {
 	case v.On == "":
 		return "off"
 	case v.Missed:
-		return "now: " + when(v.Next) + " was missed"
+		return "now: " + minute(v.Next) + " was missed"
 	case v.Within > 0:
-		return when(v.Next) + " + " + (time.Duration(v.Within) * time.Second).String()
+		return minute(v.Next) + " + ≤" + roundly(time.Duration(v.Within)*time.Second)
 	}
-	return when(v.Next)
+	return minute(v.Next)
 }
 
 func (v jobView) last() string {

@@ -136,23 +136,29 @@ func oneLine(text string) string {
 
 func (a *app) showStatus(views []statusView) error {
 	paint := painterFor(a.out)
-	for _, v := range views {
+	for i, v := range views {
 		if a.json {
 			if err := a.emit(v); err != nil {
 				return err
 			}
 			continue
 		}
+		if i > 0 {
+			a.printf("\n")
+		}
 		a.printf("%s\n", paint.bold(v.System))
 		if !v.Orphaned {
 			a.showSystem(v)
 		}
-		for _, f := range v.Findings {
+		worstFirst := slices.Clone(v.Findings)
+		slices.SortStableFunc(worstFirst, func(x, y routine.Finding) int { return int(y.Level - x.Level) })
+		for _, f := range worstFirst {
 			colour := paint.yellow
 			if f.Level == routine.Critical {
 				colour = paint.red
 			}
-			a.printf("  %s %s\n", colour(strings.ToLower(f.Word)), clean(strings.TrimPrefix(f.Text, v.System+": ")))
+			word := strings.ToLower(f.Word)
+			a.printf("  %s %s\n", colour(word), a.paragraph(clean(strings.TrimPrefix(f.Text, v.System+": ")), len(word)+3))
 		}
 	}
 	return nil

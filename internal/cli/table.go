@@ -2,17 +2,29 @@ package cli
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
+	"golang.org/x/term"
 )
 
 // table prints rows in columns; columns named in right are aligned there.
 func (a *app) table(header []string, rows [][]string, right ...string) {
+	a.render(table.NewWriter(), header, rows, right)
+}
+
+// narrow prints a table for 80 columns: blanks behind it would make empty lines there.
+func (a *app) narrow(header []string, rows [][]string, right ...string) {
 	t := table.NewWriter()
+	t.SuppressTrailingSpaces()
+	a.render(t, header, rows, right)
+}
+
+func (a *app) render(t table.Writer, header []string, rows [][]string, right []string) {
 	t.SetOutputMirror(a.out)
 	style := table.StyleLight
 	style.Options = table.OptionsNoBordersAndSeparators
@@ -57,6 +69,39 @@ func when(t time.Time) string {
 		return "-"
 	}
 	return t.Local().Format(time.DateTime)
+}
+
+// minute is when without seconds, for what begins at a time of day.
+func minute(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.Local().Format("2006-01-02 15:04")
+}
+
+// roundly is a duration of minutes and hours without the seconds that it has not.
+func roundly(d time.Duration) string {
+	text := d.String()
+	for _, nothing := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, nothing) {
+			text = text[:len(text)-2]
+		}
+	}
+	return text
+}
+
+// paragraph breaks a line for the terminal, with the lines after the first indented;
+// elsewhere it stays one line, for those that look for something in it.
+func (a *app) paragraph(line string, indent int) string {
+	f, ok := a.out.(*os.File)
+	if !ok {
+		return line
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil || width < indent+20 {
+		return line
+	}
+	return indentBy(wrap(line, width-indent), indent)
 }
 
 func ago(t time.Time) string { return humanize.Time(t) }
