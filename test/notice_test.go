@@ -120,7 +120,7 @@ func TestNotices(t *testing.T) {
 	if m := last(); m.Result != notice.Failed || m.Exit != 1 || m.State != "failed" {
 		t.Errorf("%+v", m)
 	}
-	says(last().Text, "critical components are not on this machine: documents", "lifeboat schedule run site backup", "lifeboat runs show ")
+	says(last().Text, "critical components are not on this machine: documents", "lifeboat schedule run site backup", "lifeboat runs show ", "the newest recovery point of site that is known is of ")
 	if got := mails.Mails(); len(got) != 2 || !strings.Contains(got[1].Text, "critical components are not on this machine") || !strings.Contains(got[1].Text, "lifeboat schedule run site backup") {
 		t.Fatalf("%+v", got)
 	}
@@ -187,6 +187,12 @@ func TestNotices(t *testing.T) {
 	}
 	lifeboat(0, "recover", "site", last().Run, "--rollback", "--yes")
 	says(last().Text, "taking back of a restore of documents")
+
+	// What ends before it is a run says too since when, and what to do.
+	put("password", "another one\n")
+	lifeboat(1, "backup", "site")
+	t.Log(last().Text)
+	says(last().Text, "the newest recovery point of site that is known is of ", "What to do:\n  lifeboat backup site\n")
 
 	// Nothing secret stands anywhere but where it was put.
 	for _, m := range mails.Mails() {

@@ -17,7 +17,11 @@ import (
 
 // showDrill prints the end of a drill.
 func (a *app) showDrill(r *drill.Report) error {
-	a.account.fact(fmt.Sprintf("drill %s %s: RTO %s%s, RPO %s%s", r.ID, r.State, unknown(r.RTO), objective(r.RTO, r.TargetRTO), age(r.RPO), objective(r.RPO, r.TargetRPO)))
+	took := "it did not come to its end"
+	if r.RTO > 0 {
+		took = "it took " + age(r.RTO)
+	}
+	a.account.fact(fmt.Sprintf("drill %s, a recovery tried out, %s: %s%s; the data that it restored were %s old%s", r.ID, r.State, took, objective(r.RTO, r.TargetRTO), age(r.RPO), objective(r.RPO, r.TargetRPO)))
 	a.account.problems = append(a.account.problems, slices.Concat(r.Findings, r.Warnings)...)
 	if r.Error != "" {
 		a.account.problem(r.Error)

@@ -159,7 +159,7 @@ func exitWord(code int) string {
 	case runbook.ExitWarnings:
 		return "done with warnings"
 	case runbook.ExitUsage:
-		return "failed: usage or configuration"
+		return "failed: a mistake in the command or the configuration"
 	case runbook.ExitRefused:
 		return "refused"
 	case runbook.ExitWaiting:

@@ -141,10 +141,44 @@ func (a *app) tell(ctx context.Context, conf *config.Config, m notice.Message) [
 
 // tellEnd tells of the end of a run, and enters it in the system's journal.
 func (a *app) tellEnd(ctx context.Context, conf *config.Config, m notice.Message) {
+	if m.Result == notice.Failed {
+		a.tellHelp(conf, &m)
+	}
 	if err := notice.Journal(notice.JournalSocket, m); err != nil {
 		a.notices.warn(err.Error())
 	}
 	a.tell(ctx, conf, m)
+}
+
+// tellHelp adds to what failed since when that is so, and a command to go on with.
+func (a *app) tellHelp(conf *config.Config, m *notice.Message) {
+	kind := config.JobKind(m.Job)
+	for _, name := range m.Systems {
+		if s, ok := conf.System(name); ok && kind == config.JobBackup {
+			m.Problems = append(m.Problems, a.lastPoint(conf, s))
+		}
+		if len(m.Next) > 0 || kind == "" {
+			continue
+		}
+		switch {
+		case m.Scheduled:
+			m.Next = []string{"lifeboat schedule run " + name + " " + m.Job}
+		case kind == config.JobPrune:
+			m.Next = []string{"lifeboat forget " + name + " --prune"}
+		default:
+			m.Next = []string{"lifeboat " + kind + " " + name}
+		}
+	}
+}
+
+// lastPoint says what there is to recover from.
+func (a *app) lastPoint(conf *config.Config, s config.System) string {
+	for _, r := range conf.RepositoriesOf(s)[:min(1, len(conf.RepositoriesOf(s)))] {
+		if k, err := routine.NewBook(a.state(conf)).Known(s.Name, r.Name); err == nil && !k.Time.IsZero() {
+			return "the newest recovery point of " + s.Name + " that is known is of " + when(k.Time) + ", " + config.Words(time.Since(k.Time)) + " ago: what came later is not saved"
+		}
+	}
+	return "no recovery point of " + s.Name + " is known on this machine"
 }
 
 // untoldError is a notice that did not get through.

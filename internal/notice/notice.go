@@ -140,7 +140,7 @@ func (m Message) body() string {
 	if !m.Started.IsZero() {
 		end = append(end, "Begun "+m.Started.Local().Format(time.DateTime))
 		if !m.Finished.IsZero() {
-			end[0] += ", took " + m.Finished.Sub(m.Started).Round(time.Second).String()
+			end[0] += ", took " + config.Words(m.Finished.Sub(m.Started).Round(time.Second))
 		}
 	}
 	if m.Run != "" {

@@ -64,7 +64,7 @@ func TestMessageIsBoundedAndPlain(t *testing.T) {
 	if len(m.Problems) != 2 || m.Problems[0] != "one[31m line" || len(m.Problems[1]) > 1100 || len(m.Facts) != mostLines+1 || m.Facts[mostLines] != "and 70 more" {
 		t.Errorf("%q, %d facts", m.Problems, len(m.Facts))
 	}
-	for _, part := range []string{"What is wrong:\n- one[31m line\n", "What to do:\n  lifeboat backup smt\n", "took 1m0s; run run-1; lifeboat 1\n"} {
+	for _, part := range []string{"What is wrong:\n- one[31m line\n", "What to do:\n  lifeboat backup smt\n", "took 1 min; run run-1; lifeboat 1\n"} {
 		if !strings.Contains(m.Text, part) {
 			t.Errorf("%q is not in\n%s", part, m.Text)
 		}

@@ -110,7 +110,7 @@ func (j *judgement) add(l Level, format string, args ...any) {
 func (j *judgement) age(name string, since time.Time, bound time.Duration) (Level, string) {
 	age := max(j.now.Sub(since), 0)
 	j.measures = append(j.measures, Measure{Name: j.System + " " + name, Unit: "s", Value: math.Trunc(age.Seconds()), Warn: bound.Seconds(), Bad: 2 * bound.Seconds()})
-	text := age.Truncate(time.Minute).String()
+	text := config.Words(age.Truncate(time.Minute))
 	switch {
 	case age > 2*bound:
 		return Critical, text

@@ -247,10 +247,10 @@ func TestMonthOfRepositories(t *testing.T) {
 	// Off until Sunday. One backup makes up for four, and all that was missed is done
 	// in an order in which it makes sense.
 	m.now = time.Date(2026, 10, 11, 9, 0, 0, 0, time.UTC)
-	if got, want := m.judged(), `CRITICAL the newest recovery point is 102h30m0s old
-WARNING repository main was last verified 196h0m0s ago
-CRITICAL the newest copy in away is 126h30m0s old
-WARNING repository away was last verified 196h0m0s ago`; got != want {
+	if got, want := m.judged(), `CRITICAL the newest recovery point is 4 days 6 h old
+WARNING repository main was last verified 8 days 4 h ago
+CRITICAL the newest copy in away is 5 days 6 h old
+WARNING repository away was last verified 8 days 4 h ago`; got != want {
 		t.Errorf("after four days:\n%s", got)
 	}
 	before := len(m.done)
