@@ -12,6 +12,7 @@ import (
 
 	"github.com/a-h/templ"
 
+	"lifeboat/internal/fleet/account"
 	"lifeboat/internal/fleet/record"
 )
 
@@ -30,6 +31,7 @@ type visit struct {
 	From string // address
 	Path string
 	CSRF string
+	user record.User
 	key  string // the cookie's value
 	At   time.Time
 }
@@ -61,7 +63,7 @@ func (c *Console) page(pattern string, role record.Role, h handler) {
 			if err := c.fromHere(w, r); err != nil {
 				return err
 			}
-			if err := v.know(r, true); errors.Is(err, ErrSignedOut) {
+			if err := v.know(r, true); errors.Is(err, account.ErrSignedOut) {
 				c.toSignIn(w, r)
 				return nil
 			} else if err != nil {
@@ -110,13 +112,13 @@ func (c *Console) fromHere(w http.ResponseWriter, r *http.Request) error {
 func (v *visit) know(r *http.Request, touch bool) error {
 	k, err := r.Cookie(cookie)
 	if err != nil {
-		return ErrSignedOut
+		return account.ErrSignedOut
 	}
 	s, u, err := v.Accounts.Session(r.Context(), k.Value, touch)
 	if err != nil {
 		return err
 	}
-	v.User, v.Role, v.CSRF, v.key = u.Name, u.Role, s.CSRF, k.Value
+	v.User, v.Role, v.CSRF, v.key, v.user = u.Name, u.Role, s.CSRF, k.Value, u
 	return nil
 }
 
@@ -153,7 +155,7 @@ func (c *Console) failed(w http.ResponseWriter, r *http.Request, v *visit, err e
 	case err == nil || r.Context().Err() != nil:
 		return
 	case errors.As(err, &p):
-	case errors.Is(err, ErrBusy):
+	case errors.Is(err, account.ErrBusy):
 		p = &problem{http.StatusTooManyRequests, "Too many at once", "Wait a minute and try again."}
 	default:
 		c.Log.Error("console: a page failed", "method", r.Method, "path", r.URL.Path, "error", err)

@@ -13,10 +13,12 @@ func addresses(f *fleet) (get, post map[string]string) {
 	get = map[string]string{
 		"/": "vera", host: "vera", host + "/runs/live": "vera", host + "/configuration/1": "vera", host + "/configuration/2?against=1": "vera",
 		"/audit": "vera", "/desk": "otto", "/desk?name=smt": "otto", deskURL(hostID(1)): "otto", "/hosts": "otto",
+		"/account": "vera", "/people": "anna",
 	}
 	post = map[string]string{
 		"/audit/check": "vera", deskURL(hostID(1)) + "/code": "otto", deskURL(hostID(1)) + "/withdraw": "otto",
 		"/hosts": "otto", host + "/enrol": "otto", host + "/revoke": "anna",
+		"/people": "anna", "/people/vera": "anna", "/tokens": "anna", "/tokens/x/remove": "anna",
 	}
 	return get, post
 }

@@ -2,7 +2,6 @@ package console
 
 import (
 	"context"
-	"errors"
 	"net/url"
 
 	"lifeboat/internal/fleet/action"
@@ -21,25 +20,26 @@ type Actions interface {
 	RemoveToken(ctx context.Context, by action.Actor, token string) error
 }
 
-// Accounts know who may sign in. Errors are ErrSignedOut, ErrWrong and ErrBusy where
-// they are for people.
+// Accounts know who may sign in; *account.Accounts do.
 type Accounts interface {
-	// SignIn gives a new session's cookie.
 	SignIn(ctx context.Context, name, password, totp, from string) (cookie string, err error)
 	// Session is whose a cookie is. touch: a person is at work, so that it goes on.
 	Session(ctx context.Context, cookie string, touch bool) (record.Session, record.User, error)
 	SignOut(ctx context.Context, cookie string) error
-	// Provider names the OIDC provider; "" is none.
+	SignOutEverywhere(ctx context.Context, by action.Actor, name string) error
 	Provider() string
-	// ToProvider gives where a browser has to go, and what it has to keep meanwhile.
 	ToProvider(ctx context.Context) (to, keep string, err error)
-	// FromProvider takes the browser back, with what it was sent with and what it kept.
 	FromProvider(ctx context.Context, query url.Values, keep, from string) (cookie string, err error)
-}
 
-// What accounts answer to people.
-var (
-	ErrSignedOut = errors.New("nobody is signed in")
-	ErrWrong     = errors.New("name, password or one-time password is wrong")
-	ErrBusy      = errors.New("too many at once")
-)
+	ChangePassword(ctx context.Context, by action.Actor, name, old, password string) error
+	NewTOTP(name, fleet string) (secret, url string, err error)
+	ConfirmTOTP(ctx context.Context, by action.Actor, name, secret, code string) error
+
+	List(ctx context.Context) ([]record.User, error)
+	Add(ctx context.Context, by action.Actor, name string, role record.Role, password string) error
+	SetPassword(ctx context.Context, by action.Actor, name, password string) error
+	SetRole(ctx context.Context, by action.Actor, name string, role record.Role) error
+	Disable(ctx context.Context, by action.Actor, name string, disabled bool) error
+	RemoveTOTP(ctx context.Context, by action.Actor, name string) error
+	Remove(ctx context.Context, by action.Actor, name string) error
+}

@@ -45,3 +45,7 @@ func systemNames(all []standing.System) string {
 
 // firstRuns keeps what may be long short.
 func firstRuns(all []running) []running { return all[:min(len(all), 8)] }
+
+func personURL(name string) string { return "/people/" + url.PathEscape(name) }
+
+func escaped(part string) string { return url.PathEscape(part) }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"lifeboat/internal/fleet/account"
 	"lifeboat/internal/fleet/audit"
 	"lifeboat/internal/fleet/record"
 )
@@ -27,6 +28,8 @@ type checked struct {
 	Entries int64
 	Signed  bool
 	Broken  string
+	Alarms  int
+	Alarm   int64 // the newest
 }
 
 // auditView is a page of the audit log, the newest first.
@@ -77,11 +80,14 @@ func (c *Console) audit(w http.ResponseWriter, r *http.Request, v *visit) error 
 // checkAudit reads the whole log and remembers whether it holds together.
 func (c *Console) checkAudit(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if !c.chain.running.TryLock() {
-		return ErrBusy
+		return account.ErrBusy
 	}
 	defer c.chain.running.Unlock()
 	result, err := audit.Verify(r.Context(), c.Store, audit.Witness{}, c.AuditKeys...)
 	now := checked{At: c.Now(), Entries: result.Entries, Signed: result.Signed}
+	if now.Alarms = len(result.Alarms); now.Alarms > 0 {
+		now.Alarm = result.Alarms[now.Alarms-1].Number
+	}
 	var broken *audit.Broken
 	switch {
 	case errors.As(err, &broken):

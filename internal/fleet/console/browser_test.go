@@ -122,6 +122,9 @@ func TestPagesAreAccessible(t *testing.T) {
 		{"audit", "/audit"},
 		{"add", "/hosts"},
 		{"missing", "/nothing"},
+		{"people", "/people"},
+		{"person", "/people/otto"},
+		{"account", "/account"},
 	}
 	look := func(name, color string, width int64) {
 		t.Helper()

@@ -93,6 +93,8 @@ func (c *Console) routes() {
 	c.page("GET /audit", record.Viewer, c.audit)
 	c.page("POST /audit/check", record.Viewer, c.checkAudit)
 	c.page("POST /signout", record.Viewer, c.signOut)
+	c.page("GET /account", record.Viewer, c.account)
+	c.page("POST /account/{what}", record.Viewer, c.changeAccount)
 
 	c.page("GET /desk", record.Operator, c.desk)
 	c.page("GET /desk/live", record.Operator, c.deskLive)
@@ -104,6 +106,12 @@ func (c *Console) routes() {
 	c.page("POST /hosts/{host}/enrol", record.Operator, c.enrolHost)
 
 	c.page("POST /hosts/{host}/revoke", record.Administrator, c.revokeHost)
+	c.page("GET /people", record.Administrator, c.people)
+	c.page("POST /people", record.Administrator, c.addPerson)
+	c.page("GET /people/{name}", record.Administrator, c.person)
+	c.page("POST /people/{name}", record.Administrator, c.changePerson)
+	c.page("POST /tokens", record.Administrator, c.addToken)
+	c.page("POST /tokens/{id}/remove", record.Administrator, c.removeToken)
 
 	c.open("GET /", func(w http.ResponseWriter, r *http.Request, v *visit) error { return notFound("page") })
 }

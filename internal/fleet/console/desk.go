@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"lifeboat/internal/fleet/account"
 	"lifeboat/internal/fleet/action"
 	"lifeboat/internal/fleet/record"
 	"lifeboat/internal/fleet/standing"
@@ -166,6 +167,10 @@ func said(err error, what string) error {
 		return &problem{http.StatusForbidden, "This needs more than your role", sentence(err)}
 	case errors.Is(err, action.ErrInvalid), errors.Is(err, action.ErrNoConfiguration):
 		return refused(sentence(err))
+	case errors.Is(err, account.ErrLast):
+		return refused(sentence(err))
+	case errors.Is(err, account.ErrWrong):
+		return refused("The password is not right. Nothing was changed.")
 	case errors.Is(err, record.ErrTaken):
 		return refused("There is one of that name already.")
 	}

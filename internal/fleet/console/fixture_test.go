@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"lifeboat/internal/fleet/account"
 	"lifeboat/internal/fleet/action"
 	"lifeboat/internal/fleet/keys"
 	"lifeboat/internal/fleet/record"
@@ -54,6 +55,8 @@ func newFleet(t *testing.T, change ...func(*Options)) *fleet {
 		t.Fatal(err)
 	}
 	f := &fleet{t: t, accounts: newPeople(), keys: k}
+	f.accounts.Accounts = account.New(db, k.Age, account.WithClock(func() time.Time { return now }))
+	f.accounts.store(t, db)
 	desk := action.New(db, k)
 	desk.Now = func() time.Time { return now }
 	o := Options{
@@ -245,6 +248,7 @@ func (f *fleet) version(host record.HostID, n int64, open configuration.Open) {
 
 // people are accounts without passwords of their own: each is "right".
 type people struct {
+	*account.Accounts
 	mu       sync.Mutex
 	users    map[string]record.User
 	sessions map[string]string
@@ -264,10 +268,10 @@ func (p *people) SignIn(_ context.Context, name, password, _, _ string) (string,
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if password == "slow" {
-		return "", ErrBusy
+		return "", account.ErrBusy
 	}
 	if _, ok := p.users[name]; !ok || password != "right" {
-		return "", ErrWrong
+		return "", account.ErrWrong
 	}
 	key := rand.Text()
 	p.sessions[key] = name
@@ -279,7 +283,7 @@ func (p *people) Session(_ context.Context, cookie string, touch bool) (record.S
 	defer p.mu.Unlock()
 	name, ok := p.sessions[cookie]
 	if !ok {
-		return record.Session{}, record.User{}, ErrSignedOut
+		return record.Session{}, record.User{}, account.ErrSignedOut
 	}
 	if touch {
 		p.touched[name]++
@@ -302,7 +306,7 @@ func (p *people) ToProvider(context.Context) (string, string, error) {
 
 func (p *people) FromProvider(_ context.Context, query url.Values, keep, _ string) (string, error) {
 	if keep != "kept" || query.Get("code") != "good" {
-		return "", ErrWrong
+		return "", account.ErrWrong
 	}
 	return p.SignIn(context.Background(), "otto", "right", "", "")
 }
@@ -319,4 +323,21 @@ func quoted(s string) string {
 		panic(err)
 	}
 	return string(text)
+}
+
+// store puts them where lists of them are read.
+func (p *people) store(t *testing.T, db record.Store) {
+	t.Helper()
+	err := db.Change(t.Context(), func(tx record.Tx) ([]record.Entry, error) {
+		for _, u := range p.users {
+			u.Created, u.Password = ago(90*day), "$argon2id$unused"
+			if err := tx.PutUser(u); err != nil {
+				return nil, err
+			}
+		}
+		return nil, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }

@@ -179,7 +179,7 @@ func TestAudit(t *testing.T) {
 	if path != "" || !strings.HasPrefix(seen, "120 119 ") || !strings.HasSuffix(seen, " 002 001 ") || strings.Count(seen, " ") != 120 {
 		t.Errorf("next %q, seen %s", path, seen)
 	}
-	if _, page := b.post("/audit/check", nil); !strings.Contains(page, ">intact<") || !strings.Contains(page, "120 entries, the newest signed by this fleet") {
+	if _, page := b.post("/audit/check", nil); !strings.Contains(page, ">intact<") || !strings.Contains(page, "121 entries, the newest signed by this fleet") {
 		t.Errorf("checked:\n%s", page)
 	}
 }

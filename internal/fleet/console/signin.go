@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"lifeboat/internal/fleet/account"
 )
 
 // The provider's answer comes from another site, with which browsers send no strict
@@ -33,9 +35,9 @@ func (c *Console) signIn(w http.ResponseWriter, r *http.Request, v *visit) error
 	key, err := c.Accounts.SignIn(r.Context(), view.Name, r.PostFormValue("password"), strings.ReplaceAll(r.PostFormValue("totp"), " ", ""), v.From)
 	status := http.StatusUnprocessableEntity
 	switch {
-	case errors.Is(err, ErrWrong):
+	case errors.Is(err, account.ErrWrong):
 		view.Wrong = "That is not right: name, password, or the one-time password if you have one."
-	case errors.Is(err, ErrBusy):
+	case errors.Is(err, account.ErrBusy):
 		status = http.StatusTooManyRequests
 		view.Wrong = "Too many tries. Wait a few minutes, then try again."
 	case err != nil:
@@ -48,7 +50,7 @@ func (c *Console) signIn(w http.ResponseWriter, r *http.Request, v *visit) error
 }
 
 func (c *Console) signOut(w http.ResponseWriter, r *http.Request, v *visit) error {
-	if err := c.Accounts.SignOut(r.Context(), v.key); err != nil && !errors.Is(err, ErrSignedOut) {
+	if err := c.Accounts.SignOut(r.Context(), v.key); err != nil && !errors.Is(err, account.ErrSignedOut) {
 		return err
 	}
 	setCookie(w, "")
@@ -89,7 +91,7 @@ func (c *Console) fromProvider(w http.ResponseWriter, r *http.Request, v *visit)
 	}
 	http.SetCookie(w, &http.Cookie{Name: flowCookie, Path: flowPath, MaxAge: -1, Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode})
 	key, err := c.Accounts.FromProvider(r.Context(), r.URL.Query(), kept.Value, v.From)
-	if errors.Is(err, ErrWrong) || errors.Is(err, ErrSignedOut) {
+	if errors.Is(err, account.ErrWrong) || errors.Is(err, account.ErrSignedOut) {
 		return again
 	}
 	if err != nil {

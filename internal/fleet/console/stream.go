@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/a-h/templ"
+
+	"lifeboat/internal/fleet/account"
 )
 
 const (
@@ -36,7 +38,7 @@ func (c *Console) stream(w http.ResponseWriter, r *http.Request, v *visit) (*str
 	case c.streams <- struct{}{}:
 	default:
 		w.Header().Set("Retry-After", "60")
-		return nil, ErrBusy
+		return nil, account.ErrBusy
 	}
 	s := &stream{Console: c, w: w, r: r, out: http.NewResponseController(w), began: time.Now(), spoke: time.Now()}
 	h := w.Header()

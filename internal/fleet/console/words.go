@@ -104,12 +104,12 @@ func count(n int, one string) string {
 // tone is the colour family of a state; the word stands beside it always.
 func tone(state string) string {
 	switch state {
-	case string(standing.Protected), string(runbook.StateDone), string(runbook.StepStateFinished), string(runbook.StepStateAlreadyDone), "intact", "good", "passed":
+	case string(standing.Protected), string(runbook.StateDone), string(runbook.StepStateFinished), string(runbook.StepStateAlreadyDone), "intact", "good", "passed", "active":
 		return "good"
 	case string(standing.Late), string(runbook.StateWarnings), string(runbook.StateWaiting), string(runbook.StepStateWarned), "no news", "warning":
 		return "warn"
 	case string(standing.Failing), string(runbook.StateFailed), string(standing.NoPoint), string(runbook.StateInterrupted), string(runbook.StateRolledBack),
-		string(runbook.StepStateUndoFailed), string(runbook.StepStateBlocked), "broken", "wrong":
+		string(runbook.StepStateUndoFailed), string(runbook.StepStateBlocked), "broken", "wrong", "alarm":
 		return "bad"
 	case string(runbook.StateRunning), string(runbook.StepStateUndoing), "open":
 		return "busy"
@@ -161,4 +161,42 @@ func checkWord(c runbook.Check) string {
 		return "warning"
 	}
 	return "wrong"
+}
+
+// mayDo says in words what a role is for.
+func mayDo(r record.Role) string {
+	switch r {
+	case record.Viewer:
+		return "sees everything but secrets"
+	case record.Operator:
+		return "adds hosts and gives out recovery codes, too"
+	case record.Administrator:
+		return "revokes hosts, and manages people and tokens, too"
+	}
+	return "nothing"
+}
+
+func signsInBy(u record.User) string {
+	var ways []string
+	if u.Password != "" {
+		way := "password"
+		if len(u.TOTP) > 0 {
+			way += " and one-time password"
+		}
+		ways = append(ways, way)
+	}
+	if u.Subject != "" {
+		ways = append(ways, "the provider")
+	}
+	if len(ways) == 0 {
+		return "nothing yet"
+	}
+	return strings.Join(ways, ", or ")
+}
+
+func stateOfUser(u record.User) string {
+	if u.Disabled {
+		return "shut out"
+	}
+	return "active"
 }
