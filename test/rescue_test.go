@@ -15,6 +15,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"lifeboat/internal/fleet/keys"
 	"lifeboat/internal/fleet/record"
 	"lifeboat/internal/kit/typed"
 	"lifeboat/internal/rescue/configuration"
@@ -37,8 +38,20 @@ type fleetDouble struct {
 const doubleHost = record.HostID("000102030405060708090a0b0c0d0e0f")
 
 func fleet(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 || args[0] != "start" {
-		ts.Fatalf("usage: fleet start DIR")
+	if neg || len(args) != 2 || args[0] != "start" && args[0] != "keys" {
+		ts.Fatalf("usage: fleet start|keys DIR")
+	}
+	if args[0] == "keys" { // of a real fleet, in DIR
+		settings, err := keys.NewSettings("", []string{"fleet.example.com"})
+		if err != nil {
+			ts.Fatalf("%v", err)
+		}
+		k, err := keys.Create(ts.MkAbs(args[1]), settings, time.Now())
+		if err != nil {
+			ts.Fatalf("%v", err)
+		}
+		ts.Setenv("FLEET_KEY", k.SigningKey())
+		return
 	}
 	f := &fleetDouble{dir: ts.MkAbs(args[1]), code: typed.NewCode(), signer: configuration.NewSigner(ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, ed25519.SeedSize)))}
 	server := httptest.NewServer(f)

@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -59,7 +58,7 @@ for the recovery configuration of the machine that it runs on.`,
 		Args: args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(a.rescueFetchCommand())
+	c.AddCommand(a.rescueFetchCommand(), a.rescueUpdateCommand(), a.rescueBundleCommand(), a.rescueSelfTestCommand())
 	return c
 }
 
@@ -126,7 +125,7 @@ func (a *app) rescueFetch(ctx context.Context, f rescueFlags, given []string, ro
 		*into = g
 	}
 	o.Place = where.Find
-	if o.Seen, err = rescue.OpenMemory(strings.TrimSuffix(string(f.medium), filepath.Ext(string(f.medium))) + ".seen.json"); err != nil {
+	if o.Seen, err = rescue.OpenMemory(memoryFile(string(f.medium))); err != nil {
 		a.notices.warn(err.Error())
 	}
 	if p := theTerminal(); p != nil && !a.json {

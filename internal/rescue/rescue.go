@@ -99,17 +99,19 @@ func Fetch(ctx context.Context, o Options) (*Fetched, error) {
 }
 
 // refusal gives what must not be used its exit code.
-func refusal(err error) error {
+func refusal(err error) error { return refused(err, "nothing was written") }
+
+func refused(err error, since string) error {
 	for _, e := range []error{
 		configuration.ErrContent, configuration.ErrFormat, configuration.ErrSignature, configuration.ErrNonce,
 		configuration.ErrStatic, configuration.ErrExpired, configuration.ErrOlder, configuration.ErrOtherHost,
 	} {
 		if errors.Is(err, e) {
-			return runbook.Refuse("", "%v; nothing was written", err)
+			return runbook.Refuse("", "%v; %s", err, since)
 		}
 	}
 	if source.Refused(err) {
-		return runbook.Refuse("", "%v; nothing was written", err)
+		return runbook.Refuse("", "%v; %s", err, since)
 	}
 	return err
 }
