@@ -3,34 +3,27 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"lifeboat/internal/config"
 	"lifeboat/internal/fleet"
 	"lifeboat/internal/fleet/action"
 	"lifeboat/internal/fleet/keys"
-	"lifeboat/internal/fleet/store"
 	"lifeboat/internal/storage/restserver"
 )
 
 // defaultFleet is where a fleet server has its keys.
 const defaultFleet = "/etc/lifeboat/fleet"
 
-// databaseVariable holds the address of the fleet's database where that has a
-// password in it.
-const databaseVariable = "LIFEBOAT_FLEET_DATABASE"
-
 type fleetServeFlags struct {
-	directory, listen, database, cert, key string
+	fleetPlace
+	listen, cert, key string
 }
 
 func (a *app) fleetServeCommand() *cobra.Command {
@@ -61,22 +54,16 @@ An interruption lets requests under way end; the next cuts them off.`,
 		RunE: func(c *cobra.Command, _ []string) error { return a.fleetServe(c.Context(), f) },
 	}
 	flags := c.Flags()
-	a.fleetDirectory(c, &f.directory)
+	f.register(c)
 	flags.StringVar(&f.listen, "listen", ":"+keys.DefaultPort, "`ADDRESS` to listen on, HOST:PORT or :PORT")
-	flags.StringVar(&f.database, "database", "", "`URL` of the database: sqlite:PATH or postgres://USER@HOST/NAME (default SQLite in the state directory)")
 	flags.Var((*absolutePath)(&f.cert), "tls-cert", "`FILE` with a certificate of yours and what vouches for it, in PEM form")
 	flags.Var((*absolutePath)(&f.key), "tls-key", "`FILE` with its key, in PEM form")
-	c.AddCommand(a.fleetInitCommand())
+	c.AddCommand(a.fleetInitCommand(&f.fleetPlace), a.fleetUserCommand(&f.fleetPlace))
 	return c
 }
 
-func (a *app) fleetDirectory(c *cobra.Command, into *string) {
-	*into = defaultFleet
-	c.Flags().Var((*absolutePath)(into), "directory", "`DIR` with the fleet's keys")
-}
-
-func (a *app) fleetInitCommand() *cobra.Command {
-	var directory, address string
+func (a *app) fleetInitCommand(place *fleetPlace) *cobra.Command {
+	var address string
 	var names []string
 	c := &cobra.Command{
 		Use:   "init",
@@ -95,6 +82,7 @@ give each a copy.
   lifeboat serve init --url https://fleet.example.com:443 --name 192.0.2.10`,
 		Args: args(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
+			directory := place.directory
 			if len(names) == 0 && address == "" {
 				name, err := os.Hostname()
 				if err != nil {
@@ -119,11 +107,10 @@ give each a copy.
 			}
 			a.printf("Fleet        %s\nKeys         %s (keep a copy in a safe place)\n", k.URL, directory)
 			a.printf("Signing key  %s (pin it on rescue media)\nAuthority    sha256:%s\n", k.SigningKey(), keys.Fingerprint(k.Authority))
-			a.printf("First administrator's token: %s\nNext: lifeboat serve, and then lifeboat host add NAME\n", token)
+			a.printf("First administrator's token: %s\nNext: lifeboat serve, lifeboat serve user add NAME --role administrator, lifeboat host add NAME\n", token)
 			return nil
 		},
 	}
-	a.fleetDirectory(c, &directory)
 	c.Flags().StringSliceVar(&names, "name", nil, "`NAME` or address of the server (default: what this machine is called)")
 	c.Flags().StringVar(&address, "url", "", "`URL` at which hosts reach it (default https://NAME:"+keys.DefaultPort+")")
 	return c
@@ -131,13 +118,6 @@ give each a copy.
 
 // fleetServe runs until it is interrupted, which is a good end.
 func (a *app) fleetServe(ctx context.Context, f fleetServeFlags) error {
-	k, err := keys.Open(f.directory)
-	if errors.Is(err, fs.ErrNotExist) {
-		return usagef("there are no keys of a fleet in %s yet: lifeboat serve init --name NAME makes them", f.directory)
-	}
-	if err != nil {
-		return err
-	}
 	conf, err := a.loadOrEmpty()
 	if err != nil {
 		return err
@@ -145,19 +125,20 @@ func (a *app) fleetServe(ctx context.Context, f fleetServeFlags) error {
 	if (f.cert == "") != (f.key == "") {
 		return usagef("--tls-cert and --tls-key belong together")
 	}
-	database, err := a.fleetDatabase(conf, f.database)
+	desk, done, err := a.openFleet(ctx, f.fleetPlace, conf)
 	if err != nil {
 		return err
 	}
-	db, err := store.Open(ctx, database, store.Signed(k.Signing))
+	defer done()
+	k, log := desk.Keys, slog.New(slog.NewJSONHandler(a.err, nil))
+	accounts, err := fleetAccounts(desk, f.directory, log)
 	if err != nil {
 		return err
 	}
-	defer db.Close()
-	desk := action.New(db, k)
+	pages, session := fleetConsole(desk, accounts, log)
 	o := fleet.Options{
-		Desk: desk, Version: Version, Notices: conf.Notices, Cut: a.hard,
-		Log: slog.New(slog.NewJSONHandler(a.err, nil)),
+		Desk: desk, Version: Version, Notices: conf.Notices, Cut: a.hard, Log: log,
+		Console: pages, Closing: pages.Close, Session: session,
 	}
 	if f.cert != "" {
 		own, err := restserver.Certificate(f.cert, f.key)
@@ -199,23 +180,4 @@ func (a *app) fleetServe(ctx context.Context, f fleetServeFlags) error {
 		o.Log.Warn("systemd was not told that the server is ready", "error", err)
 	}
 	return fleet.New(o).Serve(ctx, listener)
-}
-
-// fleetDatabase is where the fleet's records are.
-func (a *app) fleetDatabase(conf *config.Config, given string) (string, error) {
-	if given == "" {
-		given = os.Getenv(databaseVariable)
-	} else if u, err := url.Parse(given); err == nil && u.User != nil {
-		if _, has := u.User.Password(); has {
-			return "", usagef("--database: everybody on this machine can read a password on the command line: put the address into the environment as %s, or the password into PGPASSFILE", databaseVariable)
-		}
-	}
-	if given != "" {
-		return given, nil
-	}
-	dir := filepath.Join(a.state(conf), "fleet-server")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", fmt.Errorf("directory of the fleet's records: %w", err)
-	}
-	return "sqlite:" + filepath.Join(dir, "fleet.db"), nil
 }

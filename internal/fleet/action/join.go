@@ -2,6 +2,7 @@ package action
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"strings"
@@ -59,6 +60,12 @@ func (d *Desk) Join(ctx context.Context, from string, j wire.Join) (wire.Joined,
 // Fleet is what this fleet is known by.
 func (d *Desk) Fleet() wire.Fleet {
 	return wire.Fleet{URL: d.Keys.URL, Authority: string(d.Keys.AuthorityPEM()), Recipient: d.Keys.Recipient(), Keys: []string{d.Keys.SigningKey()}}
+}
+
+// SigningKeys are the public halves of the keys that sign.
+func (d *Desk) SigningKeys() []ed25519.PublicKey {
+	public, _ := d.Keys.Signing.Public().(ed25519.PublicKey)
+	return []ed25519.PublicKey{public}
 }
 
 // HostByKey is the host that shows a certificate, unless it is revoked: that is asked

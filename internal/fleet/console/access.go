@@ -16,6 +16,9 @@ import (
 	"lifeboat/internal/fleet/record"
 )
 
+// Cookie is the name of the session's cookie, for whoever else takes sessions.
+const Cookie = cookie
+
 // cookie names the session's cookie. The prefix makes browsers insist on TLS, this
 // host and the whole of it (RFC 6265bis, 4.1.3.2).
 const cookie = "__Host-lifeboat"
