@@ -25,6 +25,7 @@ import (
 	"filippo.io/age"
 
 	"lifeboat/internal/config"
+	"lifeboat/internal/fleet/account"
 	"lifeboat/internal/fleet/action"
 	"lifeboat/internal/fleet/api"
 	"lifeboat/internal/fleet/rear"
@@ -42,6 +43,7 @@ type Options struct {
 	Console http.Handler
 	Closing func()
 	Session func(*http.Request) (api.Session, error)
+	People  *account.Accounts // who may sign in there
 	Limits  api.Limits
 	// Notices are told of systems that are late.
 	Notices []config.Notice
@@ -73,7 +75,7 @@ func New(o Options) *Server {
 		o.Grace = 20 * time.Second
 	}
 	s := &Server{Options: o, holder: holder(), mux: http.NewServeMux(), done: make(chan struct{})}
-	s.api = api.New(api.Options{Desk: o.Desk, Log: o.Log, Version: o.Version, Session: o.Session, Limits: o.Limits})
+	s.api = api.New(api.Options{Desk: o.Desk, Log: o.Log, Version: o.Version, Session: o.Session, People: o.People, Limits: o.Limits})
 	s.metrics = newMetrics(o.Desk, o.Version)
 	s.mux.Handle(api.Prefix+"/", s.api)
 	s.mux.Handle(api.RecoveryPath, s.api)

@@ -40,7 +40,7 @@ func newFleet(t *testing.T, options ...Option) *fleet {
 	}
 	f.Accounts = New(f.store, identity, append(options, WithClock(f.clock))...)
 	f.hashing = newHashing(cost{64, 1})
-	f.must(f.First(t.Context(), root, "anna", passwords["anna"]))
+	f.must(f.Add(t.Context(), root, "anna", record.Administrator, passwords["anna"]))
 	return f
 }
 
@@ -353,7 +353,6 @@ func TestTOTP(t *testing.T) {
 func TestManage(t *testing.T) {
 	f := newFleet(t)
 	ctx := t.Context()
-	f.wants(record.ErrTaken, f.First(ctx, root, "otto", passwords["otto"]))
 	f.must(f.Add(ctx, root, "otto", record.Operator, passwords["otto"]))
 	f.wants(record.ErrTaken, f.Add(ctx, root, "OTTO", record.Operator, passwords["otto"]))
 	for _, c := range []struct{ name, role, password string }{

@@ -11,24 +11,6 @@ import (
 	"lifeboat/internal/fleet/record"
 )
 
-// First makes the first administrator. ErrTaken: there is a user already.
-func (a *Accounts) First(ctx context.Context, by action.Actor, name, password string) error {
-	user, err := a.made(ctx, name, record.Administrator, password)
-	if err != nil {
-		return err
-	}
-	return a.store.Change(ctx, func(tx record.Tx) ([]record.Entry, error) {
-		users, err := tx.Users()
-		if err != nil {
-			return nil, err
-		}
-		if len(users) > 0 {
-			return nil, fmt.Errorf("the first administrator: there are users already: %w", record.ErrTaken)
-		}
-		return a.entry(by, "user.add", user.Name, string(user.Role)), tx.PutUser(user)
-	})
-}
-
 // Add makes a user, as an administrator. Without a password nobody can sign in by it
 // until one is set.
 func (a *Accounts) Add(ctx context.Context, by action.Actor, name string, role record.Role, password string) error {

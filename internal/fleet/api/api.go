@@ -14,6 +14,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"lifeboat/internal/fleet/account"
 	"lifeboat/internal/fleet/action"
 	"lifeboat/internal/fleet/keys"
 	"lifeboat/internal/fleet/record"
@@ -37,7 +38,9 @@ type Options struct {
 	Version string
 	// Session finds out who is signed in; nil where people have no console.
 	Session func(*http.Request) (Session, error)
-	Limits  Limits
+	// People are those who may; nil where people have no console.
+	People *account.Accounts
+	Limits Limits
 }
 
 // API serves the interface.
@@ -66,6 +69,9 @@ func New(o Options) *API {
 	a.hostRoutes()
 	a.fleetRoutes()
 	a.agentRoutes()
+	if o.People != nil {
+		a.peopleRoutes(o.People)
+	}
 	a.mux.HandleFunc("GET "+RecoveryPath, a.recover)
 	a.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusNotFound, "there is nothing of that name")
@@ -113,8 +119,10 @@ func status(err error) int {
 		return http.StatusForbidden
 	case errors.Is(err, record.ErrNotFound), errors.Is(err, action.ErrNoConfiguration):
 		return http.StatusNotFound
-	case errors.Is(err, record.ErrTaken):
+	case errors.Is(err, record.ErrTaken), errors.Is(err, account.ErrLast):
 		return http.StatusConflict
+	case errors.Is(err, account.ErrBusy):
+		return http.StatusTooManyRequests
 	case errors.Is(err, record.ErrSpent):
 		return http.StatusGone
 	case errors.Is(err, action.ErrInvalid), errors.Is(err, keys.ErrRequest):
