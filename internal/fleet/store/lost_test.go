@@ -32,7 +32,7 @@ func (p *proxy) serve(t *testing.T) {
 		if err != nil {
 			return
 		}
-		server, err := net.Dial("tcp", p.to)
+		server, err := net.Dial("unix", p.to)
 		if err != nil {
 			t.Error(err)
 			return
@@ -91,9 +91,9 @@ func postgresAnswerLost(t *testing.T, server *postgrestest.Server) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = listener.Close() })
-	p := &proxy{Listener: listener, to: u.Host}
+	p := &proxy{Listener: listener, to: server.Socket()}
 	go p.serve(t)
-	u.Host = listener.Addr().String()
+	u.Host, u.RawQuery = listener.Addr().String(), "sslmode=disable"
 	s := storetest.Open(t, u.String())
 	want := 0
 	for _, cut := range []int32{0, cutAnswer, cutRequest, cutAnswer, cutRequest, 0} {

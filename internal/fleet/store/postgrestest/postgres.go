@@ -1,6 +1,6 @@
 // Package postgrestest runs a real PostgreSQL for tests: own data directory, a Unix
-// socket or loopback, an unprivileged user, gone with the test. What is tested on it
-// does not belong here.
+// socket, an unprivileged user, gone with the test. What is tested on it does not
+// belong here.
 package postgrestest
 
 import (
@@ -8,7 +8,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -24,13 +23,15 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver pgx
 )
 
+// port names the socket; no two servers have one directory.
+const port = "5432"
+
 // Server is one running database server.
 type Server struct {
 	t       testing.TB
 	dir     string
 	program string
 	as      *syscall.Credential
-	port    int
 	process *exec.Cmd
 	done    chan struct{}
 	count   atomic.Int64
@@ -71,12 +72,6 @@ func Start(t testing.TB) *Server {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("initdb: %v\n%s", err, out)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.port = listener.Addr().(*net.TCPAddr).Port
-	_ = listener.Close()
 	s.Run()
 	return s
 }
@@ -110,7 +105,7 @@ func (s *Server) command(name string, args ...string) *exec.Cmd {
 func (s *Server) Run() {
 	s.t.Helper()
 	var log bytes.Buffer
-	cmd := s.command(s.program, "-D", s.data(), "-p", strconv.Itoa(s.port), "-c", "listen_addresses=127.0.0.1",
+	cmd := s.command(s.program, "-D", s.data(), "-c", "port="+port, "-c", "listen_addresses=",
 		"-c", "unix_socket_directories="+s.dir, "-c", "shared_buffers=16MB", "-c", "max_connections=100",
 		"-c", "dynamic_shared_memory_type=mmap", "-c", "timezone=Pacific/Auckland", "-c", "synchronous_commit=off",
 		"-c", "fsync=off", "-c", "full_page_writes=off") // what the kernel has survives Kill
@@ -175,10 +170,13 @@ func (s *Server) Admin(t testing.TB, name string) *sql.DB {
 	return db
 }
 
+// Socket is where the server listens.
+func (s *Server) Socket() string { return filepath.Join(s.dir, ".s.PGSQL."+port) }
+
 func (s *Server) url(name string) string {
 	u := url.URL{
 		Scheme: "postgres", User: url.User("lifeboat"), Path: "/" + name,
-		Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)), RawQuery: "sslmode=disable",
+		RawQuery: url.Values{"host": {s.dir}, "port": {port}, "sslmode": {"disable"}}.Encode(),
 	}
 	return u.String()
 }
