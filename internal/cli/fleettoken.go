@@ -170,8 +170,11 @@ and give it with --seen.`,
 			if err := a.call(c.Context(), *f, http.MethodGet, path, nil, &s); err != nil {
 				return err
 			}
-			if !s.Whole {
+			switch {
+			case !s.Whole:
 				a.code = runbook.ExitFailed
+			case len(s.Alarms) > 0:
+				a.code = runbook.ExitWarnings
 			}
 			if a.json {
 				return a.emitTyped("audit-state", s)
@@ -179,6 +182,9 @@ and give it with --seen.`,
 			if !s.Whole {
 				a.printf("%s at entry %d: %s\n", painterFor(a.out).red("BROKEN"), s.Broken, printable(s.Reason))
 				return nil
+			}
+			for _, e := range s.Alarms {
+				a.printf("%s at entry %d, %s: %s\n", painterFor(a.out).yellow("ALARM"), e.Number, when(e.Time), printable(e.Detail))
 			}
 			a.printf("%s, %s, signed. Keep: %d:%s\n", painterFor(a.out).green("whole"), count(int(s.Entries), "entry", "entries"), s.Head.Number, s.Head.Hash)
 			return nil

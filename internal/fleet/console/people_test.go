@@ -28,7 +28,7 @@ func TestPeople(t *testing.T) {
 	at := now
 	real := account.New(f.Store, f.keys.Age, account.WithClock(func() time.Time { return at }))
 	f.Accounts = real
-	if err := real.First(t.Context(), action.Actor{Name: "server", Role: record.Administrator}, "anna", "correct horse battery"); err != nil {
+	if err := real.Add(t.Context(), action.Actor{Name: "server", Role: record.Administrator}, "anna", record.Administrator, "correct horse battery"); err != nil {
 		t.Fatal(err)
 	}
 	signIn := func(b *browser, name, password, code string) string {
