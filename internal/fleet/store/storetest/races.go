@@ -280,3 +280,41 @@ func openedAtOnce(t *testing.T, url string) {
 		t.Errorf("%d hosts, want 3", len(list))
 	}
 }
+
+// crowd lets many hosts report at once, each in one change with all that belongs to it.
+func crowd(t *testing.T, s *store.Store) {
+	const count = 150
+	add(t, s, 1, count)
+	var wg sync.WaitGroup
+	for n := 1; n <= count; n++ {
+		wg.Go(func() {
+			for run := range 2 {
+				if err := s.Change(context.Background(), func(tx record.Tx) ([]record.Entry, error) {
+					h, err := tx.HostByKey(Host(n).Key)
+					if err != nil {
+						return nil, err
+					}
+					if _, err := tx.Protections(h.ID); err != nil {
+						return nil, err
+					}
+					if _, err := tx.AddReport(Report(h.ID, run), Protection(h.ID, run)); err != nil {
+						return nil, err
+					}
+					if _, err := tx.AddVersion(record.Version{Host: h.ID, Digest: fmt.Sprint(run)}); err != nil {
+						return nil, err
+					}
+					return nil, errors.Join(tx.SawHost(h.ID, at(1000+run)), tx.PutRun(record.Run{ID: fmt.Sprint(run), Host: h.ID, State: "done"}))
+				}); err != nil {
+					t.Errorf("host %d: %v", n, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for n := 1; n <= count; n++ {
+		list := Get(t, s, func(r record.Reader) ([]record.Version, error) { return r.Versions(Host(n).ID) })
+		if len(list) != 2 || list[0].Number != 2 {
+			t.Errorf("host %d has versions %+v", n, list)
+		}
+	}
+}

@@ -46,6 +46,7 @@ func Run(t *testing.T, fresh func(t *testing.T) string) {
 		{"audit-concurrent", auditConcurrent},
 		{"counters-concurrent", countersConcurrent},
 		{"batched", batched},
+		{"crowd", crowd},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
