@@ -1,0 +1,82 @@
+package fleet
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"lifeboat/internal/config"
+	"lifeboat/internal/fleet/agent"
+	"lifeboat/internal/fleet/wire"
+	"lifeboat/internal/notice"
+)
+
+// A host that falls silent is told of, once for each time that it gets worse.
+func TestWatch(t *testing.T) {
+	var mu sync.Mutex
+	var told []notice.Message
+	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var m notice.Message
+		if err := json.NewDecoder(r.Body).Decode(&m); err != nil {
+			t.Error(err)
+		}
+		mu.Lock()
+		told = append(told, m)
+		mu.Unlock()
+	}))
+	defer hook.Close()
+	at := time.Now()
+	var passed atomic.Int64
+	p := start(t, func(o *Options) {
+		if held, err := o.Desk.Store.Hold(context.Background(), "watch", "the test", time.Hour); err != nil || !held {
+			t.Fatal(held, err) // it looks itself
+		}
+		o.Desk.Now = func() time.Time { return at.Add(time.Duration(passed.Load())) }
+		o.Notices = []config.Notice{{Name: "hook", On: config.OnWarning, Webhook: &config.Webhook{Address: config.Address{URL: hook.URL}}}}
+	})
+	a := p.join(t, wire.NewHost{Name: "smt1"})
+	r := report("run-1", time.Now())
+	r.Objectives.RPO = 24 * time.Hour
+	send(t, a, agent.NewSpool(t.TempDir()), r)
+	look := func(later time.Duration, want int) {
+		t.Helper()
+		passed.Store(int64(later))
+		if err := p.watch(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if len(told) != want {
+			t.Fatalf("%d messages after %v, not %d: %+v", len(told), later, want, told)
+		}
+	}
+	look(time.Hour, 0)
+	look(25*time.Hour, 1)
+	look(26*time.Hour, 1)
+	if text := told[0].Text; !strings.Contains(text, "host smt1") || !strings.Contains(text, "recovery point") {
+		t.Errorf("%q", text)
+	}
+}
+
+// Servers that end give their leases up, so that another need not wait.
+func TestLease(t *testing.T) {
+	p := start(t, func(o *Options) { o.Every = time.Hour })
+	other := New(p.Options)
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); other.work(ctx) }()
+	stop()
+	<-done
+	p.stop()
+	for _, j := range p.jobs() {
+		if held, err := p.Desk.Store.Hold(context.Background(), j.name, "stranger", time.Second); err != nil || !held {
+			t.Errorf("%s: the servers are gone and their lease is not: %v", j.name, err)
+		}
+	}
+}
