@@ -44,7 +44,9 @@ type gapPath struct{ Path, Why string }
 // detail is what the console reads of a report's details; the rest is not its
 // business.
 type detail struct {
-	Gaps *struct {
+	Problems []string `json:"problems"`
+	Next     []string `json:"next"`
+	Gaps     *struct {
 		Likely int       `json:"likely"`
 		All    int       `json:"all"`
 		Time   time.Time `json:"time"`

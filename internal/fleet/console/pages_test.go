@@ -220,6 +220,27 @@ func TestConfiguration(t *testing.T) {
 	}
 }
 
+func TestReportedRun(t *testing.T) {
+	f := newFleet(t)
+	host := f.add(1, "smt1", "")
+	f.change(func(tx record.Tx) error {
+		r := record.Report{
+			ID: "r1", Host: host, System: "smt", Kind: "backup", State: "failed", Started: ago(time.Hour), Ended: now, Received: now,
+			Detail: json.RawMessage(`{"facts":["x"],"problems":["the disk <b>is</b> full"],"next":["make room"],"gaps":null}`),
+		}
+		if _, err := tx.AddReport(r, record.Protection{Host: host, System: "smt", LastState: "failed", LastAt: now}); err != nil {
+			return err
+		}
+		return tx.PutRun(record.Run{ID: "r1", Host: host, System: "smt", Kind: "backup", State: "failed", Started: r.Started, Updated: now})
+	})
+	_, page := f.browser("vera").get(runURL(host, "r1"))
+	for _, want := range []string{"the disk &lt;b&gt;is&lt;/b&gt; full", "make room", "its report is all there is", "1:00 h", ">failed<"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("no %q in\n%s", want, page)
+		}
+	}
+}
+
 func TestHostPage(t *testing.T) {
 	f := newFleet(t)
 	host, _ := f.showcase()

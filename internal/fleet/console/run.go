@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -20,6 +21,16 @@ type runPageView struct {
 	*runView
 	HostName string
 	Report   record.Report // zero until it came
+}
+
+// told is what the host's report says in words: what went wrong, and what to do.
+func (p *runPageView) told() (d detail) {
+	if json.Unmarshal(p.Report.Detail, &d) != nil {
+		return detail{}
+	}
+	const most = 20
+	d.Problems, d.Next = d.Problems[:min(len(d.Problems), most)], d.Next[:min(len(d.Next), most)]
+	return d
 }
 
 // follow reads a run's new events into its view.
