@@ -144,6 +144,7 @@ type app struct {
 	noLock     bool // for verbs that only read
 	completing bool // a shell asks for words: nobody may be asked
 	unattended bool // nobody may be asked, commands may
+	rescued    bool // what is configured came by a fetch just now
 	repository string
 	password   passwordFlags
 

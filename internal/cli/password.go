@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -100,6 +101,11 @@ func (a *app) passwordOf(ctx context.Context, r config.Repository, flags passwor
 	if err != nil {
 		return nil, err
 	}
+	if a.rescued && from.File != "" && onTerminal() {
+		if _, err := os.Stat(from.File); errors.Is(err, fs.ErrNotExist) {
+			from = config.Password{} // it has not come: a person may know it
+		}
+	}
 	if a.completing && (from.IsZero() || len(from.Command) > 0) {
 		return nil, errAsks // commands may ask as well
 	}
@@ -178,6 +184,9 @@ func onTerminal() bool { return term.IsTerminal(int(os.Stdin.Fd())) }
 // promptPassword asks without showing what is typed. An interrupt leaves the
 // terminal as it was.
 func (a *app) promptPassword(ctx context.Context, question string) ([]byte, error) {
+	if terminalRead.Load() {
+		return theTerminal().password(ctx, question)
+	}
 	fd := int(os.Stdin.Fd())
 	before, err := term.GetState(fd)
 	if err != nil {

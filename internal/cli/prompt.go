@@ -9,7 +9,9 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"lifeboat/internal/runbook"
@@ -22,17 +24,22 @@ type prompter struct {
 	lines <-chan string
 }
 
+// terminalRead tells whether theTerminal reads standard input: from then on nobody
+// else may, as the lines would go to one or the other.
+var terminalRead atomic.Bool
+
 // theTerminal is the one reader of standard input; nil when that is no terminal.
 var theTerminal = sync.OnceValue(func() *prompter {
 	if !term.IsTerminal(int(os.Stdin.Fd())) {
 		return nil
 	}
 	lines := make(chan string)
+	terminalRead.Store(true)
 	go func() {
 		defer close(lines)
 		in := bufio.NewScanner(os.Stdin)
 		for in.Scan() {
-			lines <- strings.ToLower(strings.TrimSpace(in.Text()))
+			lines <- in.Text()
 		}
 	}()
 	return &prompter{out: os.Stderr, lines: lines}
@@ -66,7 +73,7 @@ func (p *prompter) Ask(ctx context.Context, q runbook.Question) (runbook.Answer,
 			fmt.Fprintln(p.out)
 			return runbook.AnswerStop, ctx.Err()
 		case line, ok := <-p.lines:
-			switch {
+			switch line = answer(line); {
 			case !ok:
 				return runbook.AnswerStop, runbook.ErrNoTerminal
 			case line == "d" || line == "done":
@@ -77,6 +84,37 @@ func (p *prompter) Ask(ctx context.Context, q runbook.Question) (runbook.Answer,
 				return runbook.AnswerRetry, nil
 			}
 		}
+	}
+}
+
+// answer is what a person means by a line.
+func answer(line string) string { return strings.ToLower(strings.TrimSpace(line)) }
+
+// password reads a line without showing it.
+func (p *prompter) password(ctx context.Context, question string) ([]byte, error) {
+	fd := int(os.Stdin.Fd())
+	before, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	if err != nil {
+		return nil, fmt.Errorf("ask for the password: %w", err)
+	}
+	hidden := *before
+	hidden.Lflag &^= unix.ECHO
+	if err := unix.IoctlSetTermios(fd, unix.TCSETS, &hidden); err != nil {
+		return nil, fmt.Errorf("ask for the password: %w", err)
+	}
+	defer func() {
+		_ = unix.IoctlSetTermios(fd, unix.TCSETS, before)
+		fmt.Fprintln(p.out)
+	}()
+	fmt.Fprintf(p.out, "%s: ", question)
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case line, ok := <-p.lines:
+		if !ok {
+			return nil, fmt.Errorf("ask for the password: %w", io.EOF)
+		}
+		return []byte(line), nil
 	}
 }
 
@@ -97,8 +135,8 @@ func confirm(ctx context.Context, question string, yes bool) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case answer := <-p.lines:
-		if answer != "y" && answer != "yes" {
+	case line := <-p.lines:
+		if line = answer(line); line != "y" && line != "yes" {
 			return errDeclined
 		}
 		return nil

@@ -264,7 +264,7 @@ func (p *prompter) chooseHost(ctx context.Context, from []source.Candidate) (rec
 			fmt.Fprintln(p.out)
 			return "", ctx.Err()
 		case line, ok := <-p.lines:
-			if !ok || line == "" {
+			if line = answer(line); !ok || line == "" {
 				return "", errDeclined
 			}
 			if n, err := strconv.Atoi(line); err == nil && n >= 1 && n <= len(from) {

@@ -91,6 +91,9 @@ func (a *app) showFetched(f *rescue.Fetched, files []configuration.File, placed 
 	if f.Secret == nil {
 		a.printf("%s No secrets came with it: without a recovery code the repository's password must be known otherwise.\n", painterFor(a.out).yellow("warning"))
 	}
+	if a.rescued {
+		return nil
+	}
 	a.printf("%s\n", painterFor(a.out).bold("Next:"))
 	for _, s := range f.Config.Systems {
 		a.printf("  lifeboat recover %s\n", recovery.Shell(s.Name))
@@ -121,6 +124,7 @@ func (a *app) recoverRescued(ctx context.Context, host, systems []string, f reco
 		_, err := a.rescueFetch(ctx, r, host, "/", true)
 		return err
 	}
+	a.rescued = true
 	got, err := a.rescueFetch(ctx, r, host, "/", false)
 	if err != nil {
 		return err

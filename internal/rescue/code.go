@@ -35,8 +35,10 @@ func (f *fetch) secret(ctx context.Context, got *Fetched) error {
 		case err == nil:
 			*got = *with
 			return nil
-		case errors.Is(err, source.ErrCode), errors.Is(err, source.ErrSpent), errors.Is(err, configuration.ErrCode):
-			wrong = err
+		case errors.Is(err, source.ErrSpent):
+			wrong = source.ErrSpent
+		case errors.Is(err, source.ErrCode), errors.Is(err, configuration.ErrCode):
+			wrong = source.ErrCode
 		default:
 			return err
 		}

@@ -362,7 +362,7 @@ func TestSeveralHosts(t *testing.T) {
 		candidates(source.Candidate{ID: hostA, Name: "smt1", Matched: []string{"mac"}}, source.Candidate{ID: hostB, Name: "smt2", Matched: []string{"mac"}})(w, r)
 	}
 	o := options(t, s.URL)
-	if _, err := Fetch(t.Context(), o); !errors.Is(err, errChoose) || !strings.Contains(err.Error(), "smt1, smt2") {
+	if _, err := Fetch(t.Context(), o); !errors.Is(err, runbook.ErrRefused) || !strings.Contains(err.Error(), "smt1, smt2") {
 		t.Errorf("nobody to ask: %v", err)
 	}
 	o.Choose = func(_ context.Context, from []source.Candidate) (record.HostID, error) { return from[0].ID, nil }

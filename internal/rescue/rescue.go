@@ -184,7 +184,7 @@ func temporary(err error) bool {
 	switch {
 	case errors.As(err, &busy), errors.Is(err, errNoAddress), errors.Is(err, source.ErrMissing):
 		return true
-	case errors.Is(err, source.ErrAddress), source.Refused(err), errors.Is(err, ErrNothing), errors.Is(err, source.ErrCode), errors.Is(err, source.ErrSpent), errors.Is(err, errVerify), errors.Is(err, errChoose):
+	case errors.Is(err, source.ErrAddress), source.Refused(err), errors.Is(err, ErrNothing), errors.Is(err, source.ErrCode), errors.Is(err, source.ErrSpent), errors.Is(err, errVerify), errors.Is(err, errChoose), errors.Is(err, runbook.ErrRefused):
 		return false
 	}
 	return true
@@ -261,7 +261,7 @@ func (f *fetch) choose(ctx context.Context, from []source.Candidate, r source.Re
 		for i, c := range from {
 			names[i] = c.Name
 		}
-		return nil, fmt.Errorf("%w: %s; name one: lifeboat rescue fetch NAME", errChoose, strings.Join(names, ", "))
+		return nil, runbook.Refuse("", "several hosts may be meant: %s; name one: lifeboat rescue fetch NAME; nothing was written", strings.Join(names, ", "))
 	}
 	id, err := f.Choose(ctx, from)
 	if err != nil {

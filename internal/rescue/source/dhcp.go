@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
@@ -37,7 +38,7 @@ func FromDHCP(ctx context.Context, card identity.Card, wait time.Duration) (stri
 	if err != nil {
 		return "", fmt.Errorf("ask for DHCP by %s: %w", card.Name, err)
 	}
-	text := string(offer.Options.Get(option))
+	text := strings.TrimRight(string(offer.Options.Get(option)), "\x00") // as some servers end it
 	if text == "" {
 		return "", fmt.Errorf("%s: %w (option %d)", card.Name, ErrNoOption, DHCPOption)
 	}
