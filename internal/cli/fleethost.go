@@ -27,7 +27,7 @@ func (a *app) hostCommand() *cobra.Command {
 	}
 	f.register(c)
 	c.AddCommand(a.hostAddCommand(&f), a.hostEnrolCommand(&f), a.hostListCommand(&f), a.hostShowCommand(&f),
-		a.hostRevokeCommand(&f), a.hostRemoveCommand(&f), a.hostCodeCommand(&f))
+		a.hostRevokeCommand(&f), a.hostRemoveCommand(&f), a.hostCodeCommand(&f), a.hostWindowCommand(&f), a.hostRearCommand(&f))
 	return c
 }
 

@@ -107,6 +107,7 @@ func (a *API) hostRoutes() {
 			return nil, a.desk.RevokeCodes(ctx, actorOf(ctx), in.Host)
 		})
 	a.runRoutes()
+	a.rearRoutes()
 	a.configurationRoutes()
 }
 

@@ -76,6 +76,8 @@ func (s *server) log(w http.ResponseWriter, r *http.Request) {
 	stored := s.Store.Change(last, func(tx record.Tx) ([]record.Entry, error) {
 		return []record.Entry{s.entry(host, s.From(r), "rear.log", workflow+" "+run.State)}, tx.PutRun(run)
 	})
+	// However long the log took, the answer has time.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(time.Minute))
 	if err := errors.Join(err, stored); err != nil {
 		s.answer(w, r, err)
 		return
