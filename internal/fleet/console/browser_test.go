@@ -126,43 +126,15 @@ func TestPagesAreAccessible(t *testing.T) {
 		{"person", "/people/otto"},
 		{"account", "/account"},
 	}
-	look := func(name, color string, width int64) {
-		t.Helper()
-		if _, err := chromedp.Run(ctx, chromedp.Evaluate[chromedp.Void](axe+";undefined")); err != nil {
-			t.Fatalf("%s: load axe: %v", name, err)
-		}
-		found, err := chromedp.Run(ctx, chromedp.Evaluate[[]violation](`axe.run({runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}).then(r => r.violations)`, chromedp.EvalAwaitPromise, chromedp.EvalAsValue))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, v := range found {
-			for _, n := range v.Nodes {
-				t.Errorf("%s, %s, %d wide: %s (%s)\n%s\n%s", name, color, width, v.Help, v.ID, n.HTML, n.Summary)
-			}
-		}
-		over, err := chromedp.Run(ctx, chromedp.Evaluate[int](`document.documentElement.scrollWidth - document.documentElement.clientWidth`))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if over > 0 {
-			t.Errorf("%s is %d wider than a window of %d", name, over, width)
-		}
-		if *shots == "" {
-			return
-		}
-		png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(*shots, fmt.Sprintf("%s-%s-%d.png", name, color, width)), png, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, in := range []struct {
+	type window struct {
 		color string
 		width int64
-	}{{"light", 1280}, {"dark", 390}, {"light", 390}, {"dark", 1280}} {
-
+	}
+	windows := []window{{"light", 1280}, {"dark", 390}}
+	if *shots != "" {
+		windows = append(windows, window{"light", 390}, window{"dark", 1280})
+	}
+	for _, in := range windows {
 		if err := chromedp.Do(ctx, chromedp.EmulateViewport(in.width, 844), scheme(in.color), f.open("/assets/none")); err != nil {
 			t.Fatal(err)
 		}
@@ -170,7 +142,7 @@ func TestPagesAreAccessible(t *testing.T) {
 			if err := chromedp.Do(ctx, f.open("/signin")); err != nil {
 				t.Fatal(err)
 			}
-			look("signin", in.color, in.width)
+			f.accessible(ctx, "signin", in.color, in.width)
 			if err := chromedp.Do(ctx, f.signInWith("anna")); err != nil {
 				t.Fatal(err)
 			}
@@ -179,7 +151,42 @@ func TestPagesAreAccessible(t *testing.T) {
 			if err := chromedp.Do(ctx, f.open(p.path)); err != nil {
 				t.Fatal(err)
 			}
-			look(p.name, in.color, in.width)
+			f.accessible(ctx, p.name, in.color, in.width)
 		}
+	}
+}
+
+// accessible has axe-core look at the page that is open, sees that nothing of it is
+// beyond the window, and takes a picture if pictures are wanted.
+func (f *fleet) accessible(ctx context.Context, name, color string, width int64) {
+	f.t.Helper()
+	if _, err := chromedp.Run(ctx, chromedp.Evaluate[chromedp.Void](axe+";undefined")); err != nil {
+		f.t.Fatalf("%s: load axe: %v", name, err)
+	}
+	found, err := chromedp.Run(ctx, chromedp.Evaluate[[]violation](`axe.run({runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}).then(r => r.violations)`, chromedp.EvalAwaitPromise, chromedp.EvalAsValue))
+	if err != nil {
+		f.t.Fatalf("%s: run axe: %v", name, err)
+	}
+	for _, v := range found {
+		for _, n := range v.Nodes {
+			f.t.Errorf("%s, %s, %d wide: %s (%s)\n%s\n%s", name, color, width, v.Help, v.ID, n.HTML, n.Summary)
+		}
+	}
+	over, err := chromedp.Run(ctx, chromedp.Evaluate[int](`document.documentElement.scrollWidth - document.documentElement.clientWidth`))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	if over > 0 {
+		f.t.Errorf("%s is %d wider than a window of %d", name, over, width)
+	}
+	if *shots == "" {
+		return
+	}
+	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(*shots, fmt.Sprintf("%s-%s-%d.png", name, color, width)), png, 0o600); err != nil {
+		f.t.Fatal(err)
 	}
 }

@@ -259,7 +259,7 @@ type people struct {
 func newPeople() *people {
 	p := &people{users: map[string]record.User{}, sessions: map[string]string{}, touched: map[string]int{}}
 	for name, role := range map[string]record.Role{"vera": record.Viewer, "otto": record.Operator, "anna": record.Administrator} {
-		p.users[name] = record.User{Name: name, Role: role}
+		p.users[name] = record.User{Name: name, Role: role, Password: "$argon2id$unused"}
 	}
 	return p
 }
@@ -330,7 +330,7 @@ func (p *people) store(t *testing.T, db record.Store) {
 	t.Helper()
 	err := db.Change(t.Context(), func(tx record.Tx) ([]record.Entry, error) {
 		for _, u := range p.users {
-			u.Created, u.Password = ago(90*day), "$argon2id$unused"
+			u.Created = ago(90 * day)
 			if err := tx.PutUser(u); err != nil {
 				return nil, err
 			}

@@ -88,6 +88,7 @@ func TestStoryOfARecovery(t *testing.T) {
 	if code := strings.Fields(value(textOf(".groups"))); len(code) < 4 {
 		t.Errorf("the code: %q", code)
 	}
+	f.accessible(ctx, "code", "light", 0)
 	// Going back and forth does not show it again.
 	do("once", f.open(deskURL(host)), until(true, has("main", "open")), until(false, `!!document.querySelector(".groups")`))
 
@@ -102,6 +103,9 @@ func TestStoryOfARecovery(t *testing.T) {
 		return tx.PutRun(record.Run{ID: run, Host: host, System: "smt", Kind: "recover", State: "done", Started: ago(720e9), Updated: now})
 	})
 	do("the end", until(true, has("#state", "done")), until(true, has("#steps", "11:40 min")), until(true, `window.same === true`))
+
+	do("set one-time passwords up", f.open("/account"), chromedp.Click(css("[action='/account/totp'] button")), until(true, `!!document.querySelector(".qr")`))
+	f.accessible(ctx, "totp", "light", 0)
 
 	if all := said(); len(all) > 0 {
 		t.Errorf("the browser complains: %q", all)
