@@ -133,6 +133,12 @@ func (a *app) rescueUpdate(ctx context.Context, f rescueFlags, prefix, address s
 	if err := a.showUpdated(done, r.Manifest); err != nil {
 		return err
 	}
+	if len(next) == 0 && done.Program != "" {
+		next = []string{"version"}
+		if a.json {
+			next = append(next, "--json")
+		}
+	}
 	return goOn(done, next)
 }
 
@@ -182,7 +188,7 @@ func (a *app) showUpdated(u *rescue.Updated, m *bundle.Manifest) error {
 // very descriptor that is executed. Without a new program, or a command to go on with,
 // there is nothing to do.
 func goOn(u *rescue.Updated, next []string) error {
-	if u.Program == "" && len(next) == 0 {
+	if len(next) == 0 {
 		return nil
 	}
 	file := u.Program
@@ -200,9 +206,6 @@ func goOn(u *rescue.Updated, next []string) error {
 	}
 	if u.Program != "" && hex.EncodeToString(sum.Sum(nil)) != u.SHA256 {
 		return runbook.Refuse("", "%s is not what was unpacked", file)
-	}
-	if len(next) == 0 {
-		next = []string{"version"}
 	}
 	env := append(os.Environ(), updatedVariable+"="+strconv.FormatInt(u.Version, 10))
 	if u.Tools != "" {
