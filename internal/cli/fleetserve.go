@@ -138,7 +138,7 @@ func (a *app) fleetServe(ctx context.Context, f fleetServeFlags) error {
 	pages, session := fleetConsole(desk, accounts, log)
 	o := fleet.Options{
 		Desk: desk, Version: Version, Notices: conf.Notices, Cut: a.hard, Log: log,
-		Console: pages, Closing: pages.Close, Session: session,
+		Console: pages, Closing: pages.Close, Session: session, People: accounts,
 	}
 	if f.cert != "" {
 		own, err := restserver.Certificate(f.cert, f.key)

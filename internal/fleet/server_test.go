@@ -7,181 +7,21 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
-	"net"
 	"net/http"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"lifeboat/internal/fleet/action"
 	"lifeboat/internal/fleet/agent"
 	"lifeboat/internal/fleet/api"
 	"lifeboat/internal/fleet/client"
 	"lifeboat/internal/fleet/keys"
 	"lifeboat/internal/fleet/record"
-	"lifeboat/internal/fleet/store"
 	"lifeboat/internal/fleet/wire"
 	"lifeboat/internal/kit/typed"
 	"lifeboat/internal/rescue/configuration"
-	"lifeboat/internal/runbook"
 )
-
-// place is a server that runs, with what a test needs of it.
-type place struct {
-	*Server
-	url           string
-	administrator *client.Client
-	log           *lockedBuffer
-	stop          func()
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-func start(t *testing.T, change func(*Options)) *place {
-	t.Helper()
-	ctx := context.Background()
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	url := "https://" + listener.Addr().String()
-	settings, err := keys.NewSettings(url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := filepath.Join(t.TempDir(), "keys")
-	k, err := keys.Create(dir, settings, time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	db, err := store.Open(ctx, "sqlite:"+filepath.Join(t.TempDir(), "fleet.db"), store.Signed(k.Signing))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
-	desk := action.New(db, k)
-	token, err := keys.ReadToken(filepath.Join(dir, keys.AdministratorFile))
-	if err == nil {
-		err = desk.TakeAdministrator(ctx, token)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &place{url: url, log: &lockedBuffer{}}
-	o := Options{Desk: desk, Log: slog.New(slog.NewJSONHandler(p.log, nil)), Version: "test", Limits: api.Limits{Failures: 1000, FailureBurst: 1000}}
-	if change != nil {
-		change(&o)
-	}
-	p.Server = New(o)
-	running, stop := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- p.Serve(running, listener) }()
-	p.stop = sync.OnceFunc(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Errorf("the server ended with %v", err)
-		}
-	})
-	t.Cleanup(p.stop)
-	p.administrator = p.as(t, token)
-	return p
-}
-
-func (p *place) as(t *testing.T, token string) *client.Client {
-	t.Helper()
-	c, err := client.New(client.Options{URL: p.url, Token: token, Roots: p.Desk.Keys.Pool()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-// ask must succeed.
-func ask[T any](t *testing.T, c *client.Client, method, path string, in any) (out T) {
-	t.Helper()
-	if err := c.Do(context.Background(), method, path, in, &out); err != nil {
-		t.Fatalf("%s %s: %v", method, path, err)
-	}
-	return out
-}
-
-func do(t *testing.T, c *client.Client, method, path string, in any) {
-	t.Helper()
-	if err := c.Do(context.Background(), method, path, in, nil); err != nil {
-		t.Fatalf("%s %s: %v", method, path, err)
-	}
-}
-
-func refused(t *testing.T, status int, c *client.Client, method, path string, in any) {
-	t.Helper()
-	var p *client.Problem
-	if err := c.Do(context.Background(), method, path, in, nil); !errors.As(err, &p) || p.Status != status {
-		t.Errorf("%s %s: %v, not %d", method, path, err, status)
-	}
-}
-
-// join adds a host and lets it in.
-func (p *place) join(t *testing.T, n wire.NewHost) *agent.Agent {
-	t.Helper()
-	invitation := ask[wire.Invitation](t, p.administrator, http.MethodPost, "/hosts", n)
-	a, err := agent.Join(context.Background(), filepath.Join(t.TempDir(), "agent"), p.url, invitation.Token, "test", record.Identity{Hostname: n.Name, Serial: "serial-" + n.Name, MACs: n.MACs})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a
-}
-
-// sealed is a recovery configuration with a password in it.
-func sealed(t *testing.T, a *agent.Agent, password string) *wire.Configuration {
-	t.Helper()
-	c, err := a.Seal(&configuration.Open{
-		Systems:      []configuration.System{{Name: "smt", Profile: "smt", Repositories: []string{"main"}}},
-		Repositories: []configuration.Repository{{Name: "main", Location: "/backup"}},
-	}, &configuration.Secret{Passwords: map[string]string{"main": password}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-func report(run string, ended time.Time) agent.Report {
-	return agent.Report{Run: run, RunReport: wire.RunReport{
-		System: "smt", Kind: "backup", State: string(runbook.StateDone), Started: ended.Add(-time.Minute), Ended: ended,
-		Profile: "smt", Point: "0123", PointAt: ended.Add(-time.Minute), Bytes: 12,
-	}}
-}
-
-func send(t *testing.T, a *agent.Agent, s agent.Spool, reports ...agent.Report) agent.Sent {
-	t.Helper()
-	for _, r := range reports {
-		if err := s.Add(r); err != nil {
-			t.Fatal(err)
-		}
-	}
-	sent, err := a.Send(context.Background(), s)
-	if err != nil || len(sent.Refused) > 0 || sent.Waiting > 0 {
-		t.Fatalf("%+v %v", sent, err)
-	}
-	return sent
-}
 
 func TestHostReportsAndIsRecovered(t *testing.T) {
 	p := start(t, nil)
@@ -446,50 +286,5 @@ func TestJoin(t *testing.T) {
 	}
 	if err := join(p.url, second.Token); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestLive(t *testing.T) {
-	p := start(t, nil)
-	a := p.join(t, wire.NewHost{Name: "smt1"})
-	l := a.Live(context.Background())
-	begin := time.Now()
-	for i, e := range []runbook.Event{
-		{Type: runbook.RunStarted, Kind: "backup"},
-		{Type: runbook.StepStarted, Step: "one"},
-		{Type: runbook.ValueKept, Value: json.RawMessage(`"kept to itself"`)},
-		{Type: runbook.StepFinished, Step: "one"},
-		{Type: runbook.RunFinished, State: runbook.StateDone},
-	} {
-		e.Run, e.System, e.Time = "run-1", "smt", begin.Add(time.Duration(i))
-		l.Observe(e)
-	}
-	l.Close()
-	events := ask[wire.List[record.Event]](t, p.administrator, http.MethodGet, "/hosts/smt1/runs/run-1/events", nil)
-	if len(events.Items) != 4 {
-		t.Fatalf("%+v", events)
-	}
-	runs := ask[wire.List[record.Run]](t, p.administrator, http.MethodGet, "/hosts/smt1/runs", nil)
-	if len(runs.Items) != 1 || runs.Items[0].State != "done" || runs.Items[0].Kind != "backup" {
-		t.Errorf("%+v", runs)
-	}
-}
-
-// A server that is not there costs a run nothing.
-func TestSilentServer(t *testing.T) {
-	p := start(t, nil)
-	a := p.join(t, wire.NewHost{Name: "smt1"})
-	p.stop()
-	spool := agent.NewSpool(t.TempDir())
-	if err := spool.Add(report("run-1", time.Now())); err != nil {
-		t.Fatal(err)
-	}
-	l := a.Live(context.Background())
-	for i := range 5000 {
-		l.Observe(runbook.Event{Run: "run-1", System: "smt", Type: runbook.StepLog, Time: time.Now(), Text: fmt.Sprint(i)})
-	}
-	l.Close()
-	if sent, err := a.Send(context.Background(), spool); err == nil || sent.Waiting != 1 {
-		t.Errorf("%+v %v", sent, err)
 	}
 }
