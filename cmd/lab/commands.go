@@ -88,6 +88,8 @@ func flags(c *cobra.Command, opts *lab.Options, kind string) {
 	}
 	f.StringVar(&opts.Hostname, "hostname", "", "host name (default smt1.example.com or opsi.example.com)")
 	f.StringVar(&opts.Address, "address", "", "address with prefix length (default 192.0.2.10/24)")
+	f.StringVar(&opts.MAC, "mac", "", "address of its network card (default 52:54:00:5b:04:75)")
+	f.StringVar(&opts.Network, "network", "", "file of a network namespace with a bridge called lan, which it is plugged into")
 	f.StringVar(&opts.Password, "password", "", "password of the database user; nasty is one with quotes, # and spaces")
 	f.BoolVar(&opts.Fresh, "fresh-ids", kind == "bare", "give the product's users other ids than the first server's")
 	f.StringVar(&opts.Version, "package-version", "", "version of the product's packages")

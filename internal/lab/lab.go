@@ -48,6 +48,10 @@ type Options struct {
 	Large    bool   // opsi with 400 clients and 14,400 config states, instead of 25 and 40
 	Hostname string // "" is smt1.example.com or opsi.example.com
 	Address  string // "" is 192.0.2.10/24
+	MAC      string // of its network card; "" is 52:54:00:5b:04:75
+	// Network is the file of a network namespace with a bridge called lan, which
+	// the card is plugged into; "" is a card that leads nowhere.
+	Network  string
 	Password string // of the database user; "nasty" is one with quotes, # and spaces
 	MirrorTo string // "" is /srv/www/htdocs
 	Fresh    bool   // other uids and gids than the first server had
@@ -72,6 +76,9 @@ const (
 	NastyPassword = `it's "q#uo;te' \d = b$`
 	CAPassword    = "ca password"
 )
+
+// bridge is what the bridge of a lab network is called.
+const bridge = "lan"
 
 // System is a lab system.
 type System struct {
@@ -177,7 +184,7 @@ func build(ctx context.Context, opts Options) (*System, error) {
 	}
 	box, err := sandbox.Create(ctx, sandbox.Options{
 		Dir: filepath.Join(dir, "box"), Hostname: opts.Hostname, Empty: empty, Size: opts.Size, Volatile: true, Devices: true, Binds: opts.Share, // a drill within it has loop devices
-		Interfaces: []sandbox.Interface{{Name: "eth0", MAC: spec.MAC}},
+		Interfaces: []sandbox.Interface{{Name: "eth0", MAC: spec.MAC, Network: opts.Network, Bridge: bridge}},
 		Boot:       whenThere(machine.Home + "/boot"), Shutdown: whenThere(machine.Home + "/halt-system"),
 	})
 	if err != nil {

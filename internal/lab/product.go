@@ -77,6 +77,7 @@ func (o *Options) fill() error {
 		return fmt.Errorf("%s is not installed beforehand: that is a part of its recovery", o.Product)
 	}
 	set(&o.Address, "192.0.2.10/24")
+	set(&o.MAC, "52:54:00:5b:04:75")
 	if err := p.fill(o); err != nil {
 		return err
 	}
@@ -135,7 +136,7 @@ func (o *Options) spec() (machine.Spec, error) {
 	p := products[o.Product]
 	raw, err := json.Marshal(p.spec(o))
 	return machine.Spec{
-		Family: p.family, Line: o.Line, Hostname: o.Hostname, Address: o.Address, MAC: "52:54:00:5b:04:75", Gateway: "192.0.2.1", DNS: "192.0.2.53",
+		Family: p.family, Line: o.Line, Hostname: o.Hostname, Address: o.Address, MAC: o.MAC, Gateway: "192.0.2.1", DNS: "192.0.2.53",
 		Username: "SCC_d91a7be2c1c5", Password: "9c0f5e1b2a", RegCode: "REG-LAB-1", Plays: o.Product, Product: raw,
 	}, err
 }

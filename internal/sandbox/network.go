@@ -37,10 +37,12 @@ func (i Interface) up() error {
 		}
 		attrs.HardwareAddr = mac
 	}
-	// A dummy interface or, on kernels without that module, one end of a veth pair.
-	if err := netlink.LinkAdd(&netlink.Dummy{LinkAttrs: attrs}); err != nil {
-		if err2 := addVeth(attrs); err2 != nil {
-			return fmt.Errorf("neither a dummy (%w) nor a veth pair: %w", err, err2)
+	if i.Network == "" { // else it was plugged in from outside
+		// A dummy interface or, on kernels without that module, one end of a veth pair.
+		if err := netlink.LinkAdd(&netlink.Dummy{LinkAttrs: attrs}); err != nil {
+			if err2 := addVeth(attrs); err2 != nil {
+				return fmt.Errorf("neither a dummy (%w) nor a veth pair: %w", err, err2)
+			}
 		}
 	}
 	link, err := netlink.LinkByName(i.Name)

@@ -83,13 +83,16 @@ type Options struct {
 	DieWithParent bool
 }
 
-// Interface is a network interface that leads nowhere: enough for programs
-// that ask for addresses and hardware.
+// Interface is a network interface. It leads nowhere, which is enough for programs
+// that ask for addresses and hardware, unless Network says where.
 type Interface struct {
 	Name      string
 	MAC       string   // "" is made by the kernel
 	Addresses []string // in CIDR notation
 	Gateway   string   // default route, "" for none
+	// Network is the file of a network namespace, such as /proc/PID/ns/net, and
+	// Bridge a bridge in it that the interface is plugged into at each start.
+	Network, Bridge string
 }
 
 // Bind shares a file or directory of the outer machine.

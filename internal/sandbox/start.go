@@ -107,6 +107,9 @@ func (s *Sandbox) boot(ctx context.Context) error {
 		return err
 	}
 	reportW.Close()
+	if err := plug(cmd.Process.Pid, s.record.Options.Interfaces); err != nil {
+		return err
+	}
 	order := bootOrder{Record: s.record, BootID: uuid(), Held: held != nil}
 	if err := json.NewEncoder(orderW).Encode(order); err != nil {
 		return fmt.Errorf("talk to the init: %w", err)
