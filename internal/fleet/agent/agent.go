@@ -183,8 +183,9 @@ func (a *Agent) load() error {
 	return err
 }
 
-// requestTime bounds one request: nobody waits long for a server that is not there.
-const requestTime = 10 * time.Second
+// requestTime bounds one request. A server that is not there is given up sooner, when
+// no connection comes about.
+const requestTime = 20 * time.Second
 
 // Expires is when the host's certificate ends.
 func (a *Agent) Expires() time.Time { return a.certificate.Leaf.NotAfter }

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"sync"
 	"time"
@@ -18,7 +19,7 @@ const (
 	// livePause follows a server that did not answer.
 	livePause = 15 * time.Second
 	// liveTime bounds sending them, and lastTime the last ones at the end of a run.
-	liveTime = 5 * time.Second
+	liveTime = 10 * time.Second
 	lastTime = 3 * time.Second
 	mostLive = 2000 // events that wait; what comes beyond is not told
 	// progressEvery is how often the progress of one step is told.
@@ -113,6 +114,10 @@ func (l *Live) run(ctx context.Context) {
 		}()
 		if !l.flush(sending) {
 			silent = time.Now().Add(livePause)
+			select {
+			case l.wake <- struct{}{}: // it is tried again, whether more comes or not
+			default:
+			}
 		}
 		close(stop)
 		cancel()
@@ -129,7 +134,16 @@ func (l *Live) flush(ctx context.Context) bool {
 		if len(events) == 0 {
 			return true
 		}
-		if err := l.send(ctx, events); err != nil {
+		err := l.send(ctx, events)
+		var refused *client.Problem
+		if errors.As(err, &refused) && refused.Permanent() {
+			continue // the same would be refused again
+		}
+		if err != nil {
+			l.mu.Lock() // they are tried again; what has come twice counts once
+			l.waiting = append(events, l.waiting...)
+			l.waiting = l.waiting[:min(len(l.waiting), mostLive)]
+			l.mu.Unlock()
 			return false
 		}
 	}

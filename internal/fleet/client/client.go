@@ -49,6 +49,7 @@ type Client struct {
 
 const (
 	dialTime  = 3 * time.Second
+	helloTime = 10 * time.Second // of the handshake: a server that is there may be busy
 	usualTime = time.Minute
 	maxAnswer = 64 << 20
 )
@@ -81,7 +82,7 @@ func New(o Options) (*Client, error) {
 			Transport: &http.Transport{
 				Proxy:               http.ProxyFromEnvironment,
 				DialContext:         (&net.Dialer{Timeout: dialTime}).DialContext,
-				TLSHandshakeTimeout: dialTime,
+				TLSHandshakeTimeout: helloTime,
 				TLSClientConfig:     config,
 				ForceAttemptHTTP2:   true,
 				IdleConnTimeout:     time.Minute,
