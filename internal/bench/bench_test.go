@@ -188,8 +188,15 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// The test binary reads an index for MeasureIndex.
+// The test binary reads an index for MeasureIndex, and serves for Fleet.
 func TestMain(m *testing.M) {
+	if len(os.Args) > 6 && os.Args[1] == serveMark { // "--json --state-dir DIR serve" come first
+		if err := serve(os.Args[6:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if len(os.Args) == 5 && os.Args[1] == "-load-index" && os.Args[3] == "-index-cache" {
 		load, err := LoadIndex(context.Background(), os.Args[2], os.Args[4])
 		if err == nil {

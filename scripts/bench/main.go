@@ -54,7 +54,7 @@ func run(ctx context.Context) error {
 	blobs := flag.Int("index", number("BENCH_INDEX_BLOBS", 5_000_000), "`blobs` in the index that is read")
 	loadIndex := flag.String("load-index", "", "only read the index of this `repository`, for a measurement in a process of its own")
 	indexCache := flag.String("index-cache", "", "with a cache in this `directory`")
-	scenario := flag.String("scenario", env("BENCH_SCENARIO", ""), "only this `scenario`: opsi, opsi-backup's way beside ours; drill, a drill's RTO beside the real one")
+	scenario := flag.String("scenario", env("BENCH_SCENARIO", ""), "only this `scenario`: opsi, opsi-backup's way beside ours; drill, a drill's RTO beside the real one; fleet, a fleet server beside nginx")
 	flag.Parse()
 	if *loadIndex != "" {
 		load, err := bench.LoadIndex(ctx, *loadIndex, *indexCache)
@@ -78,8 +78,10 @@ func run(ctx context.Context) error {
 		return opsi(ctx, program, *dir, *runs, *report)
 	case "drill":
 		return rehearse(ctx, program, *dir, *runs, *report)
+	case "fleet":
+		return fleet(ctx, program, *runs, *report)
 	default:
-		return fmt.Errorf("no scenario is called %q; there are opsi and drill", *scenario)
+		return fmt.Errorf("no scenario is called %q; there are opsi, drill and fleet", *scenario)
 	}
 	size := bench.Size{TreeMB: *tree, Files: *files, DumpMB: *dump, PackagesMB: *packages}
 	if err := room(*dir, size); err != nil {
@@ -157,6 +159,23 @@ func rehearse(ctx context.Context, program, dir string, runs int, report string)
 		return err
 	}
 	return write(report, "-drill", fmt.Sprintf("drill: an SMT server with %d MB in %d files of packages; medians of %d.\n\n%s", d.TreeMB, d.Files, runs, table))
+}
+
+// fleet measures a fleet server beside nginx. PostgreSQL and nginx run as other users,
+// to whom BENCH_DIR need not be open.
+func fleet(ctx context.Context, program string, runs int, report string) error {
+	f := bench.Fleet{
+		Dir: "/var/tmp", Program: []string{program}, Runs: runs, Log: os.Stdout,
+		Hosts: number("BENCH_FLEET_HOSTS", 10_000), Connections: number("BENCH_FLEET_CONNECTIONS", 64),
+	}
+	table, err := f.Run(ctx)
+	if err != nil {
+		return err
+	}
+	load, _ := os.ReadFile("/proc/loadavg") // where it is not told, it is not written
+	text := fmt.Sprintf("fleet: %d hosts, %d connections at a time, each request of another host, TLS 1.3, every signature checked; clients and servers on the same %d cores; medians of %d. Load averages at the end: %s\n%s",
+		f.Hosts, f.Connections, runtime.NumCPU(), runs, load, table)
+	return write(report, "-fleet", text)
 }
 
 // write prints the report of a scenario and keeps it in a file of its own.

@@ -194,8 +194,13 @@ func checkConfiguration(h record.Host, c *wire.Configuration) (*record.Version, 
 	if len(c.Secret) > configuration.MaxSecret+4096 {
 		return nil, invalid("the secret half is too large")
 	}
+	return &record.Version{Host: h.ID, Digest: ConfigurationDigest(c), Open: c.Open, Secret: c.Secret}, nil
+}
+
+// ConfigurationDigest tells configurations apart: record.Version's Digest.
+func ConfigurationDigest(c *wire.Configuration) string {
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%d %s", len(c.Open), c.Open)
 	fmt.Fprintf(sum, " %s %t", c.SecretDigest, len(c.Secret) > 0)
-	return &record.Version{Host: h.ID, Digest: hex.EncodeToString(sum.Sum(nil)), Open: c.Open, Secret: c.Secret}, nil
+	return hex.EncodeToString(sum.Sum(nil))
 }
