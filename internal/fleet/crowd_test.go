@@ -27,9 +27,6 @@ import (
 	"lifeboat/internal/rescue/source"
 )
 
-// crowd is how many hosts are recovered at once.
-const crowd = 300
-
 // lost is a host of the crowd: its one card, and the code that somebody reads out.
 type lost struct {
 	id   record.HostID
@@ -44,7 +41,7 @@ func (l lost) password() string { return "password of " + l.name }
 // configuration and its own secrets, with every signature verified.
 func TestCrowd(t *testing.T) {
 	p := start(t, roomy)
-	p.recover(t, p.lose(t), func(int) string { return p.url }, func() {})
+	p.recover(t, p.lose(t, 300), func(int) string { return p.url }, func() {})
 }
 
 // The same with two servers, one of which is cut off in the middle of its answers.
@@ -54,20 +51,70 @@ func TestCrowdLosesServer(t *testing.T) {
 	cut, kill := context.WithCancel(context.Background())
 	defer kill()
 	one, other := f.serve(t, database, roomy), f.serve(t, database, func(o *Options) { roomy(o); o.Cut = cut })
-	one.recover(t, one.lose(t),
+	one.recover(t, one.lose(t, 100),
 		func(try int) string { return []string{one.url, other.url}[try%2] },
 		sync.OnceFunc(func() { kill(); go other.stop() }))
 	other.stop()
 }
 
+// Hosts report to two servers, one of which is cut off meanwhile: what was accepted is
+// there, and what was sent twice is there once.
+func TestReportsLoseServer(t *testing.T) {
+	const hosts, each = 20, 10
+	f := newFleet(t)
+	database := postgrestest.Start(t).Database(t)
+	cut, kill := context.WithCancel(context.Background())
+	defer kill()
+	one, other := f.serve(t, database, nil), f.serve(t, database, func(o *Options) { o.Cut = cut })
+	halfway := sync.OnceFunc(func() { kill(); go other.stop() })
+	var all sync.WaitGroup
+	var through atomic.Int64
+	for n := range hosts {
+		a := one.join(t, wire.NewHost{Name: fmt.Sprintf("host%03d", n)})
+		first, second := other.hostClient(t, a), one.hostClient(t, a)
+		all.Go(func() {
+			for run := range each {
+				path, r := fmt.Sprintf("/agent/reports/run-%d", run), report("", time.Now()).RunReport
+				var taken, again wire.Receipt
+				err := first.Do(context.Background(), http.MethodPut, path, r, &taken)
+				e := second.Do(context.Background(), http.MethodPut, path, r, &again)
+				for try := 0; e != nil && try < 300; try++ { // as a host's next run does
+					time.Sleep(100 * time.Millisecond)
+					e = second.Do(context.Background(), http.MethodPut, path, r, &again)
+				}
+				if e != nil {
+					t.Errorf("host %d, run %d: %v", n, run, e)
+				}
+				if err == nil && (!taken.New || again.New) {
+					t.Errorf("host %d, run %d: %+v, then %+v", n, run, taken, again)
+				}
+				if through.Add(1) == hosts*each/2 {
+					halfway()
+				}
+			}
+		})
+	}
+	all.Wait()
+	other.stop()
+	for n := range hosts {
+		path := fmt.Sprintf("/hosts/host%03d/", n)
+		if l := ask[wire.List[record.Report]](t, one.administrator, http.MethodGet, path+"reports", nil); len(l.Items) != each {
+			t.Errorf("host %d has %d reports", n, len(l.Items))
+		}
+		if l := ask[wire.List[record.Run]](t, one.administrator, http.MethodGet, path+"runs", nil); len(l.Items) != each {
+			t.Errorf("host %d has %d runs", n, len(l.Items))
+		}
+	}
+}
+
 // roomy lets all come from one address, as behind one router, as often as they like.
 func roomy(o *Options) { o.Limits = api.Limits{Recoveries: 1e6, RecoveryBurst: 1e6} }
 
-// lose adds the crowd to the fleet, as it stands after everybody's last backup.
-func (p *place) lose(t *testing.T) []lost {
+// lose adds a crowd to the fleet, as it stands after everybody's last backup.
+func (p *place) lose(t *testing.T, count int) []lost {
 	t.Helper()
 	ctx := context.Background()
-	hosts := make([]lost, crowd)
+	hosts := make([]lost, count)
 	err := p.Desk.Store.Change(ctx, func(tx record.Tx) ([]record.Entry, error) {
 		for n := range hosts {
 			name := fmt.Sprintf("host%03d", n)
@@ -126,7 +173,7 @@ func (p *place) recover(t *testing.T, hosts []lost, where func(try int) string, 
 	for n, l := range hosts {
 		all.Go(func() {
 			got, err := p.fetchAs(l, ca, n, where)
-			if through.Add(1) == crowd/2 {
+			if through.Add(1) == int64(len(hosts)/2) {
 				halfway()
 			}
 			switch {
