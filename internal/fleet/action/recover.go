@@ -55,7 +55,7 @@ func (d *Desk) Recover(ctx context.Context, q Request) ([]byte, error) {
 		if h, err = match(r, q.ID, identity); err != nil {
 			return err
 		}
-		v, err = r.Version(h.ID, 0)
+		v, err = r.OpenVersion(h.ID) // anybody may ask: what is secret stays in the database
 		return err
 	})
 	if err != nil {

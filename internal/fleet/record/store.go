@@ -56,6 +56,7 @@ type Reader interface {
 
 	Versions(host HostID) ([]Version, error)            // newest first, without contents
 	Version(host HostID, number int64) (Version, error) // 0 is the newest
+	OpenVersion(host HostID) (Version, error)           // the newest, without its secret half
 	Code(lookup string) (Code, error)                   // spent and expired ones too
 	Codes(host HostID) ([]Code, error)                  // newest first, without contents
 	Window(host HostID, now time.Time) (Window, error)  // one that is open

@@ -139,6 +139,7 @@ func readAll(t *testing.T, r record.Reader, h record.HostID) error {
 		"older 3":  func() error { _, err := r.Runs("", record.Page{After: string(h) + "/r", Limit: 10}); return err },
 		"events":   func() error { _, err := r.Events(h, "r", 0, 10); return err },
 		"versions": func() error { _, err := r.Versions(h); return err },
+		"open":     func() error { _, err := r.OpenVersion(h); return err },
 		"newest":   func() error { _, err := r.Version(h, 0); return err },
 		"first":    func() error { _, err := r.Version(h, 1); return err },
 		"code":     func() error { _, err := r.Code("x"); return err },

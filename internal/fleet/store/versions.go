@@ -24,6 +24,11 @@ func (t *tx) Version(host record.HostID, number int64) (record.Version, error) {
 	return one(t, scanVersion, columns+` AND number = ?`, host, number)
 }
 
+func (t *tx) OpenVersion(host record.HostID) (record.Version, error) {
+	return one(t, scanVersion, `SELECT host, number, created, digest, open, NULL, report FROM versions
+		WHERE host = ? ORDER BY number DESC LIMIT 1`, host)
+}
+
 func (t *tx) AddVersion(v record.Version) (int64, error) {
 	newest, err := one(t, scanVersion, `SELECT host, number, created, digest, NULL, NULL, report FROM versions
 		WHERE host = ? ORDER BY number DESC LIMIT 1`, v.Host)

@@ -33,6 +33,10 @@ func versions(t *testing.T, s *store.Store) {
 	}
 	same(t, Get(t, s, func(r record.Reader) (record.Version, error) { return r.Version(Host(1).ID, 0) }), version("a", 3))
 	same(t, Get(t, s, func(r record.Reader) (record.Version, error) { return r.Version(Host(1).ID, 2) }), version("b", 2))
+	open := version("a", 3)
+	open.Secret = nil
+	same(t, Get(t, s, func(r record.Reader) (record.Version, error) { return r.OpenVersion(Host(1).ID) }), open)
+	lacks(t, s, func(r record.Reader) (record.Version, error) { return r.OpenVersion(Host(9).ID) })
 	lacks(t, s, func(r record.Reader) (record.Version, error) { return r.Version(Host(1).ID, 4) })
 	list := Get(t, s, func(r record.Reader) ([]record.Version, error) { return r.Versions(Host(1).ID) })
 	if len(list) != 3 || list[0].Number != 3 || list[0].Open != nil || list[0].Secret != nil || list[2].Digest != "a" {
