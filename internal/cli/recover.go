@@ -372,6 +372,9 @@ func (a *app) settled(conf *config.Config, system, why string) error {
 	if why != "" {
 		why = ": " + why
 	}
+	if last.RollingBack {
+		return runbook.Refuse("", "run %s of %s is on its way back and %s%s; finish that (lifeboat recover %s --rollback)", last.ID, system, last.State, why, system)
+	}
 	return runbook.Refuse("", "run %s of %s is %s%s; go on with it (lifeboat recover %s --resume) or take it back (lifeboat recover %s --rollback)", last.ID, system, last.State, why, system, system)
 }
 

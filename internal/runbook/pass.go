@@ -124,7 +124,7 @@ func (p *pass) finish() (*Run, error) {
 	var err error
 	end := Event{Type: RunFinished}
 	p.mu.Lock()
-	warnings, journalErr, resume := len(p.run.Warnings), p.journalErr, p.run.Resume
+	warnings, journalErr, resume := len(p.run.Warnings), p.journalErr, p.run.next()
 	if p.waiting != nil {
 		p.waiting.Run, p.waiting.Resume = p.run.ID, resume
 	}

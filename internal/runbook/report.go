@@ -121,7 +121,7 @@ func load(dir, runID string, locked bool) (*Run, tail, error) {
 		// Without a last record it is the lock that tells a run from a killed one.
 		if h := holderOf(dir, meta.System); locked || h.Run != runID || !h.alive() {
 			run.State = StateInterrupted
-			run.Hint = meta.Resume
+			run.Hint = run.next()
 			run.Finished = run.last
 			run.Seconds += run.last.Sub(run.passFrom).Seconds()
 		}

@@ -23,7 +23,7 @@ func (p *pass) rollback(ctx context.Context) (*Run, error) {
 	}
 	last.Type = RunFinished
 	if err != nil {
-		last.State = StateFailed
+		last.State, last.Hint = StateFailed, p.run.next()
 		if soft.Err() != nil {
 			last.State = StateInterrupted
 			err = fmt.Errorf("%w: %w", ErrInterrupted, err)

@@ -3,6 +3,7 @@ package runbook
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 )
 
@@ -66,6 +67,9 @@ func TestRollbackInterrupted(t *testing.T) {
 	wantState(t, run, err, StateDone, ExitDone)
 	run, err = e.Rollback(ctx, run.ID, rb)
 	wantState(t, run, err, StateInterrupted, ExitInterrupted)
+	if !strings.HasSuffix(run.Hint, "--rollback") {
+		t.Errorf("a way back that was interrupted is to be gone on with by %q", run.Hint)
+	}
 	run, err = e.Rollback(t.Context(), run.ID, rb)
 	wantState(t, run, err, StateRolledBack, ExitDone)
 	wantSteps(t, l.list(), "a", "b", "undo b", "undo a")

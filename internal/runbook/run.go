@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -149,6 +150,15 @@ func (r *Run) Resumable() bool {
 		return r.unsettled()
 	}
 	return false
+}
+
+// next is the command that brings the run to its end: a way back that has begun is
+// not left again.
+func (r *Run) next() string {
+	if there, ok := strings.CutSuffix(r.Resume, "--resume"); ok && r.RollingBack {
+		return there + "--rollback"
+	}
+	return r.Resume
 }
 
 // unsettled tells whether a step has not come to its end.

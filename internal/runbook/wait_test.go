@@ -216,6 +216,34 @@ func TestInterrupts(t *testing.T) {
 	<-hard.Done()
 }
 
+// Whoever reads the output may go away, as head does: the run goes on.
+func TestUnreadOutput(t *testing.T) {
+	_, _, stop := Interrupts(t.Context())
+	defer stop()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	r.Close()
+	// Only on these two does Go die of a closed pipe.
+	saved, err := syscall.Dup(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Dup3(int(w.Fd()), 2, 0); err != nil {
+		t.Fatal(err)
+	}
+	_, failed := os.Stderr.Write([]byte("nobody reads this"))
+	if err := syscall.Dup3(saved, 2, 0); err != nil {
+		t.Fatal(err)
+	}
+	syscall.Close(saved)
+	if !errors.Is(failed, syscall.EPIPE) {
+		t.Errorf("write to a closed pipe: %v", failed)
+	}
+}
+
 func TestErrorsSayWhatToDo(t *testing.T) {
 	w := &WaitingError{Step: "export", Text: "Export it.", Seen: "not there", Resume: "lifeboat recover smt --resume"}
 	if got := w.Error(); !strings.Contains(got, "Export it.") || !strings.HasSuffix(got, "then: lifeboat recover smt --resume") {
