@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
@@ -13,6 +14,7 @@ import (
 	"lifeboat/internal/config"
 	"lifeboat/internal/drill"
 	"lifeboat/internal/host"
+	"lifeboat/internal/routine"
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/sandbox"
 	"lifeboat/internal/vault"
@@ -181,6 +183,7 @@ func (a *app) drill(ctx context.Context, system string, f drillFlags) error {
 		return err
 	}
 	if !f.noStore {
+		a.rememberDrill(conf, r, report)
 		if _, err := drill.Save(ctx, v, head.New(a.state(conf)), report); err != nil {
 			return errors.Join(err, a.showDrill(report))
 		}
@@ -198,6 +201,18 @@ func (a *app) drill(ctx context.Context, system string, f drillFlags) error {
 		a.code = runbook.ExitWarnings
 	}
 	return nil
+}
+
+// rememberDrill notes a drill of a system of the configuration, as its repository may
+// be out of reach when somebody asks.
+func (a *app) rememberDrill(conf *config.Config, r config.Repository, report *drill.Report) {
+	s, ok := conf.System(report.System)
+	if !ok || !slices.ContainsFunc(conf.RepositoriesOf(s), func(of config.Repository) bool { return of.Name == r.Name }) {
+		return
+	}
+	if err := routine.NewBook(a.state(conf)).AddDrill(s.Name, r.Name, report); err != nil {
+		_ = a.warn(err)
+	}
 }
 
 // pointBefore is the newest complete point of the same system and machine that is older.

@@ -171,20 +171,26 @@ func (l *looked) readDrills(ctx context.Context, v *vault.Vault, keeper *head.Ke
 }
 
 // rehearsed puts together what the drills of a system have shown, wherever their
-// reports are.
-func (a *app) rehearsed(conf *config.Config, s config.System, seen map[string]looked, status *routine.Status) {
+// reports are. A repository that cannot be looked at counts with what was seen in it:
+// a drill that failed is not made up for by a network that fails too.
+func (a *app) rehearsed(conf *config.Config, book routine.Book, s config.System, seen map[string]looked, status *routine.Status) {
 	var reports []*drill.Kept
+	away := false
 	for _, r := range conf.RepositoriesOf(s) {
-		for _, k := range seen[r.Name].drills {
-			if k.System == s.Name {
-				reports = append(reports, k)
-			}
-		}
-		for _, text := range seen[r.Name].unread[s.Name] {
+		found := seen[r.Name]
+		shown := slices.DeleteFunc(slices.Clone(found.drills), func(k *drill.Kept) bool { return k.System != s.Name })
+		for _, text := range found.unread[s.Name] {
 			status.Unread = append(status.Unread, "a drill in repository "+r.Name+" does not count: "+firstLine(text))
 		}
+		all, err := book.DrillsOf(s.Name, r.Name, shown, found.err == nil && len(found.unread[s.Name]) == 0)
+		if err != nil {
+			status.Unread = append(status.Unread, firstLine(err.Error()))
+		}
+		reports = append(reports, all...)
+		away = away || found.err != nil
 	}
 	status.Drill = routine.Rehearsed(reports)
+	status.Drill.Unknown = away
 	for job := range conf.ScheduleOf(s) {
 		status.Drill.Scheduled = status.Drill.Scheduled || config.JobKind(job) == config.JobDrill
 	}

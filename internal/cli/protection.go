@@ -78,7 +78,7 @@ func (a *app) protection(ctx context.Context, names []string, limit time.Duratio
 		}
 		unknown(unread)
 		v.Kit = kitOf(conf, s, kits, seen)
-		a.rehearsed(conf, s, seen, &v.Status)
+		a.rehearsed(conf, i.Book, s, seen, &v.Status)
 		a.certificates(ctx, conf, s, seen, &v.Status)
 		owed, err := backup.OwedHooks(a.state(conf), s.Name)
 		unknown(err)

@@ -213,8 +213,14 @@ func (a *app) showWatched(s routine.Status) {
 		}
 	}
 	rehearsed := "never passed (lifeboat drill " + s.System + ")"
-	if d := s.Drill; !d.Passed.IsZero() {
+	switch d := s.Drill; {
+	case d.Passed.IsZero() && d.Unknown:
+		rehearsed = "not known whether one passed"
+	case !d.Passed.IsZero():
 		rehearsed = fmt.Sprintf("%s %s, %s (%s), RTO %s", firstOf(string(d.Depth), string(drill.Full)), string(d.State), when(d.Passed), ago(d.Passed), unknownAge(d.RTO))
+		if d.Unknown {
+			rehearsed += ", as far as is known"
+		}
 	}
 	a.printf("  %-13s %s\n", "drill", rehearsed)
 	paper := "none (lifeboat kit --output DIR)"

@@ -57,7 +57,7 @@ func (j *judgement) drill() {
 		if l, text := j.age("drill", d.Passed, j.orElse(j.o.Drill, usualDrill)); l != OK {
 			j.add(l, "the recovery was last rehearsed %s ago; %s", text, todo)
 		}
-	case d.Failed.IsZero() && (d.Scheduled || !j.o.Drill.IsZero()):
+	case d.Failed.IsZero() && !d.Unknown && (d.Scheduled || !j.o.Drill.IsZero()):
 		j.add(Warning, "the recovery was never rehearsed; %s", todo)
 	}
 	if j.o.RTO > 0 && d.RTO > 0 {

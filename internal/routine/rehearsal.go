@@ -22,6 +22,9 @@ type Drill struct {
 	Finding string    `json:"finding,omitempty"`
 	// Invalid is a drill that proved nothing, and that none came after.
 	Invalid time.Time `json:"invalid,omitzero"`
+	// Unknown says that a repository could not be looked at, so that this is what is
+	// remembered of it.
+	Unknown bool `json:"unknown,omitempty"`
 	// Scheduled says that the system's schedule has a drill.
 	Scheduled bool `json:"scheduled,omitempty"`
 }

@@ -1,6 +1,9 @@
 package routine
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -73,18 +76,19 @@ func TestJudge(t *testing.T) {
 		"failed drill": {func(s *Status) {
 			s.Drill = Drill{Passed: ago(48), Failed: ago(24), Finding: "the key is missing"}
 		}, Critical, "failed: the key is missing; repair that, then lifeboat backup smt and lifeboat drill smt"},
-		"failed first drill":       {func(s *Status) { s.Drill = Drill{Failed: ago(24), Scheduled: true} }, Critical, "the drill of 2026-11-20 failed; repair"},
-		"invalid drill":            {func(s *Status) { s.Drill = Drill{Passed: ago(48), Invalid: ago(24)} }, Warning, "proved nothing, as packages were changed meanwhile; lifeboat drill smt"},
-		"failed drill by schedule": {func(s *Status) { s.Failed, s.Drill.Failed = []string{"drill"}, ago(1) }, Critical, "failed; repair that"},
-		"drill of schedule":        {func(s *Status) { s.Drill.Scheduled = true }, Warning, "never rehearsed; lifeboat drill smt"},
-		"kit":                      {func(s *Status) { s.Kit = &Kit{ID: "7F3K", Created: ago(24)} }, OK, ""},
-		"old kit":                  {func(s *Status) { s.Kit = &Kit{ID: "7F3K", Created: ago(401 * 24)} }, Warning, "recovery kit 7F3K is 401 days old"},
-		"useless kit":              {func(s *Status) { s.Kit = &Kit{ID: "7F3K", Created: ago(24), Problem: "was revoked"} }, Warning, "recovery kit 7F3K was revoked; lifeboat kit --output DIR makes another one"},
-		"certificate":              {func(s *Status) { s.Certificates = []Certificate{{Held: ends(31), Here: true}} }, OK, ""},
-		"certificate soon":         {func(s *Status) { s.Certificates = []Certificate{{Held: ends(29), Here: true, Point: true}} }, Warning, "certificate /etc/c.pem (CN=c) ends on 2026-12-20; renew it, then lifeboat backup smt"},
-		"certificate over":         {func(s *Status) { s.Certificates = []Certificate{{Held: ends(-1), Here: true}} }, Critical, "ended on 2026-11-20"},
-		"renewed":                  {func(s *Status) { s.Certificates = []Certificate{{Held: ends(-1), Point: true, Renewed: true}} }, Warning, "this machine a newer one; lifeboat backup smt"},
-		"only in the point":        {func(s *Status) { s.Certificates = []Certificate{{Held: ends(1), Point: true}} }, Warning, "is not on this machine any more; lifeboat backup smt"},
+		"failed first drill":                 {func(s *Status) { s.Drill = Drill{Failed: ago(24), Scheduled: true} }, Critical, "the drill of 2026-11-20 failed; repair"},
+		"invalid drill":                      {func(s *Status) { s.Drill = Drill{Passed: ago(48), Invalid: ago(24)} }, Warning, "proved nothing, as packages were changed meanwhile; lifeboat drill smt"},
+		"failed drill by schedule":           {func(s *Status) { s.Failed, s.Drill.Failed = []string{"drill"}, ago(1) }, Critical, "failed; repair that"},
+		"drill of schedule, repository away": {func(s *Status) { s.Drill.Scheduled, s.Drill.Unknown = true, true }, OK, ""},
+		"drill of schedule":                  {func(s *Status) { s.Drill.Scheduled = true }, Warning, "never rehearsed; lifeboat drill smt"},
+		"kit":                                {func(s *Status) { s.Kit = &Kit{ID: "7F3K", Created: ago(24)} }, OK, ""},
+		"old kit":                            {func(s *Status) { s.Kit = &Kit{ID: "7F3K", Created: ago(401 * 24)} }, Warning, "recovery kit 7F3K is 401 days old"},
+		"useless kit":                        {func(s *Status) { s.Kit = &Kit{ID: "7F3K", Created: ago(24), Problem: "was revoked"} }, Warning, "recovery kit 7F3K was revoked; lifeboat kit --output DIR makes another one"},
+		"certificate":                        {func(s *Status) { s.Certificates = []Certificate{{Held: ends(31), Here: true}} }, OK, ""},
+		"certificate soon":                   {func(s *Status) { s.Certificates = []Certificate{{Held: ends(29), Here: true, Point: true}} }, Warning, "certificate /etc/c.pem (CN=c) ends on 2026-12-20; renew it, then lifeboat backup smt"},
+		"certificate over":                   {func(s *Status) { s.Certificates = []Certificate{{Held: ends(-1), Here: true}} }, Critical, "ended on 2026-11-20"},
+		"renewed":                            {func(s *Status) { s.Certificates = []Certificate{{Held: ends(-1), Point: true, Renewed: true}} }, Warning, "this machine a newer one; lifeboat backup smt"},
+		"only in the point":                  {func(s *Status) { s.Certificates = []Certificate{{Held: ends(1), Point: true}} }, Warning, "is not on this machine any more; lifeboat backup smt"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := good()
@@ -205,6 +209,53 @@ func TestRehearsed(t *testing.T) {
 		if Settled(test.reports) != test.settled {
 			t.Errorf("%s: settled %v", name, !test.settled)
 		}
+	}
+}
+
+// A drill is remembered for the day on which its repository cannot be looked at.
+func TestDrilled(t *testing.T) {
+	b := NewBook(t.TempDir())
+	at := time.Date(2026, 11, 1, 2, 3, 4, 5, time.UTC)
+	passed := &drill.Kept{Report: &drill.Report{Started: at, State: drill.Passed, Depth: drill.Full, RTO: time.Hour, RPO: time.Minute}}
+	failed := &drill.Report{Started: at.Add(time.Hour), State: drill.Failed, Depth: drill.Full, Findings: []string{"a table is missing", "another"}}
+	if got, err := b.DrillsOf("smt", "main", []*drill.Kept{passed}, true); err != nil || len(got) != 1 {
+		t.Fatal(got, err)
+	}
+	if err := b.AddDrill("smt", "main", failed); err != nil {
+		t.Fatal(err)
+	}
+	got, err := b.DrillsOf("smt", "main", nil, false)
+	want := Drill{Passed: at, Depth: drill.Full, State: drill.Passed, RTO: time.Hour, RPO: time.Minute, Failed: failed.Started, Finding: "a table is missing"}
+	if d := Rehearsed(got); err != nil || d != want {
+		t.Errorf("%+v, %v", d, err)
+	}
+	if got, err := b.Drills("smt", "away"); err != nil || got != nil {
+		t.Error(got, err)
+	}
+	for n := range 2 * maxDrilled {
+		if err := b.AddDrill("smt", "main", &drill.Report{Started: at.Add(time.Duration(n) * 24 * time.Hour)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := b.Drills("smt", "main"); err != nil || len(got) != maxDrilled || !got[0].Started.After(got[1].Started) {
+		t.Error(got, err)
+	}
+	// What the repository shows replaces it, and damage is written over.
+	path := filepath.Join(b.dir, "drills", "smt", "main.json")
+	if err := os.WriteFile(path, []byte("["), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.DrillsOf("smt", "main", nil, false); !errors.Is(err, ErrDamaged) {
+		t.Error(err)
+	}
+	if err := b.AddDrill("smt", "main", failed); err != nil {
+		t.Error(err)
+	}
+	if _, err := b.DrillsOf("smt", "main", nil, true); err != nil {
+		t.Error(err)
+	}
+	if got, err := b.Drills("smt", "main"); err != nil || len(got) != 0 {
+		t.Error(got, err)
 	}
 }
 
