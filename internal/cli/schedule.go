@@ -183,11 +183,11 @@ func (a *app) scheduleOn(c *cobra.Command, f scheduleFlags, names []string) erro
 		return usagef("%s has no system %q any more; lifeboat schedule off %s ends its schedule", a.configFile, names[0], names[0])
 	}
 	for _, s := range systems {
-		form, _, err := i.State(s.Name, tasks[s.Name])
+		standing, err := i.State(s.Name, tasks[s.Name])
 		if err != nil {
 			return err
 		}
-		if form == "" {
+		if standing.Form == "" {
 			if err := a.beginSchedule(i.Book, tasks[s.Name]); err != nil {
 				return err
 			}
@@ -283,7 +283,7 @@ func (a *app) showSchedule(system, form string, changes routine.Changes, on bool
 		}
 	}
 	if len(changes.Kept) > 0 {
-		return a.warn(fmt.Errorf("somebody has changed %s since it was written, so it was left; remove it by hand", strings.Join(changes.Kept, ", ")))
+		return a.warn(fmt.Errorf("somebody has changed %s since it was written, so it was left and is still read; remove it by hand", strings.Join(changes.Kept, ", ")))
 	}
 	return nil
 }

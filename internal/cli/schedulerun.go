@@ -55,6 +55,9 @@ time.`,
 				}
 				return err
 			}
+			if due && a.isOff(conf, s) {
+				return nil
+			}
 			if due {
 				return a.runDue(c.Context(), conf, s, tasks)
 			}
@@ -84,6 +87,18 @@ func (a *app) orphaned(conf *config.Config, name string, err error) error {
 		return usagef("%s: %s", name, routine.OrphanText(name))
 	}
 	return err
+}
+
+// isOff tells whether a schedule was switched off whose file for cron is still read,
+// as somebody had changed it. Where it was never on, something else may ask what is
+// due.
+func (a *app) isOff(conf *config.Config, s config.System) bool {
+	i, err := a.installer(conf, scheduleFlags{})
+	if err != nil {
+		return false
+	}
+	standing, err := i.State(s.Name, nil)
+	return err == nil && standing.IsOff()
 }
 
 // runDue does the jobs that are due, one after the other.

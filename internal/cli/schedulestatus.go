@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,17 +26,19 @@ type jobView struct {
 	Last    routine.Record `json:"last"`
 	Running bool           `json:"running,omitempty"`
 	Unknown bool           `json:"unknown,omitempty"` // what is remembered of it cannot be read
+	Idle    bool           `json:"idle,omitempty"`    // the schedule is on, and nothing calls this job
 }
 
-// jobs tells how the jobs of a system stand. What could not be read is unknown in
-// them, and an error.
-func (a *app) jobs(conf *config.Config, i routine.Installer, s config.System, tasks []routine.Task, now time.Time) ([]jobView, error) {
-	form, current, err := i.State(s.Name, tasks)
+// jobs tells how the schedule of a system and its jobs stand. What could not be read
+// is unknown in them, and an error.
+func (a *app) jobs(conf *config.Config, i routine.Installer, s config.System, tasks []routine.Task, now time.Time) ([]jobView, routine.Standing, error) {
+	standing, err := i.State(s.Name, tasks)
+	form := standing.Form
 	errs := []error{err}
 	busy := runbook.Busy(a.state(conf), s.Name)
 	var views []jobView
 	for _, t := range tasks {
-		view := jobView{Type: "job", System: s.Name, Job: t.Name, At: t.Times.String(), On: form, Current: current, Unknown: err != nil}
+		view := jobView{Type: "job", System: s.Name, Job: t.Name, At: t.Times.String(), On: form, Current: standing.Current, Unknown: err != nil, Idle: slices.Contains(standing.Idle, t.Name)}
 		last, err := i.Book.Run(s.Name, t.Name)
 		if err != nil {
 			errs = append(errs, err)
@@ -43,17 +46,17 @@ func (a *app) jobs(conf *config.Config, i routine.Installer, s config.System, ta
 		}
 		view.Last = last
 		view.Running = busy && !view.Last.Started.IsZero() && view.Last.Finished.IsZero()
-		if form != "" && !view.Unknown {
+		if form != "" && !view.Unknown && !view.Idle {
 			view.Next = t.Due(view.Last, now, machine())
 		}
-		if form == routine.BySystemd { // which draws the delay each time anew
+		if form == routine.BySystemd && !view.Idle { // which draws the delay each time anew
 			view.Within = t.Job.RandomDelay.Seconds()
 			view.Next = t.Times.Next(now)
 		}
 		view.Missed = !view.Next.IsZero() && view.Next.Before(now)
 		views = append(views, view)
 	}
-	return views, errors.Join(errs...)
+	return views, standing, errors.Join(errs...)
 }
 
 // machine tells this machine from others.
@@ -78,12 +81,17 @@ func (a *app) scheduleStatus(f scheduleFlags, names []string) error {
 		if err != nil {
 			return err
 		}
-		views, err := a.jobs(conf, i, s, tasks, now)
-		for _, e := range each(err) {
+		views, standing, err := a.jobs(conf, i, s, tasks, now)
+		problems := each(err)
+		for _, text := range standing.Problems(s.Name) {
+			problems = append(problems, errors.New(s.Name+": "+text))
+		}
+		for _, e := range problems {
 			if err := a.warn(e); err != nil {
 				return err
 			}
 		}
+		changed = changed || standing.Form != "" && !standing.Current && len(standing.Changed)+len(standing.Missing) == 0 && !standing.Waiting
 		for _, v := range views {
 			if a.json {
 				if err := a.emit(v); err != nil {
@@ -91,17 +99,16 @@ func (a *app) scheduleStatus(f scheduleFlags, names []string) error {
 				}
 				continue
 			}
-			changed = changed || v.On != "" && !v.Current
 			rows = append(rows, []string{v.System, v.Job, v.At, v.next(), minute(v.Last.Started), v.last()})
 		}
 	}
 	for _, name := range gone {
-		form, _, err := i.State(name, nil)
+		standing, err := i.State(name, nil)
 		if err != nil {
 			return err
 		}
 		if a.json {
-			if err := a.emit(map[string]any{"type": "orphan", "system": name, "on": form}); err != nil {
+			if err := a.emit(map[string]any{"type": "orphan", "system": name, "on": standing.Form}); err != nil {
 				return err
 			}
 		}
@@ -118,7 +125,7 @@ func (a *app) scheduleStatus(f scheduleFlags, names []string) error {
 		a.printf("\n%s %s\n", painterFor(a.out).yellow("warning"), a.paragraph(name+": "+routine.OrphanText(name), 8))
 	}
 	if changed {
-		a.printf("\n%s %s\n", painterFor(a.out).yellow("warning"), a.paragraph("what is written is not what "+a.configFile+" says. Next: lifeboat schedule on", 8))
+		a.printf("\n%s %s\n", painterFor(a.out).yellow("warning"), a.paragraph(a.configFile+" was changed since the schedule was switched on, or Lifeboat was. Next: lifeboat schedule on", 8))
 	}
 	return nil
 }
@@ -129,6 +136,8 @@ func (v jobView) next() string {
 		return "not known"
 	case v.On == "":
 		return "off"
+	case v.Idle:
+		return "none: see the warning"
 	case v.Missed:
 		return "now: " + minute(v.Next) + " was missed"
 	case v.Within > 0:

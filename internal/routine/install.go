@@ -6,11 +6,15 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"lifeboat/internal/host"
 )
@@ -55,6 +59,11 @@ type Entry struct {
 	System string `json:"system"`
 	Sum    string `json:"sum"`            // SHA-256 of its text
 	Link   string `json:"link,omitempty"` // where it leads, if it is a link
+	// Off says that the schedule needs it no longer, and that it is still there, as
+	// somebody has changed it.
+	Off bool `json:"off,omitempty"`
+	// Waiting says that systemd was not told of it yet.
+	Waiting bool `json:"waiting,omitempty"`
 
 	text string
 }
@@ -120,9 +129,17 @@ func (i Installer) On(ctx context.Context, system string, tasks []Task) (changes
 				return err
 			}
 		}
+		wanted := func(e Entry) bool {
+			return i.of(e, system) && slices.ContainsFunc(files, func(f Entry) bool { return f.Path == e.Path })
+		}
+		waiting := slices.ContainsFunc(known, func(e Entry) bool { return wanted(e) && e.Waiting })
 		both := slices.Clone(known)
+		for n := range both {
+			both[n].Off = both[n].Off && !wanted(both[n])
+		}
 		for _, f := range files {
 			if !slices.ContainsFunc(known, f.same) {
+				f.Waiting = i.Host.RunsSystemd()
 				both = append(both, f)
 			}
 		}
@@ -145,26 +162,55 @@ func (i Installer) On(ctx context.Context, system string, tasks []Task) (changes
 				changes.Written = append(changes.Written, f.Path)
 			}
 		}
-		needless := func(e Entry) bool {
-			return i.of(e, system) && !slices.ContainsFunc(files, func(f Entry) bool { return f.Path == e.Path })
-		}
+		needless := func(e Entry) bool { return i.of(e, system) && !wanted(e) }
 		if err := i.remove(ctx, known, needless, &changes); err != nil {
 			return err
 		}
-		rest := slices.DeleteFunc(known, func(e Entry) bool { return i.of(e, system) })
+		started := changes.Written
+		if waiting {
+			started = paths(files)
+		}
+		rest := i.left(known, system, changes.Kept)
+		for n := range files {
+			files[n].Waiting = i.Host.RunsSystemd() && (waiting || len(changes.Written) > 0)
+		}
+		if err := i.Book.write(ledger, append(slices.Clone(rest), files...)); err != nil {
+			return err
+		}
+		if len(started)+len(changes.Removed) == 0 {
+			return nil
+		}
+		if err := i.reload(ctx, timers(started)); err != nil {
+			return err
+		}
+		for n := range files {
+			files[n].Waiting = false
+		}
 		return i.Book.write(ledger, append(rest, files...))
 	})
-	if err == nil && len(changes.Written)+len(changes.Removed) > 0 {
-		err = i.reload(ctx, timers(changes.Written))
-	}
 	if err != nil {
 		err = fmt.Errorf("switch the schedule of %s on: %w", system, err)
 	}
 	return changes, err
 }
 
+// left is the ledger without a system, but for its files that were kept: they are
+// still there, and cron goes on reading them.
+func (i Installer) left(known []Entry, system string, kept []string) []Entry {
+	var rest []Entry
+	for _, e := range known {
+		own := i.of(e, system)
+		if own && !slices.Contains(kept, e.Path) {
+			continue
+		}
+		e.Off = e.Off || own
+		rest = append(rest, e)
+	}
+	return rest
+}
+
 // Off removes what On has written for a system. What somebody has changed since is
-// left.
+// left, and not forgotten.
 func (i Installer) Off(ctx context.Context, system string) (changes Changes, err error) {
 	err = i.Book.locked(func() error {
 		known, err := i.known()
@@ -175,7 +221,7 @@ func (i Installer) Off(ctx context.Context, system string) (changes Changes, err
 		if err := i.remove(ctx, known, own, &changes); err != nil {
 			return err
 		}
-		return i.Book.write(ledger, slices.DeleteFunc(known, own))
+		return i.Book.write(ledger, i.left(known, system, changes.Kept))
 	})
 	if err == nil && len(changes.Removed) > 0 {
 		err = i.reload(ctx, nil)
@@ -188,13 +234,18 @@ func (i Installer) Off(ctx context.Context, system string) (changes Changes, err
 
 // known is what was written on this machine; an error wraps ErrLedger.
 func (i Installer) known() (known []Entry, err error) {
-	if err := i.Book.read(ledger, &known); err != nil {
-		return nil, fmt.Errorf("%w: %w: by lifeboat schedule on", ErrLedger, err)
+	err = i.Book.read(ledger, &known)
+	if errors.Is(err, ErrDamaged) {
+		return nil, fmt.Errorf("%w: %s %w; remove it, then lifeboat schedule on writes it anew", ErrLedger, filepath.Join(i.Book.dir, ledger), ErrDamaged)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrLedger, err)
 	}
 	return known, nil
 }
 
-// Systems lists the systems of this configuration whose schedule is on.
+// Systems lists the systems of this configuration whose schedule is on, or was and
+// has left files.
 func (i Installer) Systems() ([]string, error) {
 	known, err := i.known()
 	var systems []string
@@ -207,28 +258,6 @@ func (i Installer) Systems() ([]string, error) {
 	return systems, err
 }
 
-// State says how a system's schedule is on: by systemd or cron, "" if it is not;
-// and whether the files are as they would be written now.
-func (i Installer) State(system string, tasks []Task) (form string, current bool, err error) {
-	known, err := i.known()
-	if err != nil {
-		return "", false, err
-	}
-	known = slices.DeleteFunc(known, func(e Entry) bool { return !i.of(e, system) })
-	if len(known) == 0 {
-		return "", false, nil
-	}
-	form, i.Cron = BySystemd, false
-	if strings.HasPrefix(known[0].Path, cronDir) {
-		form, i.Cron = ByCron, true
-	}
-	files := i.files(system, tasks)
-	current = len(files) == len(known) && !slices.ContainsFunc(files, func(f Entry) bool {
-		return !slices.ContainsFunc(known, f.same) || i.foundAs(f) != asWritten
-	})
-	return form, current, nil
-}
-
 func (i Installer) of(e Entry, system string) bool {
 	return e.System == system && e.Config == i.Program.Config
 }
@@ -237,48 +266,13 @@ func (e Entry) same(other Entry) bool {
 	return e.Path == other.Path && e.Sum == other.Sum && e.Link == other.Link
 }
 
-type found int
-
-const (
-	missing found = iota
-	asWritten
-	changed
-)
-
-// foundAs looks whether a file is as it was written.
-func (i Installer) foundAs(e Entry) found {
-	at, err := i.Host.Entry(e.Path)
-	if err != nil {
-		return changed
-	}
-	info, err := os.Lstat(at)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return missing
-	case err != nil:
-		return changed
-	case e.Link != "":
-		if to, err := os.Readlink(at); err != nil || to != e.Link {
-			return changed
-		}
-		return asWritten
-	case !info.Mode().IsRegular() || info.Size() > maxRecord:
-		return changed
-	}
-	text, err := os.ReadFile(at)
-	if sum := sha256.Sum256(text); err != nil || hex.EncodeToString(sum[:]) != e.Sum {
-		return changed
-	}
-	return asWritten
-}
-
 // ours refuses to write over a file that On has not written, or that somebody has
 // changed since.
 func (i Installer) ours(f Entry, known []Entry) error {
 	if i.foundAs(f) != changed || i.unchanged(f.Path, known) {
 		return nil
 	}
-	if !slices.ContainsFunc(known, func(e Entry) bool { return e.Path == f.Path && i.of(e, f.System) }) {
+	if !slices.ContainsFunc(known, func(e Entry) bool { return e.Path == f.Path && i.of(e, f.System) }) && !i.signed(f) {
 		return fmt.Errorf("%s: %w; remove it, or give the system another name", f.Path, ErrForeign)
 	}
 	if i.Force {
@@ -290,6 +284,24 @@ func (i Installer) ours(f Entry, known []Entry) error {
 		hint = "settings of your own belong into a drop-in, `systemctl edit " + path.Base(f.Path) + "`"
 	}
 	return fmt.Errorf("%s: %w; %s; --force writes over it and keeps a copy beside", f.Path, ErrChanged, hint)
+}
+
+// signed tells whether a file begins as those that On writes for this configuration:
+// the ledger may have been lost.
+func (i Installer) signed(f Entry) bool {
+	at, err := i.Host.Entry(f.Path)
+	if err != nil {
+		return false
+	}
+	file, err := os.OpenFile(at, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	header := i.Program.header()
+	begin := make([]byte, len(header))
+	_, err = io.ReadFull(file, begin)
+	return err == nil && string(begin) == header
 }
 
 // unchanged tells whether a file is as it was written at some time. It stands twice
@@ -386,6 +398,14 @@ func (i Installer) reload(ctx context.Context, timers []string) error {
 		}
 	}
 	return nil
+}
+
+func paths(files []Entry) []string {
+	var list []string
+	for _, f := range files {
+		list = append(list, f.Path)
+	}
+	return list
 }
 
 func timers(files []string) []string {

@@ -120,8 +120,8 @@ func TestOnAndOff(t *testing.T) {
 					if err != nil || len(again.Written)+len(again.Removed)+len(again.Kept) != 0 {
 						t.Errorf("again: %+v %v", again, err)
 					}
-					if form, current, err := i.State(system, tasksOf(t, c, system)); form != name || !current || err != nil {
-						t.Errorf("%s is on by %q, %v, %v", system, form, current, err)
+					if now, err := i.State(system, tasksOf(t, c, system)); now.Form != name || !now.Current || err != nil {
+						t.Errorf("%s: %+v, %v", system, now, err)
 					}
 				}
 			}
@@ -160,8 +160,8 @@ func TestChanges(t *testing.T) {
 	}
 	c = parse(t, strings.Replace(strings.Replace(conf, "daily 02:22", "daily 01:22", 1), "      prune: Sun 06:00\n", "", 1))
 	tasks := tasksOf(t, c, "smt")
-	if form, current, err := i.State("smt", tasks); form != BySystemd || current || err != nil {
-		t.Errorf("%s %v %v", form, current, err)
+	if now, err := i.State("smt", tasks); now.Form != BySystemd || now.Current || err != nil {
+		t.Errorf("%+v %v", now, err)
 	}
 	changes, err := i.On(t.Context(), "smt", tasks)
 	if err != nil || !slices.Equal(changes.Written, []string{unitDir + "lifeboat-smt.backup.timer"}) || len(changes.Removed) != 3 {
@@ -172,8 +172,8 @@ func TestChanges(t *testing.T) {
 	if changes, err = i.On(t.Context(), "smt", tasks); err != nil || len(changes.Written) != 1 || len(changes.Removed) != 18 {
 		t.Errorf("%+v, %v", changes, err)
 	}
-	if form, current, err := i.State("smt", tasks); form != ByCron || !current || err != nil {
-		t.Errorf("%s %v %v", form, current, err)
+	if now, err := i.State("smt", tasks); now.Form != ByCron || !now.Current || err != nil {
+		t.Errorf("%+v %v", now, err)
 	}
 	// Nothing is left to do.
 	if changes, err = i.On(t.Context(), "smt", nil); err != nil || len(changes.Removed) != 1 || len(filesBelow(t, root)) != 0 {
@@ -207,7 +207,8 @@ func TestOthersFiles(t *testing.T) {
 	if err != nil || len(changes.Removed) != 2 || !slices.Equal(changes.Kept, []string{unitDir + "lifeboat-a.backup-b.timer"}) {
 		t.Errorf("%+v %v", changes, err)
 	}
-	if changes, err = i.Off(t.Context(), "a"); err != nil || len(changes.Kept) != 0 {
+	// It is not forgotten while it is there.
+	if changes, err = i.Off(t.Context(), "a"); err != nil || len(changes.Kept) != 1 {
 		t.Errorf("%+v %v", changes, err)
 	}
 	// A link in the place of a file is not followed.

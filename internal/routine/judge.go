@@ -90,6 +90,9 @@ func Judge(s Status, o config.Objectives, now time.Time) ([]Finding, []Measure) 
 	for _, text := range s.Unread {
 		j.add(Warning, "%s", text)
 	}
+	for _, text := range s.Schedule.Problems(s.System) {
+		j.add(Warning, "%s", text)
+	}
 	j.jobs()
 	j.drill()
 	j.kit()

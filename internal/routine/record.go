@@ -89,6 +89,9 @@ func (b Book) read(name string, into any) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+	if errors.Is(err, unix.ENOTDIR) {
+		return fmt.Errorf("read a record of the routine: %w; a file stands where a directory belongs: move it away", err)
+	}
 	if err != nil {
 		return fmt.Errorf("read a record of the routine: %w", err)
 	}
@@ -137,7 +140,9 @@ func syncDirs(dir, up string) error {
 
 // locked lets one process at a time change what is installed.
 func (b Book) locked(do func() error) error {
-	if err := os.MkdirAll(b.dir, 0o700); err != nil {
+	if err := os.MkdirAll(b.dir, 0o700); errors.Is(err, unix.ENOTDIR) {
+		return fmt.Errorf("%w; a file stands where a directory belongs: move it away", err)
+	} else if err != nil {
 		return err
 	}
 	f, err := os.OpenFile(filepath.Join(b.dir, "lock"), os.O_CREATE|os.O_RDWR|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)

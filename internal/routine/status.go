@@ -117,6 +117,7 @@ type Status struct {
 	Unfinished []string `json:"unfinished,omitempty"` // runs that wait for somebody
 	Held       bool     `json:"held,omitempty"`       // a backup that died has left services stopped
 	Failed     []string `json:"failed,omitempty"`     // jobs whose last run failed
+	Schedule   Standing `json:"schedule,omitzero"`
 	// Broken is the newest backup where it came to no point; nil where it did.
 	Broken *Broken `json:"broken_backup,omitempty"`
 
