@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"lifeboat/internal/host"
@@ -268,6 +269,16 @@ type Record struct {
 type Link struct {
 	Path   string `json:"path"`
 	Target string `json:"target"`
+}
+
+// LeadsElsewhere is the link to what is saved elsewhere that a path is, or goes through.
+func (r *Record) LeadsElsewhere(path string) (Link, bool) {
+	for _, l := range r.Elsewhere {
+		if path == l.Path || strings.HasPrefix(path, l.Path+"/") {
+			return l, true
+		}
+	}
+	return Link{}, false
 }
 
 // Status says what became of a component in a capture.

@@ -1,6 +1,7 @@
 package drill
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -45,5 +46,20 @@ func TestStrayedOnPurpose(t *testing.T) {
 	record.Elsewhere = make([]component.Link, 30)
 	if list := leads(record); len(list) != 11 || list[10].What != "20 more symbolic links of keys" {
 		t.Errorf("%+v", list)
+	}
+}
+
+// What is saved elsewhere starts empty in the sandbox, as far as it is on this machine.
+func TestElsewhereStartsEmpty(t *testing.T) {
+	dir := t.TempDir()
+	records := []component.Record{{Elsewhere: []component.Link{{Path: "/etc/app/key", Target: dir}, {Path: "/etc/app/gone", Target: dir + "/gone"}}}}
+	if got := elsewhere(records); !slices.Equal(got, []string{dir}) {
+		t.Errorf("%v", got)
+	}
+	if link, ok := records[0].LeadsElsewhere("/etc/app/key/ca.key"); !ok || link.Target != dir {
+		t.Errorf("below a link: %v", link)
+	}
+	if link, ok := records[0].LeadsElsewhere("/etc/app/keys"); ok {
+		t.Errorf("beside it: %v", link)
 	}
 }

@@ -66,6 +66,10 @@ func (r *rehearsal) authority(spec profile.Component) (runbook.Step, bool) {
 				return err
 			}
 			for _, file := range own {
+				if link, ok := r.leadsElsewhere(file); ok {
+					task.Check(runbook.Check{Name: authorityCheck(file), Skipped: true, Found: "not tried: " + file + keptElsewhere(link)})
+					continue
+				}
 				saved, err := r.saved(ctx, file)
 				if err != nil {
 					return err
@@ -111,12 +115,14 @@ func (r *rehearsal) authorities(spec profile.Component) []string {
 	return nil
 }
 
+func authorityCheck(file string) string { return "authority " + file + " signs a certificate" }
+
 // testAuthority says of an authority's certificate whether it is the saved one and can
 // sign. Commands of a product may have made another. Keys are those that the profile
 // names, or, where it names none, those that were found with the certificate. With
 // elsewhere another machine may have the key.
 func testAuthority(file string, saved []byte, keys []ownKey, elsewhere bool, others []crypto.Signer) runbook.Check {
-	check := runbook.Check{Name: "authority " + file + " signs a certificate", Expected: "a certificate that it has signed is valid"}
+	check := runbook.Check{Name: authorityCheck(file), Expected: "a certificate that it has signed is valid"}
 	text, err := readSmall(file)
 	var ca *x509.Certificate
 	if err == nil {
@@ -137,11 +143,15 @@ func testAuthority(file string, saved []byte, keys []ownKey, elsewhere bool, oth
 		return check
 	}
 	var wrong []string
-	var locked *ownKey
+	var locked, shut, away *ownKey
 	for _, own := range keys {
 		switch {
 		case errors.Is(own.err, certificates.ErrEncrypted):
 			locked = &own
+		case errors.Is(own.err, errPassword):
+			shut = &own
+		case errors.Is(own.err, errElsewhere):
+			away = &own
 		case errors.Is(own.err, fs.ErrNotExist) && elsewhere:
 		case errors.Is(own.err, fs.ErrNotExist):
 			wrong = append(wrong, own.path+" was not restored: it can issue nothing")
@@ -157,6 +167,14 @@ func testAuthority(file string, saved []byte, keys []ownKey, elsewhere bool, oth
 	case len(wrong) > 0:
 		check.Found = strings.Join(wrong, "; ")
 		check.Hint = "see that backups hold the authority's key; an older recovery point may have it"
+		return check
+	case shut != nil:
+		check.Warning = true
+		check.Found = "not tried: the password that was given does not open " + shut.path
+		check.Hint = "it is another password, or the key was damaged after it was encrypted: try again with the right one"
+		return check
+	case away != nil:
+		check.Skipped, check.Found = true, "not tried: "+away.err.Error()
 		return check
 	case locked != nil:
 		check.Skipped = true

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 
+	"lifeboat/internal/component"
 	"lifeboat/internal/component/certificates"
 	"lifeboat/internal/host"
 	"lifeboat/internal/profile"
@@ -17,6 +18,27 @@ import (
 
 // EncryptedKey is how a check begins that could not try an authority's key.
 const EncryptedKey = "not tried: the key is encrypted, and only its password shows that it is usable"
+
+// What keeps a key from being tried, and says nothing against it.
+var (
+	errElsewhere = errors.New("what is there is not in the recovery point")
+	errPassword  = errors.New("the password that was given does not open it")
+)
+
+// leadsElsewhere is the link of any component by which a path leads to what is saved
+// elsewhere.
+func (r *rehearsal) leadsElsewhere(path string) (component.Link, bool) {
+	for _, record := range r.point.Manifest.Components {
+		if link, ok := record.LeadsElsewhere(path); ok {
+			return link, true
+		}
+	}
+	return component.Link{}, false
+}
+
+func keptElsewhere(link component.Link) string {
+	return " leads to " + link.Target + ", which is saved elsewhere"
+}
 
 // ownKey is what was found at the place of an authority's own key.
 type ownKey struct {
@@ -52,6 +74,11 @@ func (r *rehearsal) ownKeys(ctx context.Context, paths []string) ([]ownKey, erro
 	var keys []ownKey
 	for _, path := range paths {
 		own := ownKey{path: path}
+		if link, ok := r.leadsElsewhere(path); ok {
+			own.err = fmt.Errorf("%s%s: %w", path, keptElsewhere(link), errElsewhere)
+			keys = append(keys, own)
+			continue
+		}
 		_, err := r.point.Find(ctx, path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
@@ -93,7 +120,7 @@ func readOwn(ctx context.Context, path string, password []byte) (crypto.Signer, 
 			return nil, ctx.Err()
 		}
 	}
-	return nil, errors.New("the password that was given does not open the key")
+	return nil, errPassword
 }
 
 func openKey(ctx context.Context, verb string, text, password []byte) ([]byte, error) {

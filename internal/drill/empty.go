@@ -30,6 +30,7 @@ func (d *drill) empty(ctx context.Context, j job) ([]string, error) {
 	for _, record := range d.Point.Manifest.Components {
 		paths = append(paths, record.Paths...)
 	}
+	paths = append(paths, elsewhere(d.Point.Manifest.Components)...)
 	now, err := d.settings(ctx)
 	if err != nil {
 		return nil, err
@@ -50,12 +51,30 @@ func (d *drill) empty(ctx context.Context, j job) ([]string, error) {
 		}
 	}
 	for i, p := range paths {
-		if paths[i] = filepath.Clean(p); paths[i] == "/" || !filepath.IsAbs(p) {
+		if paths[i] = filepath.Clean(p); slices.Contains(needed, paths[i]) || !filepath.IsAbs(p) {
 			return nil, fmt.Errorf("drill: %q cannot start empty", p)
 		}
 	}
 	slices.Sort(paths)
 	return outermost(slices.Compact(paths)), nil
+}
+
+// needed are places without whose content no program of the machine works.
+var needed = []string{"/", "/etc", "/var"}
+
+// elsewhere are the places that links of the components lead to and that are saved by
+// other means: the point does not hold what is there, so a drill must not live on it.
+// What cannot be looked at, a server that is gone say, is not seen inside either.
+func elsewhere(records []component.Record) []string {
+	var paths []string
+	for _, record := range records {
+		for _, link := range record.Elsewhere {
+			if _, err := os.Lstat(link.Target); err == nil {
+				paths = append(paths, link.Target)
+			}
+		}
+	}
+	return paths
 }
 
 // outermost drops what lies below another path of the sorted list: it is empty with it.

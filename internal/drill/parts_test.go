@@ -72,6 +72,8 @@ func TestAuthority(t *testing.T) {
 		"usable":                {until: later, ok: true, found: "signed and verified"},
 		"usable, not named":     {until: later, unnamed: true, ok: true, found: "signed and verified"},
 		"encrypted":             {until: later, err: certificates.ErrEncrypted, untried: true, found: EncryptedKey + ": /ca.key"},
+		"other password":        {until: later, err: errPassword, warning: true, found: "not tried: the password that was given does not open /ca.key"},
+		"saved elsewhere":       {until: later, err: errElsewhere, untried: true, found: "not tried: "},
 		"missing":               {until: later, err: fs.ErrNotExist, found: "/ca.key was not restored"},
 		"missing, elsewhere":    {until: later, err: fs.ErrNotExist, elsewhere: true, warning: true, found: "no key"},
 		"empty":                 {until: later, err: unusable, found: "/ca.key: the file is empty"},
@@ -133,7 +135,7 @@ func TestPasswordOfAuthority(t *testing.T) {
 		if _, err := readOwn(t.Context(), locked, nil); !errors.Is(err, certificates.ErrEncrypted) {
 			t.Errorf("without a password: %v", err)
 		}
-		if _, err := readOwn(t.Context(), locked, []byte("wrong")); err == nil || errors.Is(err, certificates.ErrEncrypted) {
+		if _, err := readOwn(t.Context(), locked, []byte("wrong")); !errors.Is(err, errPassword) {
 			t.Errorf("another password: %v", err)
 		}
 		key, err := readOwn(t.Context(), locked, []byte("ca password"))

@@ -270,7 +270,8 @@ func (r *Recovery) check(ctx context.Context, task runbook.Task, o *CheckOptions
 		if err != nil {
 			return nil, err
 		}
-		return c.Check(ctx, record)
+		checks, err := c.Check(ctx, record)
+		return r.spare(record, checks), err
 	case o.Login != nil:
 		db, err := r.database(ctx, task, o.Login.Component)
 		if err != nil {
