@@ -201,7 +201,7 @@ func TestTimersOfSystemd(t *testing.T) {
 	m.run("journalctl --no-pager -u lifeboat-site.verify.service", `1 recovery point`)
 	m.run("journalctl --no-pager -u lifeboat-site.drill.service", `state +passed`)
 	m.run("lifeboat --json list", `"trigger":"scheduled"`)
-	m.run("lifeboat schedule status", `site +backup .* done +$`, `site +verify .* done +$`, `site +prune .* done +$`, `site +drill .* done +$`)
+	m.run("lifeboat schedule status", `site +backup .* done$`, `site +verify .* done$`, `site +prune .* done$`, `site +drill .* done$`)
 
 	// The timer fires.
 	before := m.run("systemctl show --property=InvocationID lifeboat-site.backup.service")
