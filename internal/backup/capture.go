@@ -133,7 +133,7 @@ func (b *Backup) captureNow(ctx context.Context, task runbook.Task, p *part) err
 
 func (b *Backup) seal() []runbook.Step {
 	return []runbook.Step{{
-		ID: "seal/point", Title: "Seal the recovery point", EachTime: true,
+		ID: sealStep, Title: "Seal the recovery point", EachTime: true,
 		Run: func(ctx context.Context, task runbook.Task) error {
 			m := b.manifest(task.RunID())
 			book, err := recovery.New(recovery.Options{
@@ -203,4 +203,13 @@ func (b *Backup) Close(ctx context.Context) error {
 	}
 	errs = append(errs, os.RemoveAll(b.state()))
 	return errors.Join(errs...)
+}
+
+const sealStep = "seal/point"
+
+// Sealed tells whether the run of a backup has made its recovery point, whatever
+// became of the run then.
+func Sealed(run *runbook.Run) bool {
+	step := run.Step(sealStep)
+	return step != nil && step.State == runbook.StepStateFinished
 }

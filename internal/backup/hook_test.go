@@ -177,6 +177,9 @@ func TestFailingHooks(t *testing.T) {
 			if err != nil || (len(points) == 1) != c.point {
 				t.Errorf("%d points, %v", len(points), err)
 			}
+			if backup.Sealed(run) != c.point {
+				t.Errorf("the run is said to have made a point: %v", !c.point)
+			}
 			if _, err := os.Stat(filepath.Join(s.Dir, "state", "hooks", "app.json")); !errors.Is(err, os.ErrNotExist) {
 				t.Errorf("a hook is owed: %v", err)
 			}

@@ -229,6 +229,12 @@ func (a *app) sealPoint(ctx context.Context, engine *runbook.Engine, b *backup.B
 	closeErr := b.Close(context.WithoutCancel(ctx))
 	p := b.Point()
 	a.ran, a.sealed = run, p
+	if err != nil && p != nil && run != nil {
+		run.Hint = "" // another backup is not what is missing
+		if len(b.Further) > 0 {
+			run.Hint = "lifeboat copy " + p.System()
+		}
+	}
 	switch {
 	case err != nil && p != nil && run != nil && strings.HasPrefix(failedStep(err), "after/"):
 		return fmt.Errorf("recovery point %s was made, but a hook after it failed: %w", p.Short(), err)

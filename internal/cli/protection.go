@@ -167,7 +167,8 @@ func (a *app) stores(conf *config.Config, book routine.Book, s config.System, se
 	return stores, err
 }
 
-// brokenBackup is the last backup of a system, where it came to no point.
+// brokenBackup is the last backup of a system, where it came to no point, or did
+// not come to its end.
 func brokenBackup(runs []*runbook.Run, attempt routine.Attempt, system string, stores []routine.Store) *routine.Broken {
 	var newest time.Time
 	if len(stores) > 0 {
@@ -184,7 +185,7 @@ func brokenBackup(runs []*runbook.Run, attempt routine.Attempt, system string, s
 		if !failed || !newest.IsZero() && !r.Started.After(newest) {
 			return nil
 		}
-		return &routine.Broken{Run: r.ID, Time: r.Started, State: string(r.State)}
+		return &routine.Broken{Run: r.ID, Time: r.Started, State: string(r.State), Sealed: backup.Sealed(r)}
 	}
 	return nil
 }

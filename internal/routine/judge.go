@@ -195,6 +195,14 @@ func (j *judgement) jobs() {
 		backup = backup || kind == config.JobBackup
 		j.add(Warning, "the last %s by schedule failed; lifeboat schedule run %s %s tries again and says why", job, j.System, job)
 	}
+	if b := j.Broken; b != nil && b.Sealed {
+		todo := "lifeboat runs show " + b.Run + " says why"
+		if len(j.Stores) > 1 {
+			todo += "; lifeboat copy " + j.System + " makes the copies that are missing"
+		}
+		j.add(Warning, "the last backup, of %s, made its recovery point, but did not come to its end (%s); %s", date(b.Time), b.State, todo)
+		return
+	}
 	if b := j.Broken; b != nil && !backup { // which would be the same one
 		if b.Run == "" {
 			j.add(Warning, "the last backup, of %s, came to no recovery point (%s: %s); lifeboat backup %s tries again", date(b.Time), b.State, short(b.Error), j.System)

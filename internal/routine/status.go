@@ -118,7 +118,8 @@ type Status struct {
 	Held       bool     `json:"held,omitempty"`       // a backup that died has left services stopped
 	Failed     []string `json:"failed,omitempty"`     // jobs whose last run failed
 	Schedule   Standing `json:"schedule,omitzero"`
-	// Broken is the newest backup where it came to no point; nil where it did.
+	// Broken is the newest backup where it came to no point, or not beyond
+	// it; nil where it did.
 	Broken *Broken `json:"broken_backup,omitempty"`
 
 	Drill        Drill         `json:"drill,omitzero"`
@@ -136,4 +137,7 @@ type Broken struct {
 	Error string    `json:"error,omitempty"`
 	Time  time.Time `json:"time"`
 	State string    `json:"state"`
+	// Sealed says that there is a point all the same: what follows it failed, a hook or
+	// a copy.
+	Sealed bool `json:"sealed,omitempty"`
 }

@@ -64,6 +64,7 @@ func TestJudge(t *testing.T) {
 		"unfinished run":            {func(s *Status) { s.Unfinished = []string{"r1"} }, Warning, "run r1 is unfinished; lifeboat runs list"},
 		"failed job":                {func(s *Status) { s.Failed = []string{"copy"} }, Warning, "lifeboat schedule run smt copy"},
 		"failed backup job":         {func(s *Status) { s.Failed, s.Broken = []string{"backup-large"}, &Broken{Run: "r1"} }, Warning, "lifeboat schedule run smt backup-large"},
+		"hook after":                {func(s *Status) { s.Broken = &Broken{Run: "r1", Time: ago(1), State: "failed", Sealed: true} }, Warning, "made its recovery point, but did not come to its end (failed); lifeboat runs show r1 says why; lifeboat copy smt"},
 		"broken backup":             {func(s *Status) { s.Broken = &Broken{Run: "r1", Time: ago(1), State: "failed"} }, Warning, "came to no recovery point (failed); lifeboat runs show r1"},
 		"unread":                    {func(s *Status) { s.Unread = []string{"kit 7F3K cannot be read"} }, Warning, "kit 7F3K cannot be read"},
 
