@@ -138,9 +138,23 @@ func groupsIn(text string) []string {
 		if len(word) <= 2 && strings.Trim(word, "0123456789") == "" {
 			continue
 		}
-		groups = append(groups, spelling.Replace(strings.ToUpper(word)))
+		groups = append(groups, split(spelling.Replace(strings.ToUpper(word)))...)
 	}
 	return groups
+}
+
+// split takes groups apart that were typed without anything between them. What is long
+// may have a sign too few or too many, and the first group that is wrong is named then;
+// else other words stay whole.
+func split(word string) []string {
+	if len(word) < 2*groupSize || len(word)%groupSize != 0 && len(word) < 4*groupSize || strings.Trim(word, alphabet) != "" {
+		return []string{word}
+	}
+	var groups []string
+	for ; len(word) > groupSize; word = word[groupSize:] {
+		groups = append(groups, word[:groupSize])
+	}
+	return append(groups, word)
 }
 
 // spelling takes signs that are not in the alphabet for what they look like.

@@ -169,12 +169,20 @@ func TestFindWithoutHeadings(t *testing.T) {
 		found []int
 		wrong string
 	}{
-		"no line between": {plain[0] + plain[1] + plain[2], []int{1, 2, 3}, ""},
-		"blank lines":     {plain[0] + "\n\n" + plain[1] + "\n" + plain[2], []int{1, 2, 3}, ""},
-		"own headings":    {"Mrs Weiss:\n" + plain[0] + "Share 2 of 5, for the safe\n" + plain[1], []int{1, 2}, ""},
-		"one heading":     {plain[0] + Mark("7F3K", 2) + "\n" + plain[1] + plain[2], []int{1, 2, 3}, ""},
-		"all in one line": {shares[0].String() + " " + shares[1].String(), []int{1, 2}, ""},
-		"a wrong group":   {plain[0] + strings.Join(replaced(second, 6, "ZZZZZ"), " ") + "\n" + plain[2], []int{1, 3}, "line 4: the share is mistyped: group 7 is wrong"},
+		"no spaces": {strings.ReplaceAll(shares[0].String(), "-", ""), []int{1}, ""},
+		"no spaces, small letters, headings": {
+			Mark("7F3K", 1) + "\n" + strings.ToLower(strings.ReplaceAll(shares[0].String(), "-", "")) + "\n" + Mark("7F3K", 2) + strings.Join(second[:6], "") + "\n" + strings.Join(second[6:], ""),
+			[]int{1, 2},
+			"",
+		},
+		"no spaces, a wrong group":  {strings.Join(replaced(second, 6, "ZZZZZ"), "") + "\n" + plain[2], []int{3}, "line 1: the share is mistyped: group 7 is wrong"},
+		"no spaces, a sign missing": {Mark("7F3K", 2) + strings.Join(second, "")[:59], nil, "group 12 is wrong"},
+		"no line between":           {plain[0] + plain[1] + plain[2], []int{1, 2, 3}, ""},
+		"blank lines":               {plain[0] + "\n\n" + plain[1] + "\n" + plain[2], []int{1, 2, 3}, ""},
+		"own headings":              {"Mrs Weiss:\n" + plain[0] + "Share 2 of 5, for the safe\n" + plain[1], []int{1, 2}, ""},
+		"one heading":               {plain[0] + Mark("7F3K", 2) + "\n" + plain[1] + plain[2], []int{1, 2, 3}, ""},
+		"all in one line":           {shares[0].String() + " " + shares[1].String(), []int{1, 2}, ""},
+		"a wrong group":             {plain[0] + strings.Join(replaced(second, 6, "ZZZZZ"), " ") + "\n" + plain[2], []int{1, 3}, "line 4: the share is mistyped: group 7 is wrong"},
 		"in the second line": {
 			plain[0] + "\nshare 2\n" + strings.Join(second[:6], " ") + "\n" + strings.Join(replaced(second, 8, "ZZZZZ")[6:], " ") + "\n" + plain[2],
 			[]int{1, 3},
@@ -235,6 +243,9 @@ func TestReader(t *testing.T) {
 	try(strings.Join(groups[:11], " "), 0, "")
 	try(groups[11]+" "+groups[0], 1, "")
 	try(strings.Join(groups[1:], " "), 1, "")
+	try(strings.Join(groups, ""), 1, "")
+	try(strings.Join(groups[:4], ""), 0, "")
+	try(strings.ToLower(strings.Join(groups[4:], "")), 1, "")
 	try("", 0, "")
 	for _, heading := range []string{Mark("7F3K", 2), "share 2", "LIFEBOAT SHARE 7F3K-2", "Share 2 of 5:", "share 7f3k-2:", "Share no. 2:"} {
 		try(heading, 0, "")
