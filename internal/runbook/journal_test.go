@@ -212,3 +212,17 @@ func fillUp(path string) error {
 	}
 	return f.Close()
 }
+
+// A run of which not even the head can be read says what to do about it.
+func TestDamagedHead(t *testing.T) {
+	dir, id := t.TempDir(), "20261121-120000-smt-backup"
+	if err := os.MkdirAll(RunDir(dir, id), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(RunDir(dir, id), "run.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(dir, id); err == nil || !strings.Contains(err.Error(), "run.json is damaged") || !strings.Contains(err.Error(), "move "+RunDir(dir, id)+" away") {
+		t.Error(err)
+	}
+}

@@ -100,7 +100,7 @@ func load(dir, runID string, locked bool) (*Run, tail, error) {
 	}
 	var meta Meta
 	if err := json.Unmarshal(data, &meta); err != nil {
-		return nil, tail{}, fmt.Errorf("run %s: %s is damaged: %w", runID, metaName, err)
+		return nil, tail{}, fmt.Errorf("run %s: %s is damaged: %w; what it did is not known: %s", runID, metaName, err, aside(runDir))
 	}
 	if meta.Version > Version {
 		return nil, tail{}, fmt.Errorf("run %s: format version %d was written by a newer program", runID, meta.Version)
@@ -129,11 +129,14 @@ func load(dir, runID string, locked bool) (*Run, tail, error) {
 	if err != nil {
 		err = fmt.Errorf("run %s: %w", runID, err)
 		run.State, run.Error = StateFailed, err.Error()
-		run.Hint = "look at the system, then move " + runDir + " away"
+		run.Hint = aside(runDir)
 		return run, end, err
 	}
 	return run, end, nil
 }
+
+// aside is what to do about a run that cannot be read.
+func aside(runDir string) string { return "look at the system, then move " + runDir + " away" }
 
 func readBounded(path string, limit int64) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
