@@ -78,6 +78,9 @@ func (a *app) listNotices() error {
 		state := when(v.Sent)
 		if !v.Failed.IsZero() {
 			state = painterFor(a.out).red("not sent since " + when(v.Failed))
+			if v.Partly {
+				state = painterFor(a.out).yellow("not to all since " + when(v.Failed))
+			}
 		}
 		rows = append(rows, []string{v.Name, v.Way, v.On, firstOf(strings.Join(v.Systems, ", "), "all"), firstOf(strings.Join(v.Jobs, ", "), "all"), state})
 	}
@@ -114,12 +117,15 @@ func (a *app) testNotices(c *cobra.Command, names []string) error {
 		word, text := painterFor(a.out).green("sent  "), o.To
 		if o.Err != nil {
 			word, text = painterFor(a.out).red("FAILED"), o.Err.Error()
+			if o.Partly {
+				word, text = painterFor(a.out).yellow("PARTLY"), "reached not all, but the others have it: "+text
+			}
 			failed++
 		}
 		if a.json {
 			view := map[string]any{"type": "notice-test", "name": o.Name, "to": o.To, "sent": o.Err == nil, "attempts": o.Attempts}
 			if o.Err != nil {
-				view["error"] = text
+				view["error"], view["partly"] = o.Err.Error(), o.Partly
 			}
 			if err := a.emit(view); err != nil {
 				return err
@@ -144,9 +150,13 @@ func (a *app) noticeFindings(conf *config.Config, book routine.Book, system stri
 			errs = append(errs, err)
 		}
 		if !t.Failed.IsZero() && notice.About(n, system) {
+			how := "does not get through"
+			if t.Partly {
+				how = "does not reach all"
+			}
 			findings = append(findings, routine.Finding{
 				Level: routine.Warning, Word: routine.Warning.String(),
-				Text: fmt.Sprintf("%s: notice %s does not get through since %s: %s; lifeboat notice test %s tries again", system, n.Name, when(t.Failed), t.Error, n.Name),
+				Text: fmt.Sprintf("%s: notice %s %s since %s: %s; lifeboat notice test %s tries again", system, n.Name, how, when(t.Failed), t.Error, n.Name),
 			})
 		}
 	}

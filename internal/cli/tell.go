@@ -125,7 +125,7 @@ func (a *app) tell(ctx context.Context, conf *config.Config, m notice.Message) [
 	book := routine.NewBook(a.state(conf))
 	code := a.code
 	for _, o := range outcomes {
-		err := book.SetTold(o.Name, time.Now(), o.Err)
+		err := book.SetTold(o.Name, time.Now(), o.Err, o.Partly)
 		if err != nil {
 			_ = a.warn(err)
 		}

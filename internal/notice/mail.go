@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/textproto"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,6 +23,7 @@ type mailWay struct {
 	config.Mail
 	client   *mail.Client
 	left     []string // who has it not yet
+	refused  []string // what was said of those whom the server will never take
 	apart    bool     // one by one, as the server refused somebody
 	at       string
 	password string
@@ -94,32 +96,32 @@ func (w *mailWay) sendApart(ctx context.Context, m Message) error {
 		return err // the library may still be at it
 	}
 	var left, said []string
-	again := false
 	for i, to := range w.left {
 		if texts[i].IsDelivered() {
 			continue
 		}
-		left = append(left, to)
 		why := err
 		if texts[i].HasSendError() {
 			why = texts[i].SendError()
-			again = again || texts[i].SendErrorIsTemp()
-		} else {
-			again = true
+			if !texts[i].SendErrorIsTemp() { // nor is the next attempt to ask again
+				w.refused = append(w.refused, to+": "+why.Error())
+				continue
+			}
 		}
+		left = append(left, to)
 		if why != nil {
 			said = append(said, to+": "+why.Error())
 		}
 	}
 	w.left = left
-	if len(left) == 0 {
+	if len(left)+len(w.refused) == 0 {
 		return nil
 	}
-	err = errors.New(strings.Join(said, "; "))
-	if len(left) < len(w.To) {
+	err = errors.New(strings.Join(slices.Concat(w.refused, said), "; "))
+	if len(left)+len(w.refused) < len(w.To) {
 		err = partialError{err}
 	}
-	if !again {
+	if len(left) == 0 {
 		err = permanentError{err}
 	}
 	return err

@@ -133,6 +133,16 @@ func TestRefusedRecipient(t *testing.T) {
 	if strings.Join(to, " ") != "admin@example.com boss@example.com" {
 		t.Errorf("it went to %v", to)
 	}
+	// Who has it, or will never be taken, is not asked again while another is to come again.
+	asked := server.Asked("gone@example.com")
+	server.Defer("boss@example.com")
+	if o := send(t, config.Notice{Mail: &m}, failure); o.Err == nil || !o.Partly || o.Attempts != 3 || !strings.Contains(o.Err.Error(), "nobody of that name") || !strings.Contains(o.Err.Error(), "come again") {
+		t.Errorf("%+v", o)
+	}
+	if n := server.Asked("gone@example.com"); n != asked+2 { // together with the others, and alone
+		t.Errorf("one who is refused was asked for %d times, after %d", n, asked)
+	}
+	server.Defer()
 	server.Refuse("admin@example.com", "gone@example.com", "boss@example.com")
 	if o := send(t, config.Notice{Mail: &m}, failure); o.Err == nil || o.Partly || o.Attempts != 1 {
 		t.Errorf("all are refused: %+v", o)

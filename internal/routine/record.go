@@ -54,6 +54,7 @@ type Told struct {
 	Sent   time.Time `json:"sent,omitzero"`   // last time that it arrived
 	Failed time.Time `json:"failed,omitzero"` // since when it does not; zero if the last one did
 	Error  string    `json:"error,omitempty"`
+	Partly bool      `json:"partly,omitempty"` // all but those whom Error names had the last one
 }
 
 // Told reads what became of a notice last; the zero value where none was sent.
@@ -62,8 +63,8 @@ func (b Book) Told(notice string) (Told, error) {
 	return t, b.read(filepath.Join("notices", plain(notice)+".json"), &t)
 }
 
-// SetTold remembers whether a notice could be sent.
-func (b Book) SetTold(notice string, now time.Time, failure error) error {
+// SetTold remembers whether a notice could be sent, or partly.
+func (b Book) SetTold(notice string, now time.Time, failure error, partly bool) error {
 	t, err := b.Told(notice)
 	if err != nil {
 		t = Told{} // damaged: it is written anew
@@ -76,6 +77,7 @@ func (b Book) SetTold(notice string, now time.Time, failure error) error {
 	default:
 		t.Error = failure.Error()
 	}
+	t.Partly = partly && failure != nil
 	return b.write(filepath.Join("notices", plain(notice)+".json"), t)
 }
 

@@ -83,6 +83,8 @@ type MailServer struct {
 	mails []Mail
 	busy  int // so many are turned away for now
 	gone  map[string]bool
+	later []string // come again
+	asked map[string]int
 }
 
 // How a MailServer secures its connections.
@@ -183,9 +185,30 @@ func (m *MailServer) Refuse(addresses ...string) {
 	}
 }
 
+// Defer has the server take nothing for these addresses for now.
+func (m *MailServer) Defer(addresses ...string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.later = addresses
+}
+
+// Asked is how often a mail was offered for an address.
+func (m *MailServer) Asked(address string) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.asked[address]
+}
+
 func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	s.server.mu.Lock()
 	defer s.server.mu.Unlock()
+	if s.server.asked == nil {
+		s.server.asked = map[string]int{}
+	}
+	s.server.asked[to]++
+	if slices.Contains(s.server.later, to) {
+		return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "come again"}
+	}
 	if s.server.gone[to] {
 		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "nobody of that name"}
 	}
