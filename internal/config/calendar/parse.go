@@ -76,7 +76,11 @@ func Parse(text string) (Calendar, error) {
 	if !ok {
 		return Calendar{}, wrong
 	}
-	if c.Next(time.Unix(0, 0).UTC()).IsZero() {
+	// Of cron's two days one may never come, as 30 February; systemd refuses it.
+	c.rules = slices.DeleteFunc(c.rules, func(r rule) bool {
+		return Calendar{rules: []rule{r}}.Next(time.Unix(0, 0).UTC()).IsZero()
+	})
+	if len(c.rules) == 0 {
 		return Calendar{}, fmt.Errorf("%q never comes: no such day is in these months", text)
 	}
 	return c, nil
