@@ -14,7 +14,7 @@ var layers = [][]string{
 	{"recovery", "backup"},
 	{"product", "vault", "component", "runbook", "guard"},
 	{"profile", "config", "repository", "sandbox", "mysqld"},
-	{"host", "scratch", "storage", "strict"},
+	{"excerpt", "host", "scratch", "storage", "strict"},
 }
 
 // tools are rooms of the workshop. No product room uses them.

@@ -3,6 +3,7 @@ package aside
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"lifeboat/internal/component"
 )
 
 // Changed lists what others changed or added, after since, at the places of the
@@ -80,21 +83,28 @@ func (s *Session) Replaced(path string) (bool, error) {
 	return slices.ContainsFunc(s.log.all(doSwap), func(r record) bool { return Below(s.inner(real), string(r.Path)) }), nil
 }
 
-// Aside lists the directories of what was set aside, as this process sees them.
-func (s *Session) Aside() []string {
-	var dirs []string
-	if phase := s.Phase(); phase == Restored || phase == Replacing {
-		for _, r := range s.log.all(doStage) {
-			if dir := s.outer(r.Aside); isDir(dir) {
-				dirs = append(dirs, dir)
-			}
-		}
+// Held tells where the session has set aside what was there, as this process sees it.
+func (s *Session) Held(ctx context.Context) ([]component.Held, error) {
+	var held []component.Held
+	if phase := s.Phase(); phase != Restored && phase != Replacing {
+		return nil, ctx.Err()
 	}
-	return dirs
+	for _, r := range s.log.all(doStage) {
+		dir := s.outer(r.Aside)
+		if !isDir(dir) {
+			continue
+		}
+		bytes, err := size(ctx, dir)
+		if err != nil {
+			return nil, fmt.Errorf("look at what was set aside: %w", err)
+		}
+		held = append(held, component.Held{Place: dir, Bytes: bytes})
+	}
+	return held, nil
 }
 
-// Size sums up the sizes of the files below dir, in bytes, hard links counted once.
-func Size(ctx context.Context, dir string) (int64, error) {
+// size sums up the sizes of the files below dir, in bytes, hard links counted once.
+func size(ctx context.Context, dir string) (int64, error) {
 	var sum int64
 	linked := map[[2]uint64]bool{}
 	err := filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {

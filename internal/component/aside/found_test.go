@@ -35,8 +35,8 @@ func TestNestedSessions(t *testing.T) {
 			if got := inner.Put(); !reflect.DeepEqual(got, []string{keys}) {
 				t.Errorf("put at %v", got)
 			}
-			if bytes, err := Size(t.Context(), outer.Aside()[0]); err != nil || bytes != 3 {
-				t.Errorf("set aside: %d bytes, %v", bytes, err)
+			if held, err := outer.Held(t.Context()); err != nil || len(held) != 1 || held[0].Bytes != 3 {
+				t.Errorf("set aside: %v, %v", held, err)
 			}
 			since := time.Now()
 			time.Sleep(20 * time.Millisecond) // clocks of file systems tick slowly

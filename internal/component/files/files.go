@@ -197,13 +197,9 @@ func (c *Component) Held(ctx context.Context) ([]component.Held, error) {
 	if err != nil {
 		return nil, err
 	}
-	var held []component.Held
-	for _, dir := range s.Aside() {
-		bytes, err := aside.Size(ctx, dir)
-		if err != nil {
-			return nil, fmt.Errorf("component %s: look at what was set aside: %w", c.spec.Name, err)
-		}
-		held = append(held, component.Held{Place: dir, Bytes: bytes})
+	held, err := s.Held(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("component %s: %w", c.spec.Name, err)
 	}
 	return held, nil
 }

@@ -279,13 +279,6 @@ func (c *Component) Held(ctx context.Context) ([]component.Held, error) {
 	if err != nil {
 		return nil, c.wrap("look", err)
 	}
-	var held []component.Held
-	for _, dir := range s.Aside() {
-		bytes, err := aside.Size(ctx, dir)
-		if err != nil {
-			return nil, c.wrap("look at what was set aside", err)
-		}
-		held = append(held, component.Held{Place: dir, Bytes: bytes})
-	}
-	return held, nil
+	held, err := s.Held(ctx)
+	return held, c.wrap("look", err)
 }

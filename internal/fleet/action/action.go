@@ -12,9 +12,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
+	"lifeboat/internal/excerpt"
 	"lifeboat/internal/fleet/keys"
 	"lifeboat/internal/fleet/record"
 	"lifeboat/internal/strict"
@@ -98,7 +97,7 @@ func find(r record.Reader, ref string) (record.Host, error) {
 	}
 	h, err := r.HostNamed(ref)
 	if errors.Is(err, record.ErrNotFound) {
-		return h, fmt.Errorf("host %q: %w", clip(ref), err)
+		return h, fmt.Errorf("host %q: %w", excerpt.Line(ref, 80), err)
 	}
 	return h, err
 }
@@ -120,7 +119,7 @@ var plainName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9
 func checkName(name string) error {
 	switch {
 	case !plainName.MatchString(name):
-		return invalid("%q is no name of a host; it has letters, digits, dots and hyphens", clip(name))
+		return invalid("%q is no name of a host; it has letters, digits, dots and hyphens", excerpt.Line(name, 80))
 	case isID(name):
 		return invalid("a host's name must not look like an id")
 	}
@@ -129,7 +128,7 @@ func checkName(name string) error {
 
 // checkText refuses what a terminal or a page would obey.
 func checkText(what, text string, most int) error {
-	if len(text) > most || !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+	if !excerpt.Plain(text, most) {
 		return invalid("%s is too long or holds control characters", what)
 	}
 	return nil
@@ -138,19 +137,10 @@ func checkText(what, text string, most int) error {
 func checkNetworks(networks []string) error {
 	for _, n := range networks {
 		if _, err := netip.ParsePrefix(n); err != nil {
-			return invalid("%q is no network; write one like 192.0.2.0/24", clip(n))
+			return invalid("%q is no network; write one like 192.0.2.0/24", excerpt.Line(n, 80))
 		}
 	}
 	return nil
-}
-
-// clip shortens what is quoted of what others have sent.
-func clip(text string) string {
-	const most = 80
-	if len(text) > most {
-		text = text[:most] + "…"
-	}
-	return strings.ToValidUTF8(text, "?")
 }
 
 // span reads how long something is to hold.
@@ -160,7 +150,7 @@ func span(text string, usual, most time.Duration) (time.Duration, error) {
 	}
 	d, err := strict.ParseDuration(text)
 	if err != nil || d <= 0 || d > most {
-		return 0, invalid("%q is no time to hold for; write one like 1h or 30d, of at most %d days", clip(text), most/(24*time.Hour))
+		return 0, invalid("%q is no time to hold for; write one like 1h or 30d, of at most %d days", excerpt.Line(text, 80), most/(24*time.Hour))
 	}
 	return d, nil
 }

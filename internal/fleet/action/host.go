@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"lifeboat/internal/excerpt"
 	"lifeboat/internal/fleet/keys"
 	"lifeboat/internal/fleet/record"
 	"lifeboat/internal/fleet/wire"
@@ -38,7 +39,7 @@ func (d *Desk) AddHost(ctx context.Context, a Actor, n wire.NewHost) (wire.Invit
 	}
 	for _, mac := range n.MACs {
 		if _, err := net.ParseMAC(mac); err != nil {
-			return wire.Invitation{}, invalid("%q is no MAC address", clip(mac))
+			return wire.Invitation{}, invalid("%q is no MAC address", excerpt.Line(mac, 80))
 		}
 	}
 	identity, err := normal(record.Identity{Serial: n.Serial, UUID: n.UUID, MACs: n.MACs})

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"lifeboat/internal/excerpt"
 	"lifeboat/internal/fleet/record"
 	"lifeboat/internal/fleet/wire"
 	"lifeboat/internal/rescue/configuration"
@@ -82,7 +83,7 @@ func (d *Desk) PutRear(ctx context.Context, a Actor, ref string, given wire.Rear
 	slices.SortFunc(given.Files, func(a, b wire.RearFile) int { return strings.Compare(a.Path, b.Path) })
 	for _, f := range given.Files {
 		if !strings.HasPrefix(f.Path, "/etc/rear/") && !strings.HasPrefix(f.Path, "/var/lib/rear/") {
-			return 0, invalid("%q is neither below /etc/rear nor below /var/lib/rear", clip(f.Path))
+			return 0, invalid("%q is neither below /etc/rear nor below /var/lib/rear", excerpt.Line(f.Path, 80))
 		}
 		file := configuration.File{Path: f.Path, Mode: fs.FileMode(f.Mode) & 0o755, Content: f.Content}
 		if f.Mode&0o004 != 0 {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"lifeboat/internal/excerpt"
 	"lifeboat/internal/fleet/record"
 	"lifeboat/internal/fleet/wire"
 	"lifeboat/internal/rescue/configuration"
@@ -156,7 +157,7 @@ func protect(p record.Protection, r wire.RunReport) record.Protection {
 // clock does: a point of the future would never be late.
 func checkReport(run string, r *wire.RunReport, now time.Time) (record.Identity, error) {
 	if !runID.MatchString(run) {
-		return record.Identity{}, invalid("%q is no id of a run", clip(run))
+		return record.Identity{}, invalid("%q is no id of a run", excerpt.Line(run, 80))
 	}
 	if !word32.MatchString(r.Kind) || !configuration.Name(r.System) || r.Profile != "" && !configuration.Name(r.Profile) {
 		return record.Identity{}, invalid("kind, system or profile are malformed")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"lifeboat/internal/excerpt"
 	"lifeboat/internal/fleet/keys"
 	"lifeboat/internal/fleet/record"
 	"lifeboat/internal/fleet/wire"
@@ -19,10 +20,10 @@ func (d *Desk) AddToken(ctx context.Context, a Actor, n wire.NewToken) (wire.Mad
 		return wire.MadeToken{}, err
 	}
 	if !plainName.MatchString(n.Name) {
-		return wire.MadeToken{}, invalid("%q is no name of a token; it has letters, digits, dots and hyphens", clip(n.Name))
+		return wire.MadeToken{}, invalid("%q is no name of a token; it has letters, digits, dots and hyphens", excerpt.Line(n.Name, 80))
 	}
 	if !n.Role.May(record.Viewer) {
-		return wire.MadeToken{}, invalid("%q is no role", clip(string(n.Role)))
+		return wire.MadeToken{}, invalid("%q is no role", excerpt.Line(string(n.Role), 80))
 	}
 	holds, err := span(n.Valid, 0, mostToken)
 	if err != nil {
@@ -61,7 +62,7 @@ func (d *Desk) RemoveToken(ctx context.Context, a Actor, ref string) error {
 				return d.entry(a, "token.remove", t.Name, ""), tx.RemoveToken(t.ID)
 			}
 		}
-		return record.Entry{}, fmt.Errorf("token %q: %w", clip(ref), record.ErrNotFound)
+		return record.Entry{}, fmt.Errorf("token %q: %w", excerpt.Line(ref, 80), record.ErrNotFound)
 	})
 }
 

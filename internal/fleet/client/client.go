@@ -20,8 +20,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
-	"unicode"
 
+	"lifeboat/internal/excerpt"
 	"lifeboat/internal/fleet/wire"
 )
 
@@ -97,7 +97,7 @@ func New(o Options) (*Client, error) {
 func trust(config *tls.Config, name, fingerprint string) error {
 	want, err := hex.DecodeString(strings.ToLower(fingerprint))
 	if err != nil || len(want) != sha256.Size {
-		return fmt.Errorf("%q is no fingerprint; it has 64 hexadecimal digits", clean(fingerprint))
+		return fmt.Errorf("%q is no fingerprint; it has 64 hexadecimal digits", excerpt.Line(fingerprint, 1000))
 	}
 	// The usual verification would want the certificate itself; what takes its place
 	// is the same with the authority that the server shows, if it is the right one.
@@ -207,22 +207,7 @@ func problem(status int, text []byte) error {
 			p.Detail += "; " + e.Location + ": " + e.Message
 		}
 	}
-	return &Problem{Status: status, Text: "fleet server: " + clean(p.Detail)}
-}
-
-// clean makes words of a server fit for a terminal.
-func clean(text string) string {
-	const most = 1000
-	text = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(text, "?"))
-	if runes := []rune(text); len(runes) > most {
-		text = string(runes[:most]) + "…"
-	}
-	return text
+	return &Problem{Status: status, Text: "fleet server: " + excerpt.Line(p.Detail, 1000)}
 }
 
 // Path puts a path together, each word escaped for its place.

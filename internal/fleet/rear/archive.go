@@ -24,12 +24,7 @@ func (s *server) archive(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	host, right, err := s.admit(r, name)
-	if err != nil {
-		s.answer(w, r, err)
-		return
-	}
-	files, err := s.files(r.Context(), host.ID)
+	host, right, files, err := s.fetch(r, name)
 	if err != nil {
 		s.answer(w, r, err)
 		return
@@ -41,6 +36,15 @@ func (s *server) archive(w http.ResponseWriter, r *http.Request) {
 	}
 	detail := fmt.Sprintf("%d files by %s", len(files), right)
 	s.send(w, r, host, "application/gzip", content, "rear.archive", detail)
+}
+
+// fetch lets a client in and gives the files of its host.
+func (s *server) fetch(r *http.Request, name string) (host record.Host, right string, files []File, err error) {
+	if host, right, err = s.admit(r, name); err != nil {
+		return host, right, nil, err
+	}
+	files, err = s.files(r.Context(), host.ID)
+	return host, right, files, err
 }
 
 // pack makes the archive. The same files give the same bytes.
@@ -75,12 +79,7 @@ func pack(files []File) ([]byte, error) {
 // this, or else local.conf, where a ReaR host has its own settings. Those that a host
 // lists in CONFIG_APPEND_FILES are asked for by name, with or without ".conf".
 func (s *server) config(w http.ResponseWriter, r *http.Request) {
-	host, right, err := s.admit(r, r.PathValue("name"))
-	if err != nil {
-		s.answer(w, r, err)
-		return
-	}
-	files, err := s.files(r.Context(), host.ID)
+	host, right, files, err := s.fetch(r, r.PathValue("name"))
 	if err != nil {
 		s.answer(w, r, err)
 		return

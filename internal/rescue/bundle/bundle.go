@@ -11,6 +11,8 @@ import (
 	"path"
 	"strings"
 	"time"
+
+	"lifeboat/internal/excerpt"
 )
 
 // PayloadType is that of the list's envelope (DSSE).
@@ -71,7 +73,7 @@ const Program = "lifeboat"
 //	firmware/…                what cards load
 //	tools/NAME                programs
 func PathAllowed(name string) error {
-	bad := func(why string) error { return fmt.Errorf("%w: %q %s", ErrContent, clip(name), why) }
+	bad := func(why string) error { return fmt.Errorf("%w: %q %s", ErrContent, excerpt.Line(name, 60), why) }
 	parts := strings.Split(name, "/")
 	switch {
 	case name == "" || len(name) > maxName || strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+-,@/") != "":
@@ -168,11 +170,4 @@ func (m *Manifest) Kernels() []string {
 		}
 	}
 	return all
-}
-
-func clip(text string) string {
-	if len(text) > 60 {
-		return text[:60] + "…"
-	}
-	return text
 }

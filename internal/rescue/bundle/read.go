@@ -15,6 +15,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"lifeboat/internal/excerpt"
 	"lifeboat/internal/rescue/configuration"
 )
 
@@ -122,7 +123,7 @@ func (r *Reader) Unpack(to *os.Root, want func(File) bool) error {
 			return r.stream(err)
 		}
 		if h.Name != f.Path || h.Typeflag != tar.TypeReg || h.Size != f.Size {
-			return fmt.Errorf("%w: %s should come, and %q of %d bytes did", ErrDiffers, f.Path, clip(h.Name), h.Size)
+			return fmt.Errorf("%w: %s should come, and %q of %d bytes did", ErrDiffers, f.Path, excerpt.Line(h.Name, 60), h.Size)
 		}
 		if err := r.file(to, f, want(f)); err != nil {
 			return err
@@ -130,7 +131,7 @@ func (r *Reader) Unpack(to *os.Root, want func(File) bool) error {
 	}
 	if h, err := r.tar.Next(); err != io.EOF {
 		if err == nil {
-			return fmt.Errorf("%w: %q comes behind the last file", ErrDiffers, clip(h.Name))
+			return fmt.Errorf("%w: %q comes behind the last file", ErrDiffers, excerpt.Line(h.Name, 60))
 		}
 		return r.stream(err)
 	}

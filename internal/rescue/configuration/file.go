@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+
+	"lifeboat/internal/excerpt"
 )
 
 // File is one file to be put into the rescue system. There is nothing but regular
@@ -32,10 +34,10 @@ var further = []string{"/root", "/srv", "/opt", "/etc/ssl", "/etc/pki"}
 // Hosts ask it before they send theirs.
 func FileAllowed(name string, mode fs.FileMode) error {
 	bad := func(why string) error {
-		return fmt.Errorf("recovery configuration: %w: file %q %s", ErrContent, clip(name), why)
+		return fmt.Errorf("recovery configuration: %w: file %q %s", ErrContent, excerpt.Line(name, 60), why)
 	}
 	switch {
-	case !printable(name, maxLocation):
+	case !excerpt.Plain(name, maxLocation):
 		return bad("has a name that is too long or holds control characters")
 	case !path.IsAbs(name) || path.Clean(name) != name:
 		return bad("is not an absolute, clean path")

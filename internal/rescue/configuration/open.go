@@ -13,9 +13,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
+	"lifeboat/internal/excerpt"
 	"lifeboat/internal/fleet/record"
 )
 
@@ -136,18 +135,18 @@ func (o *Open) check() error {
 	}
 	id := o.Identity
 	for _, text := range append([]string{id.Hostname, id.Serial, id.UUID}, id.MACs...) {
-		if !printable(text, MaxName) {
-			return bad("the machine's identity %q holds control characters or is too long", clip(text))
+		if !excerpt.Plain(text, MaxName) {
+			return bad("the machine's identity %q holds control characters or is too long", excerpt.Line(text, 60))
 		}
 	}
 	repositories := map[string]bool{}
 	for _, r := range o.Repositories {
 		switch {
 		case !Name(r.Name):
-			return bad("%q is no name of a repository", clip(r.Name))
+			return bad("%q is no name of a repository", excerpt.Line(r.Name, 60))
 		case repositories[r.Name]:
 			return bad("repository %s is there twice", r.Name)
-		case r.Location == "" || !printable(r.Location, maxLocation):
+		case r.Location == "" || !excerpt.Plain(r.Location, maxLocation):
 			return bad("the location of repository %s is empty, too long or holds control characters", r.Name)
 		}
 		repositories[r.Name] = true
@@ -156,17 +155,17 @@ func (o *Open) check() error {
 	for _, s := range o.Systems {
 		switch {
 		case !Name(s.Name) || !Name(s.Profile):
-			return bad("%q with profile %q is no system", clip(s.Name), clip(s.Profile))
+			return bad("%q with profile %q is no system", excerpt.Line(s.Name, 60), excerpt.Line(s.Profile, 60))
 		case systems[s.Name]:
 			return bad("system %s is there twice", s.Name)
-		case !printable(s.Digest, MaxName):
+		case !excerpt.Plain(s.Digest, MaxName):
 			return bad("the profile's digest of system %s holds control characters or is too long", s.Name)
 		case len(s.Repositories) == 0:
 			return bad("system %s has no repository", s.Name)
 		}
 		for i, r := range s.Repositories {
 			if !repositories[r] || slices.Contains(s.Repositories[:i], r) {
-				return bad("system %s: the repository %q is unknown or named twice", s.Name, clip(r))
+				return bad("system %s: the repository %q is unknown or named twice", s.Name, excerpt.Line(r, 60))
 			}
 		}
 		systems[s.Name] = true
@@ -181,19 +180,4 @@ func Name(text string) bool {
 		return false
 	}
 	return strings.Trim(text, "abcdefghijklmnopqrstuvwxyz0123456789._-") == ""
-}
-
-// printable tells whether text is UTF-8 that a terminal shows and does not obey.
-// Characters that turn the direction of writing are among those that it refuses.
-func printable(text string, most int) bool {
-	return len(text) <= most && utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
-}
-
-// clip shortens what is shown of content that was refused.
-func clip(text string) string {
-	const most = 60
-	if len(text) > most {
-		return text[:most] + "…"
-	}
-	return text
 }

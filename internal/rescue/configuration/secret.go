@@ -16,6 +16,7 @@ import (
 	"filippo.io/age"
 	"golang.org/x/crypto/chacha20poly1305"
 
+	"lifeboat/internal/excerpt"
 	"lifeboat/internal/fleet/record"
 	"lifeboat/internal/kit/typed"
 )
@@ -51,7 +52,7 @@ func (s *Secret) check() error {
 	}
 	for name, password := range s.Passwords {
 		if !Name(name) || password == "" || strings.ContainsRune(password, 0) {
-			return bad("the password of repository %q is empty or no text", clip(name))
+			return bad("the password of repository %q is empty or no text", excerpt.Line(name, 60))
 		}
 	}
 	for name, value := range s.Environment {
@@ -67,7 +68,7 @@ func (s *Secret) check() error {
 func Variable(name, value string) error {
 	known := strings.HasPrefix(name, "AWS_") || strings.HasPrefix(name, "RESTIC_")
 	if !known || len(name) > MaxName || strings.HasSuffix(name, "_COMMAND") || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") != "" {
-		return fmt.Errorf("secret half of the recovery configuration: %w: the variable %q is none that a store reads", ErrContent, clip(name))
+		return fmt.Errorf("secret half of the recovery configuration: %w: the variable %q is none that a store reads", ErrContent, excerpt.Line(name, 60))
 	}
 	if strings.ContainsRune(value, 0) {
 		return fmt.Errorf("secret half of the recovery configuration: %w: the variable %s is no text", ErrContent, name)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/secure-systems-lab/go-securesystemslib/dsse"
 
+	"lifeboat/internal/excerpt"
 	"lifeboat/internal/fleet/record"
 )
 
@@ -48,7 +49,7 @@ func (s *Statement) check() error {
 		return fmt.Errorf("recovery configuration: %w: it is %d", ErrFormat, s.Format)
 	case !HostID(s.Host):
 		return bad("it names no host")
-	case s.HostName == "" || !printable(s.HostName, MaxName):
+	case s.HostName == "" || !excerpt.Plain(s.HostName, MaxName):
 		return bad("the host's name is empty, too long or holds control characters")
 	case s.Version < 1:
 		return bad("its version is less than 1")
@@ -158,7 +159,7 @@ func ParseKey(text string) (ed25519.PublicKey, error) {
 	coded, ok := strings.CutPrefix(strings.TrimSpace(text), keyPrefix)
 	key, err := base64.StdEncoding.Strict().DecodeString(coded)
 	if !ok || err != nil || len(key) != ed25519.PublicKeySize {
-		return nil, fmt.Errorf("%q: %w", clip(text), ErrKey)
+		return nil, fmt.Errorf("%q: %w", excerpt.Line(text, 60), ErrKey)
 	}
 	return key, nil
 }

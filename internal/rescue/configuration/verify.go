@@ -13,6 +13,7 @@ import (
 
 	"github.com/secure-systems-lab/go-securesystemslib/dsse"
 
+	"lifeboat/internal/excerpt"
 	"lifeboat/internal/fleet/record"
 	"lifeboat/internal/kit/typed"
 )
@@ -139,7 +140,7 @@ func Payload(envelope []byte, most int, payloadType string, keys []ed25519.Publi
 	case len(e.Signatures) > maxSignatures:
 		return nil, fmt.Errorf("%w: it has more than %d signatures", ErrContent, maxSignatures)
 	case e.PayloadType != payloadType:
-		return nil, fmt.Errorf("%w: it is %q and not %s", ErrFormat, clip(e.PayloadType), payloadType)
+		return nil, fmt.Errorf("%w: it is %q and not %s", ErrFormat, excerpt.Line(e.PayloadType, 60), payloadType)
 	}
 	var verifiers []dsse.Verifier
 	for i, k := range keys {

@@ -13,10 +13,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/vishvananda/netlink"
 
+	"lifeboat/internal/excerpt"
 	"lifeboat/internal/fleet/record"
 )
 
@@ -80,7 +80,7 @@ func files(root string) Machine {
 				*into = good
 				return
 			}
-			if r := (Refused{what, shown(text), err.Error()}); !slices.Contains(m.Refused, r) {
+			if r := (Refused{what, excerpt.Line(text, 60), err.Error()}); !slices.Contains(m.Refused, r) {
 				m.Refused = append(m.Refused, r)
 			}
 		}
@@ -109,20 +109,6 @@ func value(path string) string {
 		}
 	}
 	return ""
-}
-
-// shown makes text of anywhere fit for a terminal.
-func shown(text string) string {
-	text = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, text)
-	if runes := []rune(text); len(runes) > 60 {
-		text = string(runes[:60]) + "…"
-	}
-	return text
 }
 
 // Cards lists the network cards whose addresses tell machines apart: those with

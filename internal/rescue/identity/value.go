@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"lifeboat/internal/excerpt"
 )
 
 // maxText bounds a serial number or hostname, in bytes (253 is DNS's bound).
@@ -69,7 +71,7 @@ func UUID(text string) (string, error) {
 func MAC(text string) (string, error) {
 	raw, err := net.ParseMAC(strings.TrimSpace(text))
 	if err != nil || len(raw) != 6 {
-		return "", fmt.Errorf("%q is no Ethernet address", shown(text))
+		return "", fmt.Errorf("%q is no Ethernet address", excerpt.Line(text, 60))
 	}
 	if raw[0]&1 != 0 || oneSign(hex.EncodeToString(raw)) {
 		return "", fmt.Errorf("%s is no address of one card", raw)

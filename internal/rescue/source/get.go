@@ -14,8 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
+	"lifeboat/internal/excerpt"
 	"lifeboat/internal/fleet/record"
 	"lifeboat/internal/rescue/configuration"
 )
@@ -83,7 +83,7 @@ func NewClient(ca string) (*Client, error) {
 		CheckRedirect: func(next *http.Request, before []*http.Request) error {
 			first := before[0].URL
 			if next.URL.Scheme != first.Scheme || next.URL.Host != first.Host || len(before) > 3 {
-				return fmt.Errorf("%w: from %s://%s to %s", ErrRedirect, first.Scheme, first.Host, shown(next.URL.Redacted()))
+				return fmt.Errorf("%w: from %s://%s to %s", ErrRedirect, first.Scheme, first.Host, excerpt.Line(next.URL.Redacted(), 200))
 			}
 			return nil
 		},
@@ -141,7 +141,7 @@ func (c *Client) get(ctx context.Context, target string, r Request) (Answer, err
 	}
 	defer response.Body.Close()
 	if e := response.Header.Get("Content-Encoding"); e != "" && e != "identity" {
-		return Answer{}, fmt.Errorf("%w (%s)", ErrEncoded, shown(e))
+		return Answer{}, fmt.Errorf("%w (%s)", ErrEncoded, excerpt.Line(e, 200))
 	}
 	most := int64(maxTrouble)
 	if response.StatusCode == http.StatusOK {
@@ -202,8 +202,8 @@ func choices(text []byte) (Answer, error) {
 		return Answer{}, fmt.Errorf("%w: it offers %d hosts", ErrAnswer, n)
 	}
 	for _, c := range got.Candidates {
-		if !configuration.HostID(c.ID) || c.Name == "" || len(c.Name) > configuration.MaxName || shown(c.Name) != c.Name {
-			return Answer{}, fmt.Errorf("%w: it offers the host %q", ErrAnswer, shown(c.Name))
+		if !configuration.HostID(c.ID) || c.Name == "" || !excerpt.Plain(c.Name, configuration.MaxName) {
+			return Answer{}, fmt.Errorf("%w: it offers the host %q", ErrAnswer, excerpt.Line(c.Name, 200))
 		}
 	}
 	return Answer{Candidates: got.Candidates}, nil
@@ -221,19 +221,5 @@ func problem(text []byte) string {
 	if p.Detail == "" {
 		p.Detail = p.Title
 	}
-	return ": " + shown(p.Detail)
-}
-
-// shown makes text of a server fit for a terminal.
-func shown(text string) string {
-	text = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, text)
-	if runes := []rune(text); len(runes) > 200 {
-		text = string(runes[:200]) + "…"
-	}
-	return text
+	return ": " + excerpt.Line(p.Detail, 200)
 }

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"lifeboat/internal/excerpt"
 	"lifeboat/internal/host"
 )
 
@@ -25,11 +26,11 @@ func getNFS(ctx context.Context, target string, most int64) ([]byte, error) {
 	server, where, ok := strings.Cut(strings.TrimPrefix(target, "nfs://"), "/")
 	where = "/" + where
 	if !ok || where == "/" || strings.HasSuffix(where, "/") {
-		return nil, fmt.Errorf("%w: %s names no file; one looks like nfs://server/export/file", ErrAddress, shown(target))
+		return nil, fmt.Errorf("%w: %s names no file; one looks like nfs://server/export/file", ErrAddress, excerpt.Line(target, 200))
 	}
 	// A server's name that mount would take for something else.
 	if _, err := label(strings.Trim(server, "[]:")); err != nil && !strings.HasPrefix(server, "[") || strings.HasPrefix(server, "-") {
-		return nil, fmt.Errorf("%w: %s is no name of a server", ErrAddress, shown(server))
+		return nil, fmt.Errorf("%w: %s is no name of a server", ErrAddress, excerpt.Line(server, 200))
 	}
 	type result struct {
 		text []byte

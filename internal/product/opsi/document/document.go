@@ -12,9 +12,9 @@ package document
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
-	"unicode"
+
+	"lifeboat/internal/excerpt"
 )
 
 // Errors that callers tell apart. Each stands in a chain that says more.
@@ -82,9 +82,9 @@ type Meta struct {
 func (m Meta) check() error {
 	switch {
 	case m.Type != "opsiconfd_backup":
-		return fmt.Errorf("its type is %q: %w", brief(m.Type), ErrForeign)
+		return fmt.Errorf("its type is %q: %w", excerpt.Line(m.Type, 80), ErrForeign)
 	case m.Version != "1":
-		return fmt.Errorf("it has version %q and only version 1 is known: a newer Lifeboat may read it", brief(m.Version))
+		return fmt.Errorf("it has version %q and only version 1 is known: a newer Lifeboat may read it", excerpt.Line(m.Version, 80))
 	}
 	return nil
 }
@@ -111,18 +111,4 @@ type Handler struct {
 	Redis  func(name string) error // a dumped key of Redis; its value is passed over
 	// Unknown is a part that no known version has, as a path of names.
 	Unknown func(part string) error
-}
-
-// brief shortens foreign text for a message and makes it harmless.
-func brief(s string) string {
-	r := []rune(strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, s[:min(len(s), 1000)]))
-	if len(r) > 80 {
-		return string(r[:79]) + "…"
-	}
-	return string(r)
 }

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"lifeboat/internal/excerpt"
 )
 
 // Bounds of what is made for hardware that is not known.
@@ -115,10 +117,10 @@ func (w *Writer) cells(t *table, o Object) cells {
 		}
 		sql, note, err := col.convert(v)
 		if err != nil {
-			w.note(brief(col.name)+" holds what its column cannot; that value is left out", w.ident)
+			w.note(excerpt.Line(col.name, 80)+" holds what its column cannot; that value is left out", w.ident)
 			sql = null
 		} else if note != "" {
-			w.note(brief(col.name)+" "+note, w.ident)
+			w.note(excerpt.Line(col.name, 80)+" "+note, w.ident)
 		}
 		if sql == null {
 			sql = w.absent(col)
@@ -141,7 +143,7 @@ func (w *Writer) learn(i *inventoried, o Object, onHost bool) {
 			to, t = &i.hardware.config, i.config
 		}
 		if !plainName.MatchString(name) || len(*to) >= maxAttributes {
-			w.note("attribute "+brief(name)+" of hardware class "+i.name+" is not known; its values are left out", w.ident)
+			w.note("attribute "+excerpt.Line(name, 80)+" of hardware class "+i.name+" is not known; its values are left out", w.ident)
 			continue
 		}
 		a := attribute{name, inferred(v)}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"lifeboat/internal/excerpt"
 )
 
 // Read reads a document from its first byte to its last and hands its parts to
@@ -58,7 +60,7 @@ func (w *walker) document() error {
 	w.seen = map[string]bool{}
 	err := w.s.fields(func(key string) error {
 		if w.seen[key] {
-			return fmt.Errorf("part %q stands twice: %w", brief(key), ErrDamaged)
+			return fmt.Errorf("part %q stands twice: %w", excerpt.Line(key, 80), ErrDamaged)
 		}
 		w.seen[key] = true
 		switch key {
@@ -129,7 +131,7 @@ func (w *walker) objects() error {
 	classes := map[string]bool{}
 	return w.s.fields(func(class string) error {
 		if classes[class] || len(classes) > maxFields {
-			return fmt.Errorf("class %q stands twice: %w", brief(class), ErrDamaged)
+			return fmt.Errorf("class %q stands twice: %w", excerpt.Line(class, 80), ErrDamaged)
 		}
 		classes[class] = true
 		if w.h.Class != nil {
@@ -144,7 +146,7 @@ func (w *walker) objects() error {
 			}
 			o, ok := v.(map[string]any)
 			if !ok {
-				return fmt.Errorf("an object of class %s is no map: %w", brief(class), ErrDamaged)
+				return fmt.Errorf("an object of class %s is no map: %w", excerpt.Line(class, 80), ErrDamaged)
 			}
 			if w.h.Object == nil {
 				return nil
@@ -167,14 +169,14 @@ func (w *walker) configFiles() error {
 		f := File{Name: name}
 		var ok bool
 		if f.Path, ok = fields["path"].(string); !ok {
-			return fmt.Errorf("configuration file %q has no path: %w", brief(name), ErrDamaged)
+			return fmt.Errorf("configuration file %q has no path: %w", excerpt.Line(name, 80), ErrDamaged)
 		}
 		switch content := fields["content"].(type) {
 		case nil:
 		case string:
 			f.Content, f.Present = content, true
 		default:
-			return fmt.Errorf("the content of configuration file %q is no text: %w", brief(name), ErrDamaged)
+			return fmt.Errorf("the content of configuration file %q is no text: %w", excerpt.Line(name, 80), ErrDamaged)
 		}
 		if w.h.File == nil {
 			return nil

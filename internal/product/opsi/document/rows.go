@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"lifeboat/internal/excerpt"
 )
 
 // Bounds of one INSERT.
@@ -76,7 +78,7 @@ func (w *Writer) Schema(version int) { w.schema = max(firstSchema, min(version, 
 
 // Object writes one object. Objects of unknown classes become remarks.
 func (w *Writer) Object(name string, o Object) error {
-	w.class, w.ident = brief(name), ""
+	w.class, w.ident = excerpt.Line(name, 80), ""
 	c := classOf(name)
 	switch {
 	case c == nil:
@@ -196,7 +198,7 @@ func (w *Writer) strangers(t *table, o Object, c *class) {
 		case slices.Contains(c.unused, attribute):
 			w.note("opsi 4.3 has no column for attribute "+attribute+"; its values are left out", w.ident)
 		default:
-			w.note("attribute "+brief(attribute)+" is not known; its values are left out", w.ident)
+			w.note("attribute "+excerpt.Line(attribute, 80)+" is not known; its values are left out", w.ident)
 		}
 	}
 }
@@ -297,9 +299,9 @@ func identOf(o Object, attributes ...string) string {
 		switch v := o[a].(type) {
 		case nil:
 		case string:
-			parts = append(parts, brief(v))
+			parts = append(parts, excerpt.Line(v, 80))
 		default:
-			parts = append(parts, brief(fmt.Sprint(v)))
+			parts = append(parts, excerpt.Line(fmt.Sprint(v), 80))
 		}
 	}
 	return strings.Join(parts, ";")

@@ -9,6 +9,8 @@ import (
 	"strconv"
 
 	"github.com/tinylib/msgp/msgp"
+
+	"lifeboat/internal/excerpt"
 )
 
 // source walks through one of the two encodings. What is next is either taken
@@ -127,7 +129,7 @@ func compound(s source, isMap bool) (any, error) {
 			return fmt.Errorf("more than %d attributes: %w", maxFields, ErrTooLarge)
 		}
 		if _, twice := m[key]; twice {
-			return fmt.Errorf("%q stands twice in one map: %w", brief(key), ErrDamaged)
+			return fmt.Errorf("%q stands twice in one map: %w", excerpt.Line(key, 80), ErrDamaged)
 		}
 		v, err := s.value()
 		m[key] = v
@@ -176,7 +178,7 @@ func (t *text) token() (json.Token, error) {
 func (t *text) open(want json.Delim) error {
 	tok, err := t.token()
 	if err == nil && tok != want {
-		err = fmt.Errorf("%v stands where %v is wanted", brief(fmt.Sprint(tok)), want)
+		err = fmt.Errorf("%v stands where %v is wanted", excerpt.Line(fmt.Sprint(tok), 80), want)
 	}
 	return err
 }
@@ -278,5 +280,5 @@ func (t *text) end() error {
 	if errors.Is(err, io.EOF) {
 		return nil
 	}
-	return fmt.Errorf("%v follows after its end: %w", brief(fmt.Sprint(tok)), errors.Join(ErrDamaged, err))
+	return fmt.Errorf("%v follows after its end: %w", excerpt.Line(fmt.Sprint(tok), 80), errors.Join(ErrDamaged, err))
 }

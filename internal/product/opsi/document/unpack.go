@@ -9,6 +9,8 @@ import (
 	"path"
 	"strings"
 	"unicode"
+
+	"lifeboat/internal/excerpt"
 )
 
 // Names in the directory that Unpack fills.
@@ -123,7 +125,7 @@ func take(ctx context.Context, r io.Reader, opts Options, dump io.Writer, keep f
 			return nil
 		},
 		Unknown: func(part string) error {
-			t.warn("its part %s is not known and is left out", brief(part))
+			t.warn("its part %s is not known and is left out", excerpt.Line(part, 80))
 			return nil
 		},
 	})
@@ -156,10 +158,10 @@ func (t *taker) object(class string, o Object) error {
 }
 
 func (t *taker) file(f File) error {
-	p := Present{Name: brief(f.Name), Path: path.Clean(f.Path), Size: int64(len(f.Content)), Missing: !f.Present}
+	p := Present{Name: excerpt.Line(f.Name, 80), Path: path.Clean(f.Path), Size: int64(len(f.Content)), Missing: !f.Present}
 	if !safe(f.Path) || t.paths[p.Path] {
-		p.Path, p.Refused = brief(f.Path), true
-		t.warn("configuration file %s has the path %q, which is not written to: it is no plain absolute path, or stands twice", p.Name, brief(f.Path))
+		p.Path, p.Refused = excerpt.Line(f.Path, 80), true
+		t.warn("configuration file %s has the path %q, which is not written to: it is no plain absolute path, or stands twice", p.Name, excerpt.Line(f.Path, 80))
 	}
 	t.Contents.Files = append(t.Contents.Files, p)
 	if p.Refused || p.Missing {
@@ -201,7 +203,7 @@ func (t *taker) judge() {
 		found = found || id == t.Meta.ServerID
 	}
 	if !found {
-		t.warn("the server that it is of, %q, is not among its hosts as configuration server", brief(t.Meta.ServerID))
+		t.warn("the server that it is of, %q, is not among its hosts as configuration server", excerpt.Line(t.Meta.ServerID, 80))
 	}
 	if t.Meta.Time.IsZero() {
 		t.warn("it does not say when it was made")
