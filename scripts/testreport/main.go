@@ -66,7 +66,8 @@ func runFuzz(report *testreport.Report, tool string, each time.Duration, interru
 		}
 		args := []string{
 			"test", "-json", "-run", "^$", "-fuzz", "^" + target.Name + "$",
-			"-fuzztime", each.String(), target.Package,
+			// Making every interesting input smaller would take up a short run.
+			"-fuzztime", each.String(), "-fuzzminimizetime", "10x", target.Package,
 		}
 		one := testreport.New(os.Stdout, target.Name)
 		goTest(one, tool, args)

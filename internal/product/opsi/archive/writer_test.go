@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -179,7 +180,8 @@ func FuzzArchive(f *testing.F) {
 		}
 		a, err := Open(context.Background(), file, limits)
 		if err != nil {
-			if !errors.Is(err, ErrForeign) && !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrHostile) && !errors.Is(err, ErrLimit) {
+			sorts := []error{ErrForeign, ErrWrapped, ErrDamaged, ErrHostile, ErrLimit}
+			if !slices.ContainsFunc(sorts, func(sort error) bool { return errors.Is(err, sort) }) {
 				t.Errorf("an error of no sort: %v", err)
 			}
 			return
