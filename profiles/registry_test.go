@@ -12,6 +12,7 @@ import (
 	"lifeboat/internal/product/smt"
 	"lifeboat/internal/profile"
 	"lifeboat/internal/recovery"
+	"lifeboat/internal/upgrade/path"
 )
 
 // registry holds everything that shipped profiles may name.
@@ -41,5 +42,6 @@ func registry() *profile.Registry {
 			r.Compares[name] = comparison.Summary
 		}
 	}
+	r.Upgrade = path.Definition()
 	return r
 }

@@ -15,6 +15,7 @@ import (
 	"lifeboat/internal/product/smt"
 	"lifeboat/internal/profile"
 	"lifeboat/internal/recovery"
+	"lifeboat/internal/upgrade/path"
 )
 
 // catalog fills the registries once: every kind, step type, predicate, source
@@ -48,5 +49,6 @@ var catalog = sync.OnceValue(func() *recovery.Catalog {
 			registry.Compares[name] = comparison.Summary
 		}
 	}
+	registry.Upgrade = path.Definition()
 	return &recovery.Catalog{Profile: registry, Kinds: kinds, Products: products, Steps: steps}
 })

@@ -146,6 +146,9 @@ func (a *app) found(ctx context.Context, wanted []string) ([]*profile.Profile, e
 			if err != nil {
 				return nil, usageError{err}
 			}
+			if !p.Protects() {
+				return nil, usagef("profile %s is about upgrades alone; there is nothing to back up in it", name)
+			}
 			found = append(found, p)
 		}
 		return found, nil
@@ -158,7 +161,7 @@ func (a *app) found(ctx context.Context, wanted []string) ([]*profile.Profile, e
 		if d.Err != nil {
 			return nil, d.Err
 		}
-		if d.Found {
+		if d.Found && d.Profile.Protects() {
 			found = append(found, d.Profile)
 		}
 	}

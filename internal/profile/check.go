@@ -19,6 +19,11 @@ func (l *loader) check(p *Profile) {
 	if p.Name != "" && !plainName.MatchString(p.Name) {
 		l.ProblemAt(1, "profile: %q may only hold lower-case letters, digits and hyphens", p.Name)
 	}
+	for _, key := range []string{"components", "recovery"} {
+		if l.section(key) == l.Root && l.section("upgrade") == l.Root {
+			l.ProblemAt(1, "%s is missing", key)
+		}
+	}
 	l.checkTexts(p)
 	l.checkComponents(p)
 	l.checkSettings(p)

@@ -24,6 +24,7 @@ func (r *Registry) Load(source string, text []byte) (*Profile, error) {
 	strict.Handle(doc, l.component)
 	strict.Handle(doc, l.step)
 	strict.Handle(doc, l.command)
+	strict.Handle(doc, l.upgrade)
 	p := &Profile{Source: source, Text: slices.Clone(text)}
 	doc.Decode(doc.Root, p)
 	l.check(p)
@@ -176,6 +177,17 @@ func (l *loader) step(node *yaml.Node, into *Step) {
 	}
 	into.Type = found.Key
 	into.Options = l.options("step type", l.registry.Steps[found.Key], *found, nil)
+}
+
+// upgrade reads what the registry knows of upgrades.
+func (l *loader) upgrade(node *yaml.Node, into *Upgrade) {
+	into.Line = node.Line
+	if l.registry.Upgrade.Options == nil {
+		l.Problem(node, "upgrades are not known here")
+		return
+	}
+	into.Options = l.registry.Upgrade.Options()
+	l.Fill(node, into.Options)
 }
 
 // command reads a line, a list of arguments or {run: …, when: …}.

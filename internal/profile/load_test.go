@@ -161,6 +161,34 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// A profile may be about upgrades alone, and then of what the registry knows of them.
+func TestLoadUpgrade(t *testing.T) {
+	r := testRegistry()
+	type section struct {
+		Ways []string `yaml:"ways" jsonschema:"required"`
+	}
+	r.Upgrade.Options = func() any { return new(section) }
+	const head = "profile: os\ntitle: A system\ndetect: {file: /etc/os-release}\n"
+	p, err := r.Load("os.yaml", []byte(head+"upgrade: {ways: [one]}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, ok := p.Upgrade.Options.(*section); !ok || len(got.Ways) != 1 || p.Protects() {
+		t.Errorf("got %+v, protects %v", p.Upgrade, p.Protects())
+	}
+	for text, want := range map[string]string{
+		head:                             "os.yaml:1: components is missing\nos.yaml:1: recovery is missing",
+		head + "upgrade: {way: [one]}\n": "os.yaml:4: unknown key way; did you mean ways?",
+	} {
+		if _, err := r.Load("os.yaml", []byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	if _, err := testRegistry().Load("os.yaml", []byte(head+"upgrade: {ways: [one]}\n")); err == nil {
+		t.Error("an upgrade was taken although nothing reads it")
+	}
+}
+
 func TestLoadReportsEverything(t *testing.T) {
 	tests := []struct {
 		name, old, new string

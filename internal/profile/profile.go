@@ -21,14 +21,26 @@ type Profile struct {
 	Settings   map[string]Setting `yaml:"settings,omitempty"`
 	Identity   Identity           `yaml:"identity,omitempty"`
 	Quiesce    Quiesce            `yaml:"quiesce,omitempty"`
-	Components []Component        `yaml:"components" jsonschema:"required"`
+	Components []Component        `yaml:"components,omitempty"` // missing only where there is an upgrade
 	Notices    []Notice           `yaml:"notices,omitempty"`
 	Elsewhere  []Elsewhere        `yaml:"elsewhere,omitempty"`
-	Recovery   Recovery           `yaml:"recovery" jsonschema:"required"`
+	Recovery   Recovery           `yaml:"recovery,omitempty"` // missing only where there is an upgrade
+	Upgrade    *Upgrade           `yaml:"upgrade,omitempty"`
 
 	Source string `yaml:"-"` // file the profile was read from, for messages
 	Text   []byte `yaml:"-"` // its bytes, kept in every recovery point
 }
+
+// Upgrade is which release of a product may follow which, and by what means. What
+// it holds is told by the Registry.
+type Upgrade struct {
+	Options any // what the Registry's Upgrade gave
+	Line    int
+}
+
+// Protects says whether there is something to back up. A profile may also be about
+// upgrades alone.
+func (p *Profile) Protects() bool { return len(p.Components) > 0 }
 
 // Digest is the SHA-256 of the profile's text, in hex.
 func (p *Profile) Digest() string {

@@ -15,6 +15,7 @@ type Registry struct {
 	Predicates map[string]Predicate
 	Sources    map[string]Source
 	Compares   map[string]string // comparison name → summary
+	Upgrade    Definition        // reads the section of upgrades
 }
 
 // NewRegistry returns a registry that holds the predicates and sources of this

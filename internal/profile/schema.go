@@ -19,12 +19,17 @@ func Schema(r *Registry) ([]byte, error) {
 	top := s.object(reflect.TypeFor[Profile]())
 	top["$schema"] = jsonschema.Version
 	top["title"] = "Lifeboat profile"
+	top["anyOf"] = []any{
+		node{"required": []any{"components", "recovery"}},
+		node{"required": []any{"upgrade"}},
+	}
 	top["$defs"] = map[string]any{
 		"condition": s.condition(),
 		"setting":   s.setting(),
 		"component": s.component(),
 		"step":      s.step(),
 		"command":   s.command(),
+		"upgrade":   s.upgrade(),
 	}
 	if s.err != nil {
 		return nil, fmt.Errorf("make the schema of profiles: %w", s.err)
@@ -39,6 +44,7 @@ var defs = map[reflect.Type]string{
 	reflect.TypeFor[Component](): "component",
 	reflect.TypeFor[Step]():      "step",
 	reflect.TypeFor[Command]():   "command",
+	reflect.TypeFor[Upgrade]():   "upgrade",
 }
 
 type node = map[string]any
@@ -235,6 +241,15 @@ func (s *schemer) component() node {
 		ways = append(ways, way)
 	}
 	return node{"description": "A part of the system, captured and restored as a unit", "anyOf": ways}
+}
+
+func (s *schemer) upgrade() node {
+	if s.registry.Upgrade.Options == nil {
+		return node{"type": "object"}
+	}
+	out := s.object(reflect.TypeOf(s.registry.Upgrade.Options()))
+	out["description"] = s.registry.Upgrade.Summary
+	return out
 }
 
 func (s *schemer) command() node {

@@ -1,0 +1,16 @@
+package cli
+
+import "github.com/spf13/cobra"
+
+// upgradeCommand is the parent of everything about upgrades; each verb below it has
+// a file of its own.
+func (a *app) upgradeCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:     "upgrade",
+		Short:   "Take a host to a later release, with a way back",
+		Example: "  lifeboat upgrade --help",
+		Args:    args(cobra.NoArgs),
+		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	return c
+}
