@@ -49,19 +49,45 @@ func (d *Desk) Recover(ctx context.Context, q Request) ([]byte, error) {
 	if q.Lookup != "" {
 		return d.recoverWithCode(ctx, q)
 	}
-	var h record.Host
-	var v record.Version
-	err = d.Store.Read(ctx, func(r record.Reader) (err error) {
-		if h, err = match(r, q.ID, identity); err != nil {
+	// Anybody may ask: what is secret stays in the database.
+	if q.ID != "" {
+		var h record.Host
+		var v record.Version
+		err = d.Store.Read(ctx, func(r record.Reader) (err error) {
+			if h, err = find(r, q.ID); err == nil && !h.Revoked.IsZero() {
+				err = record.ErrNotFound
+			}
+			if err == nil {
+				v, err = r.OpenVersion(h.ID)
+			}
 			return err
+		})
+		if err != nil {
+			return nil, err
 		}
-		v, err = r.OpenVersion(h.ID) // anybody may ask: what is secret stays in the database
-		return err
-	})
+		return d.sign(h, v, q.Nonce, nil)
+	}
+	like, v, err := d.Store.Recoverable(ctx, identity)
 	if err != nil {
 		return nil, err
 	}
-	return d.sign(h, v, q.Nonce, nil)
+	h, err := match(like, identity)
+	if err != nil {
+		return nil, err
+	}
+	if len(like) > 1 { // it was chosen among several, and its version is still to be asked for
+		err = d.Store.Read(ctx, func(r record.Reader) error {
+			newest, err := r.OpenVersion(h.ID)
+			v = &newest
+			return err
+		})
+	} else if v == nil {
+		err = record.ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	return d.sign(h, *v, q.Nonce, nil)
 }
 
 // recoverWithCode gives the secrets too. The code says which host is meant: what the
@@ -150,22 +176,10 @@ func (d *Desk) Export(ctx context.Context, a Actor, ref, valid string) ([]byte, 
 	return s.Sign(configuration.NewSigner(d.Keys.Signing))
 }
 
-// match finds the one host that a machine is. What a person says counts first, then
-// serial number, UUID, MAC addresses and hostname; a value that two hosts share does
-// not decide.
-func match(r record.Reader, id string, i record.Identity) (record.Host, error) {
-	if id != "" {
-		h, err := find(r, id)
-		if err == nil && !h.Revoked.IsZero() {
-			err = record.ErrNotFound
-		}
-		return h, err
-	}
-	like, err := r.HostsLike(i)
-	if err != nil {
-		return record.Host{}, err
-	}
-	like = slices.DeleteFunc(like, func(h record.Host) bool { return !h.Revoked.IsZero() })
+// match finds the one host that a machine is among those that share a value with it.
+// Serial number, UUID, MAC addresses and hostname count in this order; a value that
+// two hosts share does not decide.
+func match(like []record.Host, i record.Identity) (record.Host, error) {
 	if len(like) == 0 {
 		return record.Host{}, record.ErrNotFound
 	}

@@ -22,6 +22,11 @@ type Store interface {
 	Change(ctx context.Context, f func(Tx) ([]Entry, error)) error
 	// Read runs f on one consistent state.
 	Read(ctx context.Context, f func(Reader) error) error
+	// Recoverable gives the hosts that share a value with an identity, revoked ones
+	// left out: the caller judges which values count. When it is one host alone, its
+	// newest version comes along as OpenVersion gives it; nil when there is none. All
+	// machines of a fleet that is lost ask this, so it is one question to the database.
+	Recoverable(ctx context.Context, i Identity) ([]Host, *Version, error)
 	// Hold takes the lease of a periodic job for a while, by the database's clock;
 	// false: another server has it. The holder renews by calling it again.
 	Hold(ctx context.Context, job, holder string, d time.Duration) (bool, error)
@@ -42,9 +47,6 @@ type Reader interface {
 	Host(HostID) (Host, error)
 	HostNamed(name string) (Host, error)
 	HostByKey(hash string) (Host, error)
-	// HostsLike gives the hosts that share a value with an identity, revoked ones
-	// left out. The caller judges which values count.
-	HostsLike(Identity) ([]Host, error)
 	Hosts(group string, p Page) ([]Host, error) // by name
 
 	Protections(host HostID) ([]Protection, error) // "" is all hosts

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"math/bits"
@@ -37,9 +39,10 @@ func (t *tx) HostByKey(hash string) (record.Host, error) {
 // most is how many values an identity may have, and how many hosts are given for it.
 const most = 256
 
-func (t *tx) HostsLike(id record.Identity) ([]record.Host, error) {
+// like is where the hosts are that share a value with an identity, from FROM on; ""
+// when it has none.
+func like(id record.Identity) (query string, args []any, err error) {
 	var parts []string
-	var args []any
 	for _, like := range []struct{ column, value string }{{"hostname", id.Hostname}, {"serial", id.Serial}, {"uuid", id.UUID}} {
 		if like.value != "" { // the second condition lets the index be used
 			parts = append(parts, `SELECT id FROM hosts WHERE `+like.column+` = ? AND `+like.column+` <> ''`)
@@ -47,7 +50,7 @@ func (t *tx) HostsLike(id record.Identity) ([]record.Host, error) {
 		}
 	}
 	if len(id.MACs) > most {
-		return nil, fmt.Errorf("an identity has at most %d MAC addresses, not %d", most, len(id.MACs))
+		return "", nil, fmt.Errorf("an identity has at most %d MAC addresses, not %d", most, len(id.MACs))
 	}
 	if n := len(id.MACs); n > 0 {
 		// Few lengths, so that each statement is prepared once.
@@ -58,10 +61,59 @@ func (t *tx) HostsLike(id record.Identity) ([]record.Host, error) {
 		}
 	}
 	if len(parts) == 0 {
-		return nil, nil
+		return "", nil, nil
 	}
-	return all(t, scanHost, `SELECT `+hostColumns+` FROM hosts WHERE revoked = 0 AND id IN (`+
-		strings.Join(parts, " UNION ")+`) ORDER BY sort LIMIT ?`, append(args, most)...)
+	return ` FROM hosts WHERE revoked = 0 AND id IN (` + strings.Join(parts, " UNION ") + `) ORDER BY sort LIMIT ?`, append(args, most), nil
+}
+
+// recoverable is a host with its newest version, if it has one.
+type recoverable struct {
+	host    record.Host
+	version *record.Version
+}
+
+func scanRecoverable(row scanner) (r recoverable, err error) {
+	var number, created sql.NullInt64
+	var digest, report sql.NullString
+	var open []byte
+	h := &r.host
+	err = row.Scan(&h.ID, &h.Name, &h.Group, &h.Identity.Hostname, &h.Identity.Serial, &h.Identity.UUID,
+		document{&h.Identity.MACs}, document{&h.Networks}, instant{&h.Created}, &h.Key,
+		instant{&h.Joined}, instant{&h.Revoked}, instant{&h.Seen}, &number, &created, &digest, &open, &report)
+	if err != nil || !number.Valid {
+		return r, err
+	}
+	v := record.Version{Host: h.ID, Number: number.Int64, Digest: digest.String, Open: open, Report: report.String}
+	r.version = &v
+	return r, instant{&v.Created}.Scan(created.Int64)
+}
+
+// Recoverable implements record.Store.
+func (s *Store) Recoverable(ctx context.Context, id record.Identity) ([]record.Host, *record.Version, error) {
+	query, args, err := like(id)
+	if err != nil || query == "" {
+		return nil, nil, err
+	}
+	var found []recoverable
+	err = s.engine.ask(ctx, func(t *tx) (err error) {
+		found, err = all(t, scanRecoverable, `WITH alike AS (SELECT `+hostColumns+`, sort`+query+`)
+			SELECT `+"alike."+strings.ReplaceAll(hostColumns, ", ", ", alike.")+`, v.number, v.created, v.digest, v.open, v.report
+			FROM alike LEFT JOIN versions v ON v.host = alike.id AND (SELECT count(*) FROM alike) = 1
+				AND v.number = (SELECT max(number) FROM versions WHERE host = alike.id)
+			ORDER BY alike.sort`, args...)
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	hosts := make([]record.Host, len(found))
+	for n := range found {
+		hosts[n] = found[n].host
+	}
+	if len(found) == 1 {
+		return hosts, found[0].version, nil
+	}
+	return hosts, nil, nil
 }
 
 func (t *tx) Hosts(group string, p record.Page) ([]record.Host, error) {

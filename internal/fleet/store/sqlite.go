@@ -110,7 +110,22 @@ func (e *sqliteEngine) close() error {
 	return err
 }
 
-func (e *sqliteEngine) read(ctx context.Context, f func(*tx) error) (err error) {
+func (e *sqliteEngine) read(ctx context.Context, f func(*tx) error) error {
+	return e.ask(ctx, func(t *tx) (err error) {
+		r := t.run.(*session)
+		if err := r.do("BEGIN"); err != nil {
+			return err
+		}
+		defer func() {
+			if end := r.do("ROLLBACK"); end != nil && err == nil {
+				err = end
+			}
+		}()
+		return f(t)
+	})
+}
+
+func (e *sqliteEngine) ask(ctx context.Context, f func(*tx) error) error {
 	var r *session
 	select {
 	case <-ctx.Done():
@@ -120,14 +135,6 @@ func (e *sqliteEngine) read(ctx context.Context, f func(*tx) error) (err error) 
 	case r = <-e.readers:
 	}
 	defer func() { e.readers <- r }()
-	if err := r.do("BEGIN"); err != nil {
-		return err
-	}
-	defer func() {
-		if end := r.do("ROLLBACK"); end != nil && err == nil {
-			err = end
-		}
-	}()
 	t := &tx{ctx: ctx, run: r}
 	if err := f(t); err != nil {
 		return err

@@ -37,6 +37,8 @@ type engine interface {
 	change(ctx context.Context, f func(*tx) error) error
 	// read runs f on one state.
 	read(ctx context.Context, f func(*tx) error) error
+	// ask runs f, which is one statement that reads.
+	ask(ctx context.Context, f func(*tx) error) error
 	// close ends what the engine has open, before the database is closed.
 	close() error
 }

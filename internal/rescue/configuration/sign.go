@@ -1,6 +1,7 @@
 package configuration
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
@@ -9,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -105,7 +107,18 @@ func (s *Signer) Envelope(payloadType string, payload []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
 	}
-	return json.Marshal(e)
+	// The payload is base64, which needs no escaping; it is most of the envelope.
+	payloadText := e.Payload
+	e.Payload = ""
+	head, err := json.Marshal(e)
+	if err != nil {
+		return nil, fmt.Errorf("sign: %w", err)
+	}
+	before, after, found := bytes.Cut(head, []byte(`"payload":"`))
+	if !found {
+		return nil, errors.New("sign: the envelope has no payload")
+	}
+	return slices.Concat(before, []byte(`"payload":"`), []byte(payloadText), after), nil
 }
 
 // Sign makes the answer to a request: the envelope that is sent. Format is filled in

@@ -97,7 +97,11 @@ func hostsLike(t *testing.T, s *store.Store) {
 		{"revoked", Host(4).Identity, []string{"host00004"}},
 	} {
 		var names []string
-		for _, h := range Get(t, s, func(r record.Reader) ([]record.Host, error) { return r.HostsLike(c.id) }) {
+		found, version, err := s.Recoverable(t.Context(), c.id)
+		if err != nil || version != nil {
+			t.Errorf("%s: version %v, %v", c.name, version, err)
+		}
+		for _, h := range found {
 			names = append(names, h.Name)
 		}
 		if !slices.Equal(names, c.want) {
@@ -107,10 +111,8 @@ func hostsLike(t *testing.T, s *store.Store) {
 	moved := Host(6)
 	moved.Identity.MACs = nil
 	Change(t, s, func(tx record.Tx) error { return tx.PutHost(moved) })
-	if got := Get(t, s, func(r record.Reader) ([]record.Host, error) {
-		return r.HostsLike(record.Identity{MACs: Host(6).Identity.MACs})
-	}); len(got) > 0 {
-		t.Errorf("a host is found by the address that it had: %v", got)
+	if got, _, err := s.Recoverable(t.Context(), record.Identity{MACs: Host(6).Identity.MACs}); err != nil || len(got) > 0 {
+		t.Errorf("a host is found by the address that it had: %v, %v", got, err)
 	}
 }
 

@@ -37,6 +37,14 @@ func versions(t *testing.T, s *store.Store) {
 	open.Secret = nil
 	same(t, Get(t, s, func(r record.Reader) (record.Version, error) { return r.OpenVersion(Host(1).ID) }), open)
 	lacks(t, s, func(r record.Reader) (record.Version, error) { return r.OpenVersion(Host(9).ID) })
+	for id, want := range map[string]*record.Version{"sn-1": &open, "sn-2": nil} {
+		like, got, err := s.Recoverable(t.Context(), record.Identity{Serial: id})
+		if err != nil || len(like) != 1 || (got == nil) != (want == nil) {
+			t.Errorf("%s: %d hosts, version %v, %v", id, len(like), got, err)
+		} else if want != nil {
+			same(t, *got, *want)
+		}
+	}
 	lacks(t, s, func(r record.Reader) (record.Version, error) { return r.Version(Host(1).ID, 4) })
 	list := Get(t, s, func(r record.Reader) ([]record.Version, error) { return r.Versions(Host(1).ID) })
 	if len(list) != 3 || list[0].Number != 3 || list[0].Open != nil || list[0].Secret != nil || list[2].Digest != "a" {
