@@ -1,14 +1,11 @@
 package backup
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
-	"sync"
 
 	"lifeboat/internal/config"
 	"lifeboat/internal/host"
@@ -173,121 +170,11 @@ func effectsOf(hooks config.HookList) []string {
 	return effects
 }
 
-// heldCommand runs a command and waits for it with descriptor 3 open, which the
-// command itself does not get: the lock of the run lasts as long as the command,
-// also when this program is killed, and no longer, also when the command starts a
-// daemon.
-const heldCommand = `"$@" 3>&-; exit $?`
-
-// cannotRun is the exit code of a shell for what it finds and may not run.
-const cannotRun = 126
-
-var errHookTime = errors.New("its time is up")
-
-// runHook runs one hook and logs what it prints. It has no terminal, and of the
-// environment what is given here and little else: no secrets.
+// runHook runs one hook and logs what it prints.
 func runHook(ctx context.Context, h *host.Host, hook config.Hook, env []string, logf func(string, ...any)) error {
-	name := hook.Command[0]
-	program, err := h.Program(ctx, name, hook.User)
-	if err != nil {
-		return err
-	}
-	args := append([]string{program}, hook.Command[1:]...)
-	logf("run %s", strings.Join(hook.Command, " "))
-	limited, cancel := context.WithTimeoutCause(ctx, hook.Limit(), errHookTime)
-	defer cancel()
-	out := &hookOutput{logf: logf}
-	command := host.Command{Args: args, Env: env, Stdout: out, Stderr: out, User: hook.User, Offspring: true}
-	if lock := runbook.LockFile(ctx); lock != nil {
-		command.Args = append([]string{"/bin/sh", "-c", heldCommand, "hook"}, args...)
-		command.Files = []*os.File{lock}
-	}
-	if hook.User != "" {
-		u, err := h.User(hook.User)
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		command.Env = append(command.Env, "HOME="+u.Home, "USER="+u.Name, "LOGNAME="+u.Name)
-	}
-	err = h.Run(limited, command)
-	left := new(host.LeftError)
-	out.end()
-	var exit *host.ExitError
-	switch {
-	case err == nil:
-		return nil
-	case context.Cause(limited) == errHookTime:
-		late := fmt.Errorf("%s was ended, as it took longer than %s (timeout says how long it may)", name, hook.Limit())
-		if errors.As(err, &left) {
-			late = fmt.Errorf("%w; %w", late, left)
-		}
-		return late
-	case ctx.Err() != nil:
-		return fmt.Errorf("%s: %w", name, ctx.Err())
-	case errors.Is(err, host.ErrOutputHeld):
-		logf("%s has ended, and something that it started still holds its output", name)
-		return nil
-	case errors.As(err, &exit):
-		exit.Args = hook.Command
-		if exit.Code == cannotRun {
-			return fmt.Errorf("%w (it could not be run: see that the user may run it, and that its file system is not mounted noexec)", exit)
-		}
-		return exit
+	err := h.RunHook(ctx, host.Hook{Command: hook.Command, User: hook.User, Env: env, Limit: hook.Limit(), Lock: runbook.LockFile(ctx), Logf: logf})
+	if late := new(host.LateError); errors.As(err, &late) {
+		return fmt.Errorf("%w (timeout says how long it may)", err)
 	}
 	return err
-}
-
-// Bounds of what is kept of a hook's output.
-const (
-	hookLines    = 200
-	hookLineSize = 1000 // bytes
-)
-
-// hookOutput logs whole lines as they come, up to a bound, and counts the rest.
-type hookOutput struct {
-	logf func(string, ...any)
-
-	mu      sync.Mutex
-	line    []byte
-	lines   int
-	skipped int64
-}
-
-func (o *hookOutput) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	n := len(p)
-	for len(p) > 0 {
-		if o.lines >= hookLines {
-			o.skipped += int64(len(p))
-			break
-		}
-		part, rest, whole := bytes.Cut(p, []byte("\n"))
-		room := max(0, hookLineSize-len(o.line))
-		o.skipped += int64(max(0, len(part)-room))
-		o.line = append(o.line, part[:min(room, len(part))]...)
-		if whole {
-			o.flush()
-		}
-		p = rest
-	}
-	return n, nil
-}
-
-func (o *hookOutput) flush() {
-	if len(o.line) > 0 {
-		o.logf("%s", strings.ToValidUTF8(string(o.line), "\uFFFD"))
-		o.lines++
-	}
-	o.line = o.line[:0]
-}
-
-// end logs what is left.
-func (o *hookOutput) end() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.flush()
-	if o.skipped > 0 {
-		o.logf("%d bytes more were printed and are left out", o.skipped)
-	}
 }

@@ -36,6 +36,9 @@ type Command struct {
 	// Offspring has what the command started and what has left its process group end
 	// with ctx, too, as far as it is found.
 	Offspring bool
+	// Session gives it a session of its own, which has no terminal: not even
+	// /dev/tty leads to one.
+	Session bool
 }
 
 // ExitError says that a command ran and did not exit with 0.
@@ -64,7 +67,7 @@ func (e *ExitError) Error() string {
 // is waited for as long after the end.
 func (h *Host) Run(ctx context.Context, c Command) error {
 	var others *offspring
-	if c.Offspring && h.IsLocal() {
+	if c.Offspring {
 		others = newOffspring()
 		c.Env = append(c.Env[:len(c.Env):len(c.Env)], others.mark)
 	}
@@ -162,7 +165,7 @@ func (h *Host) prepare(ctx context.Context, c Command) (*exec.Cmd, *tailWriter, 
 		cmd.Stderr = io.MultiWriter(c.Stderr, tail)
 	}
 	cmd.ExtraFiles = c.Files
-	cmd.SysProcAttr = h.attributes()
+	cmd.SysProcAttr = h.attributes(c.Session)
 	if c.User != "" {
 		credential, err := h.credential(c.User)
 		if err != nil {

@@ -3,9 +3,10 @@ package host
 import "syscall"
 
 // attributes puts a command in a process group of its own, so that it can be
-// ended together with its children, and below the machine's root.
-func (h *Host) attributes() *syscall.SysProcAttr {
-	attr := &syscall.SysProcAttr{Setpgid: true}
+// ended together with its children, or in a session, which is such a group, too;
+// and below the machine's root.
+func (h *Host) attributes(session bool) *syscall.SysProcAttr {
+	attr := &syscall.SysProcAttr{Setpgid: !session, Setsid: session}
 	if h.root != "/" {
 		attr.Chroot = h.root
 	}

@@ -23,12 +23,13 @@ var ErrUnsafe = errors.New("it is not run")
 // maxLinks bounds the symbolic links on the way to a program, as the kernel does.
 const maxLinks = 40
 
-// Program finds a program that is to be run as a user of this machine, "" being the
+// Program finds a program that is to be run as a user of the machine, "" being the
 // present one, and says why when it cannot be run: it is not there, not executable,
 // what its first line names is missing, or it is not safe (ErrUnsafe). Safe is one
 // that, with all directories and symbolic links on the way to it, only root and that
 // user can write. As nobody else can exchange any part of the path, it stays that
-// program until it is run by the path that is returned.
+// program until it is run by the path that is returned. Of a machine below a root
+// that root is where the way begins.
 func (h *Host) Program(ctx context.Context, name, user string) (string, error) {
 	path, err := h.find(name)
 	if err != nil {
@@ -67,8 +68,15 @@ func (h *Host) find(name string) (string, error) {
 	if !strings.Contains(name, "/") {
 		return "", fmt.Errorf("the program %s is in no directory of PATH (%s); write its whole path: %w", name, commandPath(), ErrNoProgram)
 	}
-	info, statErr := os.Stat(name)
-	link, _ := os.Readlink(name)
+	file, err := h.Path(name)
+	if err != nil {
+		return "", err
+	}
+	info, statErr := os.Stat(file)
+	link := ""
+	if entry, err := h.Entry(name); err == nil {
+		link, _ = os.Readlink(entry)
+	}
 	switch {
 	case errors.Is(statErr, fs.ErrNotExist) && link != "":
 		return "", fmt.Errorf("%s is a symbolic link to %s, which is not there: %w", name, link, ErrNoProgram)
@@ -87,12 +95,14 @@ func (h *Host) find(name string) (string, error) {
 func (h *Host) safe(ctx context.Context, path string, trusted []uint32) (string, error) {
 	at, rest, links := "/", strings.Split(filepath.Clean(path), "/"), 0
 	for {
-		info, err := os.Lstat(at)
+		// What comes before is no symbolic link any more, so this stays below the root.
+		entry := filepath.Join(h.root, at)
+		info, err := os.Lstat(entry)
 		if err != nil {
 			return "", err
 		}
 		if info.Mode()&fs.ModeSymlink != 0 {
-			target, err := os.Readlink(at)
+			target, err := os.Readlink(entry)
 			if err != nil {
 				return "", err
 			}
@@ -132,7 +142,7 @@ func (h *Host) onlyBy(ctx context.Context, path string, info fs.FileInfo, truste
 	if info.Mode().Perm()&0o020 == 0 {
 		return nil
 	}
-	if n, err := unix.Lgetxattr(path, "system.posix_acl_access", nil); err == nil && n > 0 {
+	if n, err := unix.Lgetxattr(filepath.Join(h.root, path), "system.posix_acl_access", nil); err == nil && n > 0 {
 		return fmt.Errorf("%w: the access list of %s lets others write it (getfacl %s shows whom)", ErrUnsafe, path, path)
 	}
 	group, members, err := h.members(ctx, stat.Gid, trusted)
@@ -158,7 +168,11 @@ func (h *Host) members(ctx context.Context, gid uint32, trusted []uint32) (group
 			names = append(names, strings.Split(more[3], ",")...)
 		}
 	}
-	f, err := os.Open("/etc/passwd")
+	passwd, err := h.Path("/etc/passwd")
+	if err != nil {
+		return "", nil, err
+	}
+	f, err := os.Open(passwd)
 	if err != nil {
 		return "", nil, err
 	}
@@ -187,7 +201,11 @@ func (h *Host) nameOf(uid uint32) string {
 // interpreter is the program that runs a script, as its first line says by the rule
 // of execve(2); "" for what is no script.
 func (h *Host) interpreter(path string) (string, error) {
-	f, err := os.Open(path)
+	file, err := h.Path(path)
+	if err != nil {
+		return "", err
+	}
+	f, err := os.Open(file)
 	if err != nil {
 		return "", err
 	}
