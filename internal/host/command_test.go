@@ -1,7 +1,9 @@
 package host
 
 import (
+	"bytes"
 	"errors"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -30,5 +32,19 @@ func TestArgumentsAreNotInterpreted(t *testing.T) {
 	var exit *ExitError
 	if _, err := Local().Output(t.Context(), "false"); !errors.As(err, &exit) || exit.Code != 1 {
 		t.Errorf("false ended with %v", err)
+	}
+}
+
+func TestSessionOfItsOwn(t *testing.T) {
+	for _, session := range []bool{true, false} {
+		var out bytes.Buffer
+		if err := Local().Run(t.Context(), Command{Args: []string{"cat", "/proc/self/stat"}, Session: session, Stdout: &out}); err != nil {
+			t.Fatal(err)
+		}
+		// pid (cat) state parent group session, see proc_pid_stat(5)
+		fields := strings.Fields(out.String())
+		if len(fields) < 6 || fields[4] != fields[0] || (fields[5] == fields[0]) != session {
+			t.Errorf("session %v: %s", session, out.String())
+		}
 	}
 }

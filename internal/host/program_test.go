@@ -126,3 +126,36 @@ func TestProgram(t *testing.T) {
 		t.Errorf("from an open directory of PATH: %v", err)
 	}
 }
+
+// Of a mounted root only what stands below it counts, and links stay in it.
+func TestProgramOfARoot(t *testing.T) {
+	dir := t.TempDir() // below /tmp, which everybody can write
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, mode := range map[string]os.FileMode{"bin/shell": 0o755, "hooks/open": 0o757, "hooks/plain": 0o644, "real": 0o755} {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte("#!/bin/shell\n"), mode), os.Chmod(path, mode)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, target := range map[string]string{"absolute": "/real", "relative": "../../../../../real", "lost": "/etc/passwd"} {
+		if err := os.Symlink(target, filepath.Join(dir, "hooks", name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h, err := At(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, says := range map[string]string{
+		"/real": "", "/hooks/absolute": "", "/hooks/relative": "",
+		"/hooks/open": "everybody can write /hooks/open", "/hooks/plain": "is not executable",
+		"/hooks/lost": "is a symbolic link to /etc/passwd, which is not there", "/bin/sh": "/bin/sh is not there",
+	} {
+		path, err := h.Program(t.Context(), name, "")
+		if says == "" && (err != nil || path != name) || says != "" && (err == nil || !strings.Contains(err.Error(), says)) {
+			t.Errorf("%s: %q, %v", name, path, err)
+		}
+	}
+}
