@@ -214,6 +214,10 @@ test "$(systemctl show --property=ActiveState --value lifeboat-site.backup.servi
 test "$(lifeboat --json list | grep -c '"trigger":"scheduled"')" -ge 2`, strings.TrimSpace(before)), func() {})
 	m.run("systemctl show lifeboat-site.backup.service", "^Result=success$")
 
+	// One that somebody has stopped is told.
+	m.run("systemctl stop lifeboat-site.verify.timer; if lifeboat schedule status; then exit 1; fi", `systemctl start lifeboat-site\.verify\.timer`)
+	m.run("systemctl start lifeboat-site.verify.timer; lifeboat schedule status")
+
 	// One that fails is a failed unit.
 	m.run(`mv /srv/documents /srv/away
 if systemctl start lifeboat-site.backup.service; then exit 1; fi

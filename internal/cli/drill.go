@@ -129,6 +129,9 @@ func (a *app) drill(ctx context.Context, system string, f drillFlags) error {
 	}
 	defer closeVault()
 	point, err := a.find(ctx, v, f.from, vault.Filter{System: system})
+	if errors.Is(err, vault.ErrNoPoint) && vault.IsLatest(f.from) {
+		err = a.noPoint(conf, system, err)
+	}
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lifeboat/internal/component"
+	"lifeboat/internal/config"
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/vault"
 )
@@ -104,8 +105,10 @@ func (a *app) listCommand() *cobra.Command {
 				return errors.Join(a.warnUnread(unread, v.Repository().Flag()), a.listStates(ctx, conf, system, points))
 			}
 			if len(rows) == 0 {
-				if _, known := conf.System(system); system != "" && !known && len(unread) == 0 {
-					return fmt.Errorf("%w of %s in this repository, and no such system in %s", vault.ErrNoPoint, system, a.configFile)
+				if system != "" && len(unread) == 0 {
+					if err := a.noPoint(conf, system, nil); err != nil {
+						return err
+					}
 				}
 				if len(unread) == 0 {
 					a.printf("No recovery points yet. Next: lifeboat backup%s\n", v.Repository().Flag())
@@ -182,4 +185,13 @@ func (a *app) showPoint(p *vault.Point) {
 	if m.Incomplete {
 		a.printf("\n%s This point is incomplete.\n", paint.yellow("warning"))
 	}
+}
+
+// noPoint says that nothing is there of a system that nobody has configured; usual is
+// what is said of one that somebody has.
+func (a *app) noPoint(conf *config.Config, system string, usual error) error {
+	if _, known := conf.System(system); known {
+		return usual
+	}
+	return fmt.Errorf("%w of %s in this repository, and no such system in %s", vault.ErrNoPoint, system, a.configFile)
 }

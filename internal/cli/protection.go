@@ -67,7 +67,7 @@ func (a *app) protection(ctx context.Context, names []string, limit time.Duratio
 		if err != nil {
 			return nil, err
 		}
-		v.Jobs, v.Schedule, err = a.jobs(conf, i, s, tasks, now)
+		v.Jobs, v.Schedule, err = a.jobs(ctx, conf, i, s, tasks, now)
 		if ledger == nil { // which would be told twice
 			unknown(err)
 		}

@@ -59,7 +59,7 @@ off, are caught up. docs/routine.md has the whole of it.`,
 		flags(&cobra.Command{
 			Use: "status [SYSTEM]", Short: "Show what is done when, and what became of it last",
 			Example: "  lifeboat schedule status\n  lifeboat schedule status --json", Args: args(cobra.MaximumNArgs(1)),
-			RunE: func(_ *cobra.Command, names []string) error { return a.scheduleStatus(f, names) },
+			RunE: func(c *cobra.Command, names []string) error { return a.scheduleStatus(c.Context(), f, names) },
 		}),
 		a.scheduleRunCommand(),
 	)
@@ -183,7 +183,7 @@ func (a *app) scheduleOn(c *cobra.Command, f scheduleFlags, names []string) erro
 		return usagef("%s has no system %q any more; lifeboat schedule off %s ends its schedule", a.configFile, names[0], names[0])
 	}
 	for _, s := range systems {
-		standing, err := i.State(s.Name, tasks[s.Name])
+		standing, err := i.State(c.Context(), s.Name, tasks[s.Name])
 		if err != nil {
 			return err
 		}

@@ -55,7 +55,7 @@ time.`,
 				}
 				return err
 			}
-			if due && a.isOff(conf, s) {
+			if due && a.isOff(c.Context(), conf, s) {
 				return nil
 			}
 			if due {
@@ -92,12 +92,12 @@ func (a *app) orphaned(conf *config.Config, name string, err error) error {
 // isOff tells whether a schedule was switched off whose file for cron is still read,
 // as somebody had changed it. Where it was never on, something else may ask what is
 // due.
-func (a *app) isOff(conf *config.Config, s config.System) bool {
+func (a *app) isOff(ctx context.Context, conf *config.Config, s config.System) bool {
 	i, err := a.installer(conf, scheduleFlags{})
 	if err != nil {
 		return false
 	}
-	standing, err := i.State(s.Name, nil)
+	standing, err := i.State(ctx, s.Name, nil)
 	return err == nil && standing.IsOff()
 }
 

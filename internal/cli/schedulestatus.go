@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"os"
 	"slices"
@@ -31,8 +32,8 @@ type jobView struct {
 
 // jobs tells how the schedule of a system and its jobs stand. What could not be read
 // is unknown in them, and an error.
-func (a *app) jobs(conf *config.Config, i routine.Installer, s config.System, tasks []routine.Task, now time.Time) ([]jobView, routine.Standing, error) {
-	standing, err := i.State(s.Name, tasks)
+func (a *app) jobs(ctx context.Context, conf *config.Config, i routine.Installer, s config.System, tasks []routine.Task, now time.Time) ([]jobView, routine.Standing, error) {
+	standing, err := i.State(ctx, s.Name, tasks)
 	form := standing.Form
 	errs := []error{err}
 	busy := runbook.Busy(a.state(conf), s.Name)
@@ -68,7 +69,7 @@ func machine() string {
 	return name
 }
 
-func (a *app) scheduleStatus(f scheduleFlags, names []string) error {
+func (a *app) scheduleStatus(ctx context.Context, f scheduleFlags, names []string) error {
 	conf, systems, gone, i, err := a.planned(f, names)
 	if err != nil {
 		return err
@@ -81,7 +82,7 @@ func (a *app) scheduleStatus(f scheduleFlags, names []string) error {
 		if err != nil {
 			return err
 		}
-		views, standing, err := a.jobs(conf, i, s, tasks, now)
+		views, standing, err := a.jobs(ctx, conf, i, s, tasks, now)
 		problems := each(err)
 		for _, text := range standing.Problems(s.Name) {
 			problems = append(problems, errors.New(s.Name+": "+text))
@@ -103,7 +104,7 @@ func (a *app) scheduleStatus(f scheduleFlags, names []string) error {
 		}
 	}
 	for _, name := range gone {
-		standing, err := i.State(name, nil)
+		standing, err := i.State(ctx, name, nil)
 		if err != nil {
 			return err
 		}

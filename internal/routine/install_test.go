@@ -120,7 +120,7 @@ func TestOnAndOff(t *testing.T) {
 					if err != nil || len(again.Written)+len(again.Removed)+len(again.Kept) != 0 {
 						t.Errorf("again: %+v %v", again, err)
 					}
-					if now, err := i.State(system, tasksOf(t, c, system)); now.Form != name || !now.Current || err != nil {
+					if now, err := i.State(t.Context(), system, tasksOf(t, c, system)); now.Form != name || !now.Current || err != nil {
 						t.Errorf("%s: %+v, %v", system, now, err)
 					}
 				}
@@ -160,7 +160,7 @@ func TestChanges(t *testing.T) {
 	}
 	c = parse(t, strings.Replace(strings.Replace(conf, "daily 02:22", "daily 01:22", 1), "      prune: Sun 06:00\n", "", 1))
 	tasks := tasksOf(t, c, "smt")
-	if now, err := i.State("smt", tasks); now.Form != BySystemd || now.Current || err != nil {
+	if now, err := i.State(t.Context(), "smt", tasks); now.Form != BySystemd || now.Current || err != nil {
 		t.Errorf("%+v %v", now, err)
 	}
 	changes, err := i.On(t.Context(), "smt", tasks)
@@ -172,7 +172,7 @@ func TestChanges(t *testing.T) {
 	if changes, err = i.On(t.Context(), "smt", tasks); err != nil || len(changes.Written) != 1 || len(changes.Removed) != 18 {
 		t.Errorf("%+v, %v", changes, err)
 	}
-	if now, err := i.State("smt", tasks); now.Form != ByCron || !now.Current || err != nil {
+	if now, err := i.State(t.Context(), "smt", tasks); now.Form != ByCron || !now.Current || err != nil {
 		t.Errorf("%+v %v", now, err)
 	}
 	// Nothing is left to do.

@@ -1,6 +1,7 @@
 package routine
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -19,6 +20,8 @@ type Standing struct {
 	Changed []string `json:"changed,omitempty"` // by somebody
 	// Left are files that are still there although the schedule needs them no longer.
 	Left []string `json:"left,omitempty"`
+	// Stopped are timers that are written and that systemd does not run.
+	Stopped []string `json:"stopped,omitempty"`
 	// Waiting says that systemd could not be told of it.
 	Waiting bool `json:"waiting,omitempty"`
 	// Idle are the jobs that nothing calls; all of them where it is waiting.
@@ -36,6 +39,9 @@ func (s Standing) Problems(system string) []string {
 	}
 	if s.Waiting {
 		texts = append(texts, "the schedule is on, but systemd could not be told to begin; lifeboat schedule on "+system+" tries again and says why")
+	}
+	if len(s.Stopped) > 0 {
+		texts = append(texts, "somebody has stopped "+strings.Join(s.Stopped, ", ")+", so not all of the schedule is done; systemctl start "+strings.Join(s.Stopped, " ")+" runs it again")
 	}
 	if len(s.Changed) > 0 {
 		texts = append(texts, "somebody has changed "+strings.Join(s.Changed, ", ")+" since it was written, and what is done may not be what the configuration says; lifeboat schedule on "+system+" --force writes it again and keeps a copy")
@@ -59,7 +65,7 @@ func several(files []string) string {
 }
 
 // State looks how a system's schedule stands.
-func (i Installer) State(system string, tasks []Task) (s Standing, err error) {
+func (i Installer) State(ctx context.Context, system string, tasks []Task) (s Standing, err error) {
 	known, err := i.known()
 	if err != nil {
 		return s, err
@@ -89,19 +95,45 @@ func (i Installer) State(system string, tasks []Task) (s Standing, err error) {
 			s.Changed = append(s.Changed, e.Path)
 		}
 	}
+	if s.Stopped, err = i.stopped(ctx, s, on); err != nil {
+		return s, err
+	}
 	files := i.files(system, tasks)
-	s.Current = len(files) == len(on) && !s.Waiting && !slices.ContainsFunc(files, func(f Entry) bool {
+	s.Current = len(files) == len(on) && !s.Waiting && len(s.Stopped) == 0 && !slices.ContainsFunc(files, func(f Entry) bool {
 		return !slices.ContainsFunc(on, f.same) || i.foundAs(f) != asWritten
 	})
 	for _, t := range tasks {
 		idle := s.Waiting || slices.ContainsFunc(s.Missing, func(file string) bool {
 			return s.Form == ByCron || strings.TrimSuffix(strings.TrimSuffix(path.Base(file), ".service"), ".timer") == i.Program.unitName(t)
-		})
+		}) || slices.Contains(s.Stopped, i.Program.unitName(t)+".timer")
 		if idle {
 			s.Idle = append(s.Idle, t.Name)
 		}
 	}
 	return s, nil
+}
+
+// stopped are the timers that a running systemd has and does not run.
+func (i Installer) stopped(ctx context.Context, s Standing, on []Entry) (stopped []string, err error) {
+	if s.Form != BySystemd || s.Waiting || !i.Host.IsLocal() || !i.Host.RunsSystemd() {
+		return nil, nil
+	}
+	var files []string
+	for _, e := range on {
+		if !slices.Contains(s.Missing, e.Path) && !slices.Contains(s.Missing, wantsDir+path.Base(e.Path)) {
+			files = append(files, e.Path)
+		}
+	}
+	for _, timer := range timers(files) {
+		active, err := i.Host.ServiceActive(ctx, timer)
+		if err != nil {
+			return nil, err
+		}
+		if !active {
+			stopped = append(stopped, timer)
+		}
+	}
+	return stopped, nil
 }
 
 type found int

@@ -29,13 +29,13 @@ func TestStanding(t *testing.T) {
 			if _, err := i.On(t.Context(), "smt", tasks); err != nil {
 				t.Fatal(err)
 			}
-			if s, err := i.State("smt", tasks); err != nil || !s.Current || len(s.Problems("smt"))+len(s.Idle) != 0 {
+			if s, err := i.State(t.Context(), "smt", tasks); err != nil || !s.Current || len(s.Problems("smt"))+len(s.Idle) != 0 {
 				t.Fatalf("%+v, %v", s, err)
 			}
 			if err := os.Remove(filepath.Join(root, test.gone)); err != nil {
 				t.Fatal(err)
 			}
-			s, err := i.State("smt", tasks)
+			s, err := i.State(t.Context(), "smt", tasks)
 			if err != nil || s.Form == "" || s.Current || !slices.Equal(s.Missing, []string{test.gone}) || len(s.Idle) != test.idle || !slices.Contains(s.Idle, "backup") {
 				t.Errorf("%+v, %v", s, err)
 			}
@@ -66,13 +66,13 @@ func TestStandingWaits(t *testing.T) {
 	if err := i.Book.write(ledger, known); err != nil {
 		t.Fatal(err)
 	}
-	if s, err := i.State("a", tasks); err != nil || s.Current || len(s.Idle) != len(tasks) || len(s.Problems("a")) != 1 {
+	if s, err := i.State(t.Context(), "a", tasks); err != nil || s.Current || len(s.Idle) != len(tasks) || len(s.Problems("a")) != 1 {
 		t.Errorf("%+v, %v", s, err)
 	}
 	if _, err := i.On(t.Context(), "a", tasks); err != nil {
 		t.Fatal(err)
 	}
-	if s, err := i.State("a", tasks); err != nil || !s.Current {
+	if s, err := i.State(t.Context(), "a", tasks); err != nil || !s.Current {
 		t.Errorf("%+v, %v", s, err)
 	}
 }
@@ -93,14 +93,14 @@ func TestLeft(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s, err := i.State("a", tasks); err != nil || s.Form != ByCron || len(s.Changed) != 1 || len(s.Problems("a")) != 1 {
+	if s, err := i.State(t.Context(), "a", tasks); err != nil || s.Form != ByCron || len(s.Changed) != 1 || len(s.Problems("a")) != 1 {
 		t.Errorf("%+v, %v", s, err)
 	}
 	for range 2 {
 		if changes, err := i.Off(t.Context(), "a"); err != nil || len(changes.Kept) != 1 {
 			t.Errorf("%+v, %v", changes, err)
 		}
-		if s, err := i.State("a", tasks); err != nil || !s.IsOff() || len(s.Problems("a")) != 1 {
+		if s, err := i.State(t.Context(), "a", tasks); err != nil || !s.IsOff() || len(s.Problems("a")) != 1 {
 			t.Errorf("%+v, %v", s, err)
 		}
 	}
@@ -117,7 +117,7 @@ func TestLeft(t *testing.T) {
 	if changes, err := i.On(t.Context(), "a", tasks); err != nil || len(changes.Aside) != 1 {
 		t.Errorf("%+v, %v", changes, err)
 	}
-	if s, err := i.State("a", tasks); err != nil || !s.Current || len(s.Left) != 0 {
+	if s, err := i.State(t.Context(), "a", tasks); err != nil || !s.Current || len(s.Left) != 0 {
 		t.Errorf("%+v, %v", s, err)
 	}
 }
@@ -137,7 +137,7 @@ func TestLedgerUnread(t *testing.T) {
 		if err := test.plant(i.Book.dir); err != nil {
 			t.Fatal(err)
 		}
-		_, err := i.State("a", nil)
+		_, err := i.State(t.Context(), "a", nil)
 		if !errors.Is(err, ErrLedger) || !strings.Contains(err.Error(), test.text) {
 			t.Errorf("%s: %v", name, err)
 		}
