@@ -13,7 +13,7 @@ var layers = [][]string{
 	{"drill"},
 	{"recovery", "backup"},
 	{"product", "vault", "component", "runbook", "guard"},
-	{"profile", "config", "repository", "sandbox", "mysqld"},
+	{"profile", "config", "repository", "sandbox", "mysqld", "zypper"},
 	{"excerpt", "host", "scratch", "storage", "strict"},
 }
 
