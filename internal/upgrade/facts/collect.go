@@ -22,7 +22,7 @@ import (
 // programs of the machine that it runs on, and reads; nothing is changed. What cannot
 // be found out is named in Unknown; an error means that ctx has ended.
 func Collect(ctx context.Context, h *host.Host) (*Facts, error) {
-	raw := &record{by: "lifeboat", at: time.Now()}
+	raw := &record{by: "lifeboat", at: time.Now(), user: os.Geteuid()}
 	if !h.IsLocal() {
 		raw.root = h.Root()
 	}

@@ -26,6 +26,7 @@ type block struct {
 type record struct {
 	by     string
 	at     time.Time
+	user   int    // who gathered
 	root   string // "" for the running machine
 	blocks []block
 }
@@ -91,6 +92,9 @@ func (r *record) below(dir, suffix string) []block {
 // facts makes the facts.
 func (r *record) facts() *Facts {
 	f := &Facts{Format: Format, Collected: r.at.UTC().Truncate(time.Second), By: r.by, Live: r.root == "", Tree: r.root}
+	if r.user != 0 {
+		f.unknown("rights", "the facts were gathered without the rights of root")
+	}
 	r.system(f)
 	r.storage(f)
 	r.boot(f)
