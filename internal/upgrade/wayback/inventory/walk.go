@@ -126,6 +126,9 @@ func (w *walker) describe(path string, st *unix.Stat_t) (Entry, error) {
 		UID: st.Uid, GID: st.Gid, MTime: st.Mtim.Nano(),
 	}
 	real := w.real(path)
+	if made, err := madeUp(real, st); err != nil || made {
+		return Entry{Path: e.Path, Type: e.Type}, err
+	}
 	e.Moving = !w.o.Since.IsZero() && !time.Unix(st.Ctim.Unix()).Before(w.o.Since)
 	var err error
 	if e.Attributes, err = attributes(real); err != nil {
@@ -158,6 +161,20 @@ func (w *walker) describe(path string, st *unix.Stat_t) (Entry, error) {
 		e.Device = st.Rdev
 	}
 	return e, err
+}
+
+// madeUp tells whether the kernel makes an entry's metadata up at every look: a
+// snapshot of btrfs has such directories in the place of subvolumes inside its source
+// (BTRFS_EMPTY_SUBVOL_DIR_OBJECTID of linux/btrfs_tree.h).
+func madeUp(real string, st *unix.Stat_t) (bool, error) {
+	if st.Ino != 2 || st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return false, nil
+	}
+	var fs unix.Statfs_t
+	if err := unix.Statfs(real, &fs); err != nil {
+		return false, err
+	}
+	return fs.Type == unix.BTRFS_SUPER_MAGIC, nil
 }
 
 // hash reads a file; moving says that it was written to meanwhile.
