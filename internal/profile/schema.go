@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/invopop/jsonschema"
+	"go.yaml.in/yaml/v4"
 
 	"lifeboat/internal/strict"
 )
@@ -88,6 +89,9 @@ func (s *schemer) object(t reflect.Type) node {
 func (s *schemer) mapped(inner reflect.Type) *jsonschema.Schema {
 	if name, ok := defs[inner]; ok {
 		return &jsonschema.Schema{Ref: "#/$defs/" + name}
+	}
+	if inner.Kind() == reflect.Struct && reflect.PointerTo(inner).Implements(reflect.TypeFor[yaml.Unmarshaler]()) {
+		return &jsonschema.Schema{Type: "string"} // a plain value, which the type reads itself
 	}
 	if inner.Kind() != reflect.Struct || short(inner) == "" {
 		return nil

@@ -1,18 +1,23 @@
 package path
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+
+	"lifeboat/internal/strict"
 )
 
 // Release is one release of a product on one architecture.
 type Release struct {
 	Product string `json:"product"`        // as the catalogue names it: SLES
 	Version string `json:"version"`        // 11, 12
-	SP      int    `json:"sp"`             // service pack; 0 is the first edition
-	Arch    string `json:"arch,omitempty"` // as of uname(2); "" where it does not matter
+	SP      int    `json:"service_pack"`   // 0 is the first edition
+	Arch    string `json:"arch,omitempty"` // as the catalogue names it; "" where it does not matter
 }
 
 // String is the release for people: SLES 11 SP3 (x86_64).
@@ -35,9 +40,17 @@ func (r Release) Edition() string {
 	return fmt.Sprintf("%s SP%d", r.Version, r.SP)
 }
 
-// same compares what is installed, whatever the machine.
-func (r Release) same(other Release) bool {
-	return r.Product == other.Product && r.Version == other.Version && r.SP == other.SP
+// bare is the release on any machine.
+func (r Release) bare() Release {
+	r.Arch = ""
+	return r
+}
+
+// compare orders releases by age.
+func (r Release) compare(other Release) int {
+	mine, _ := strconv.Atoi(r.Version)
+	others, _ := strconv.Atoi(other.Version)
+	return cmp.Or(cmp.Compare(mine, others), cmp.Compare(r.SP, other.SP))
 }
 
 // maxText bounds what is read as the name of a release, in bytes.
@@ -59,6 +72,92 @@ func ParseEdition(text string) (Release, error) {
 		r.SP, _ = strconv.Atoi(pack) // two digits at most
 	}
 	return r, nil
+}
+
+// named is a product's name, where there is one, an edition, and an architecture in
+// parentheses.
+var named = regexp.MustCompile(`^([^0-9(]*?)[ _-]*([0-9][^(]*?) *(?:\(([^()]*)\))?$`)
+
+// Parse reads a release as people write it: SLES 12, sles-11-sp3, SUSE Linux Enterprise
+// Server 12 SP1 (x86_64). What is not said is that of near.
+func (c *Catalogue) Parse(text string, near Release) (Release, error) {
+	m := named.FindStringSubmatch(strings.TrimSpace(text))
+	if len(text) > maxText || m == nil {
+		return Release{}, fmt.Errorf("%q names no release; write one like %s", shorten(text), c.example(near))
+	}
+	r, err := ParseEdition(m[2])
+	if err != nil {
+		return Release{}, err
+	}
+	r.Product, r.Arch = near.Product, near.Arch
+	if word := strings.TrimSpace(m[1]); word != "" {
+		p, ok := c.names[strings.ToLower(word)]
+		if !ok {
+			return Release{}, fmt.Errorf("product %q is not known%s", shorten(word), strict.Suggest(word, c.productNames()))
+		}
+		r.Product = p.Name
+	}
+	if m[3] != "" {
+		if r.Arch, err = c.arch(m[3]); err != nil {
+			return Release{}, err
+		}
+	}
+	return r, c.must(r)
+}
+
+// Find names the release that a machine says it is: ID of os-release(5) or of a
+// product's file, version, service pack, architecture.
+func (c *Catalogue) Find(id, version string, sp int, arch string) (Release, error) {
+	p, ok := c.names[strings.ToLower(id)]
+	if !ok {
+		return Release{}, fmt.Errorf("%q is none of the products %s", shorten(id), strings.Join(c.productNames(), ", "))
+	}
+	name := ""
+	if arch != "" {
+		var err error
+		if name, err = c.arch(arch); err != nil {
+			return Release{}, err
+		}
+	}
+	r := Release{Product: p.Name, Version: version, SP: sp, Arch: name}
+	return r, c.must(r)
+}
+
+// Knows tells whether a machine's id is one of the catalogue's products.
+func (c *Catalogue) Knows(id string) bool {
+	_, ok := c.names[strings.ToLower(id)]
+	return ok
+}
+
+func (c *Catalogue) arch(word string) (string, error) {
+	if name, ok := c.archs[word]; ok {
+		return name, nil
+	}
+	return "", fmt.Errorf("architecture %q is not known%s", shorten(word), strict.Suggest(word, slices.Collect(maps.Keys(c.archs))))
+}
+
+// must finds out whether there is such a release.
+func (c *Catalogue) must(r Release) error {
+	if _, ok := c.releases[r.bare()]; ok {
+		return nil
+	}
+	if r.Product == "" {
+		return fmt.Errorf("which product? %s is a version; known are %s", r.Edition(), strings.Join(c.productNames(), ", "))
+	}
+	var known []string
+	for _, other := range c.order[r.Product] {
+		known = append(known, other.Edition())
+	}
+	return fmt.Errorf("there is no %s; known are %s", shorten(r.Name()), strings.Join(known, ", "))
+}
+
+func (c *Catalogue) example(near Release) string {
+	for _, p := range c.Products {
+		if list := c.order[p.Name]; len(list) > 0 && (near.Product == "" || p.Name == near.Product) {
+			return list[len(list)-1].Name()
+		}
+	}
+	return "SLES 12"
 }
 
 func shorten(text string) string {
