@@ -6,6 +6,7 @@ import (
 	"lifeboat/internal/component/files"
 	"lifeboat/internal/component/mysql"
 	"lifeboat/internal/component/network"
+	"lifeboat/internal/component/postgres"
 	"lifeboat/internal/component/sqlite"
 	"lifeboat/internal/product"
 	"lifeboat/internal/product/opsi"
@@ -22,6 +23,7 @@ func registry() *profile.Registry {
 	r.Kinds["configuration"] = configuration.Kind().Definition
 	r.Kinds["mysql"] = mysql.Kind(nil).Definition
 	r.Kinds["network"] = network.Kind().Definition
+	r.Kinds["postgres"] = postgres.Kind().Definition
 	r.Kinds["sqlite"] = sqlite.Kind().Definition
 	r.Kinds["certificates"] = certificates.Kind().Definition
 	for name, step := range recovery.Steps() {

@@ -13,7 +13,7 @@ var layers = [][]string{
 	{"drill"},
 	{"recovery", "backup"},
 	{"product", "vault", "component", "runbook", "guard"},
-	{"profile", "config", "repository", "sandbox", "mysqld", "zypper"},
+	{"profile", "config", "repository", "sandbox", "mysqld", "postgresd", "zypper"},
 	{"excerpt", "host", "scratch", "storage", "strict"},
 }
 
@@ -24,8 +24,8 @@ var tools = map[string]bool{"lab": true, "bench": true, "testreport": true, "arc
 // in their layer or below.
 var strangers = map[string][]string{
 	"runbook":    {"profile", "config", "repository", "storage", "vault", "component", "product", "guard"},
-	"repository": {"profile", "config", "sandbox", "mysqld"},
-	"profile":    {"repository", "sandbox", "mysqld", "config"},
+	"repository": {"profile", "config", "sandbox", "mysqld", "postgresd"},
+	"profile":    {"repository", "sandbox", "mysqld", "postgresd", "config"},
 	"component":  {"vault", "guard"},
 	"vault":      {"product", "guard"},
 	"guard":      {"vault", "product", "component"},

@@ -9,6 +9,7 @@ import (
 	"lifeboat/internal/component/files"
 	"lifeboat/internal/component/mysql"
 	"lifeboat/internal/component/network"
+	"lifeboat/internal/component/postgres"
 	"lifeboat/internal/component/sqlite"
 	"lifeboat/internal/product"
 	"lifeboat/internal/product/opsi"
@@ -25,7 +26,7 @@ var catalog = sync.OnceValue(func() *recovery.Catalog {
 	kinds := map[string]component.Kind{}
 	registry := profile.NewRegistry()
 	for _, kind := range []component.Kind{
-		files.Kind(), configuration.Kind(), certificates.Kind(), network.Kind(), mysql.Kind(products), sqlite.Kind(),
+		files.Kind(), configuration.Kind(), certificates.Kind(), network.Kind(), mysql.Kind(products), sqlite.Kind(), postgres.Kind(),
 	} {
 		kinds[kind.Name] = kind
 		registry.Kinds[kind.Name] = kind.Definition

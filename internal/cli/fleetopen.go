@@ -37,7 +37,7 @@ func (p *fleetPlace) register(c *cobra.Command) {
 	flags := c.PersistentFlags()
 	p.directory = defaultFleet
 	flags.Var((*absolutePath)(&p.directory), "directory", "`DIR` with the fleet's keys")
-	flags.StringVar(&p.database, "database", "", "`URL` of the database: sqlite:PATH or postgres://USER@HOST/NAME (default SQLite in the state directory)")
+	flags.StringVar(&p.database, "database", "", "`URL` of the database: sqlite:PATH or postgres://USER@HOST/NAME (default: database.url beside the keys, or SQLite in the state directory)")
 }
 
 // openFleet opens a fleet's keys and records, on the server itself.
@@ -49,7 +49,7 @@ func (a *app) openFleet(ctx context.Context, p fleetPlace, conf *config.Config) 
 	if err != nil {
 		return nil, nil, err
 	}
-	database, err := a.fleetDatabase(conf, p.database)
+	database, err := a.fleetDatabase(conf, p)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -61,20 +61,31 @@ func (a *app) openFleet(ctx context.Context, p fleetPlace, conf *config.Config) 
 }
 
 // fleetDatabase is where the fleet's records are.
-func (a *app) fleetDatabase(conf *config.Config, given string) (string, error) {
-	if u, err := url.Parse(given); err == nil && u.User != nil {
-		if _, has := u.User.Password(); has {
-			return "", usagef("--database: everybody on this machine can read a password on the command line: put the address into the environment as %s, or the password into PGPASSFILE", databaseVariable)
-		}
+func (a *app) fleetDatabase(conf *config.Config, place fleetPlace) (string, error) {
+	given, err := place.givenDatabase()
+	if err != nil || given != "" {
+		return given, err
 	}
-	if given = firstOf(given, os.Getenv(databaseVariable)); given != "" {
-		return given, nil
+	kept, err := keys.ReadDatabase(place.directory)
+	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return kept, err
 	}
 	dir := filepath.Join(a.state(conf), "fleet-server")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", fmt.Errorf("directory of the fleet's records: %w", err)
 	}
 	return "sqlite:" + filepath.Join(dir, "fleet.db"), nil
+}
+
+// givenDatabase is the address that the command line or the environment gives.
+func (p *fleetPlace) givenDatabase() (string, error) {
+	if u, err := url.Parse(p.database); err == nil && u.User != nil {
+		if _, has := u.User.Password(); has {
+			return "", usagef("--database: everybody on this machine can read a password on the command line: put the address into the environment as %s, or into %s, or the password into PGPASSFILE",
+				databaseVariable, filepath.Join(p.directory, keys.DatabaseFile))
+		}
+	}
+	return firstOf(p.database, os.Getenv(databaseVariable)), nil
 }
 
 // The files of an OpenID provider beside the fleet's keys.

@@ -3,12 +3,14 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -78,9 +80,13 @@ Whoever has the directory can read every secret of the fleet, and without it no
 configuration can be unsealed: keep a copy in a safe place. To run several servers
 give each a copy.
 
---name is what hosts call the server, and stands in the line that makes them join.`,
+--name is what hosts call the server, and stands in the line that makes them join.
+
+A database in PostgreSQL, by --database or in the environment as ` + databaseVariable + `, is kept
+in database.url beside the keys, where the server and the profile fleet find it.`,
 		Example: `  lifeboat serve init --name fleet.example.com
-  lifeboat serve init --url https://fleet.example.com:443 --name 192.0.2.10`,
+  lifeboat serve init --url https://fleet.example.com:443 --name 192.0.2.10
+  lifeboat serve init --name fleet.example.com --database postgres://lifeboat@/fleet`,
 		Args: args(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
 			directory := place.directory
@@ -95,12 +101,21 @@ give each a copy.
 			if err != nil {
 				return usageError{err}
 			}
+			database, err := place.givenDatabase()
+			if err != nil {
+				return err
+			}
 			k, err := keys.Create(directory, settings, time.Now())
 			if errors.Is(err, keys.ErrExist) {
 				return usagef("%w; nothing was changed", err)
 			}
 			if err != nil {
 				return err
+			}
+			if strings.HasPrefix(database, "postgres://") || strings.HasPrefix(database, "postgresql://") {
+				if err := keys.WriteDatabase(directory, database); err != nil {
+					return fmt.Errorf("keep the database's address: %w", err)
+				}
 			}
 			token := filepath.Join(directory, keys.AdministratorFile)
 			if a.json {

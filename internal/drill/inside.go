@@ -83,6 +83,13 @@ func (r *rehearsal) run(ctx context.Context, hold func()) error {
 		}
 		defer private.Stop(context.Background())
 	}
+	if r.Postgres != "" {
+		private, err := startPostgres(ctx, r.Postgres)
+		if err != nil {
+			return err
+		}
+		defer private.Stop()
+	}
 	o, err := r.rehearse(ctx)
 	if err != nil {
 		return err

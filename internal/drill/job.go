@@ -42,6 +42,7 @@ type job struct {
 	// starts services works in the sandbox.
 	Systemd, Services bool
 	Servers           []server
+	Postgres          string   // where a PostgreSQL server has to be: its socket, or host and port
 	Empty             []string // places where nothing of the live system is seen
 	Hold              bool     // go on until the pipe closes
 }
@@ -95,6 +96,9 @@ func (d *drill) job(ctx context.Context) (job, error) {
 		case d.Depth == Subset && !chosen:
 			j.Without, j.Share = append(j.Without, c.Name), d.Share
 		}
+	}
+	if j.Postgres, err = d.postgres(); err != nil {
+		return j, err
 	}
 	j.Servers, err = d.servers(ctx)
 	return j, err

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/google/renameio/v2"
 	"golang.org/x/sys/unix"
 )
 
@@ -75,6 +76,18 @@ func NewToken(mark string) string {
 func HashToken(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return hex.EncodeToString(sum[:])
+}
+
+// ReadDatabase reads the address of the database, which only its owner may read. One
+// that is not there is fs.ErrNotExist.
+func ReadDatabase(dir string) (string, error) {
+	text, err := read(dir, DatabaseFile, true)
+	return string(trimSpace(text)), err
+}
+
+// WriteDatabase keeps the address of the database.
+func WriteDatabase(dir, address string) error {
+	return renameio.WriteFile(filepath.Join(dir, DatabaseFile), []byte(address+"\n"), 0o600)
 }
 
 // ReadToken reads a token that stands in a file of its own, which only its owner

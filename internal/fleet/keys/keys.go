@@ -35,6 +35,9 @@ const (
 	// AdministratorFile holds the token of the first administrator. Nothing needs
 	// it after a token of a person's own was made.
 	AdministratorFile = "admin.token"
+	// DatabaseFile holds the address of the fleet's records in PostgreSQL, perhaps
+	// with its password. Without it they are where the server is told, or in SQLite.
+	DatabaseFile = "database.url"
 )
 
 // maxFile bounds a file of the directory, in bytes.
