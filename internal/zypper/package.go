@@ -1,6 +1,7 @@
 package zypper
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/xml"
@@ -79,6 +80,28 @@ func (z *Zypper) Inconsistent(ctx context.Context) ([]string, error) {
 		return nil, fmt.Errorf("verify the dependencies of packages: %w", err)
 	}
 	return lines, nil
+}
+
+// Orphans lists installed packages that no package repository has.
+func (z *Zypper) Orphans(ctx context.Context) ([]string, error) {
+	var out bytes.Buffer
+	err := z.o.Runner.Run(ctx, host.Command{
+		Args: append(z.arguments("--no-refresh"), "packages", "--orphaned"), Env: z.environment(), Files: z.files(),
+		Stdout: &limited{w: &out, left: maxOutput},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list packages that no package repository has: %w", err)
+	}
+	// S | Repository | Name | Version | Arch
+	var list []string
+	for line := range strings.Lines(out.String()) {
+		f := strings.Split(line, "|")
+		if len(f) != 5 || !strings.HasPrefix(f[0], "i") {
+			continue
+		}
+		list = append(list, strings.TrimSpace(f[2])+"-"+strings.TrimSpace(f[3])+"."+strings.TrimSpace(f[4]))
+	}
+	return list, nil
 }
 
 // Locks lists the names, or patterns, of packages that zypper must not change.

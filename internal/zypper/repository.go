@@ -3,6 +3,7 @@ package zypper
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -270,6 +271,58 @@ func (z *Zypper) modify(ctx context.Context, what string, command, aliases []str
 		return fmt.Errorf("%s package repositories %s: %w", what, strings.Join(aliases, ", "), err)
 	}
 	return nil
+}
+
+// Offer writes the package repositories that Apart has, instead of those it had. Their
+// packages stay in its cache when they are installed, to be installed again.
+func (z *Zypper) Offer(list []Repository) error {
+	if z.o.Apart == "" {
+		return errors.New("there is no directory to offer package repositories in")
+	}
+	dir := filepath.Join(z.o.Apart, "repos.d")
+	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o700)); err != nil {
+		return fmt.Errorf("offer package repositories: %w", err)
+	}
+	for i, r := range list {
+		text, err := r.text()
+		if err != nil {
+			return err
+		}
+		name := filepath.Join(dir, fmt.Sprintf("%03d.repo", i))
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			return fmt.Errorf("offer package repository %s: %w", r.Alias, err)
+		}
+	}
+	return nil
+}
+
+// text is the repository as a .repo file.
+func (r Repository) text() (string, error) {
+	var b strings.Builder
+	flag := map[bool]string{true: "1", false: "0"}
+	fmt.Fprintf(&b, "[%s]\nname=%s\nenabled=%s\nautorefresh=0\nkeeppackages=1\n", r.Alias, cmp.Or(r.Name, r.Alias), flag[r.Enabled])
+	for i, url := range r.URLs {
+		b.WriteString([]string{"baseurl=", "        "}[min(i, 1)] + url + "\n")
+	}
+	if r.MirrorList != "" {
+		fmt.Fprintf(&b, "mirrorlist=%s\n", r.MirrorList)
+	}
+	for i, key := range r.Keys {
+		b.WriteString([]string{"gpgkey=", "       "}[min(i, 1)] + key + "\n")
+	}
+	if r.Priority > 0 {
+		fmt.Fprintf(&b, "priority=%d\n", r.Priority)
+	}
+	if r.Unchecked {
+		b.WriteString("gpgcheck=0\n")
+	} else {
+		b.WriteString("gpgcheck=1\n")
+	}
+	list, err := ParseRepositories([]byte(b.String()))
+	if err != nil || checkAliases([]string{r.Alias}) != nil || len(list) != 1 || !slices.Equal(list[0].URLs, r.URLs) || list[0].Alias != r.Alias {
+		return "", errors.Join(fmt.Errorf("package repository %q cannot be written to a file: its alias, name or address is not right", r.Alias), err)
+	}
+	return b.String(), nil
 }
 
 // Refresh reads the metadata of all enabled package repositories anew. With trust, keys

@@ -20,6 +20,9 @@ type Result struct {
 	Transaction *Transaction `json:"transaction,omitempty"`
 	Messages    []Message    `json:"messages,omitempty"`
 	Scriptlets  []Scriptlet  `json:"scriptlets,omitempty"` // that failed
+	// Configuration are the files that were put beside those that people had edited:
+	// FILE.rpmnew the new one, FILE.rpmsave and FILE.rpmorig the old one.
+	Configuration []string `json:"configuration,omitempty"`
 }
 
 // Message is something zypper tells; Type is info, warning, error, or problem: one that
@@ -157,6 +160,9 @@ func (r *Result) message(d *xml.Decoder, start xml.StartElement) error {
 	}
 	text := tidy(m.Text)
 	r.scriptlets(text)
+	for _, m := range beside.FindAllStringSubmatch(text, maxMessages) {
+		r.Configuration = append(r.Configuration, m[1])
+	}
 	return r.add(m.Type, text)
 }
 
@@ -191,6 +197,9 @@ var (
 	zyppScript = regexp.MustCompile(`(\S+?)(?:\.rpm)? %(pretrans|posttrans|pre|post|preun|postun) script failed \(returned (-?\d+)\)`)
 	rpmScript  = regexp.MustCompile(`%(pretrans|posttrans|prein|pre|postun|preun|post|triggerin|triggerun|triggerpostun)\(([^)\s]+)\) scriptlet failed(?:, (?:exit status|signal) (\d+))?`)
 )
+
+// beside is what rpm says of a file that people have edited.
+var beside = regexp.MustCompile(`(?m)^warning: .+ (?:created|saved) as (/.+\.rpm(?:new|save|orig))$`)
 
 func (r *Result) scriptlets(text string) {
 	for _, m := range zyppScript.FindAllStringSubmatch(text, -1) {

@@ -11,6 +11,8 @@ package zypper
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -48,6 +50,10 @@ type Options struct {
 	Lock *os.File
 	// Database is where rpm's database is below the root; "" looks.
 	Database string
+	// Apart is a directory of the caller for package repositories and caches that are
+	// used instead of the root's: what is planned, downloaded and tried with them
+	// leaves the root as it is, but for /run and locks. Offer fills it.
+	Apart string
 }
 
 // Zypper is the package manager of one root. It keeps no state of its own; two calls
@@ -146,11 +152,7 @@ func (z *Zypper) files() []*os.File {
 // call runs zypper with global options, and reads what it says. The error is an *Error
 // when zypper ran and did not end with 0; what was read is returned with it.
 func (z *Zypper) call(ctx context.Context, global []string, command ...string) (*Result, error) {
-	args := []string{"zypper", "--root", z.o.Root, "--non-interactive", "--xmlout"}
-	if z.o.Release != "" {
-		args = append(args, "--releasever", z.o.Release)
-	}
-	args = append(append(args, global...), command...)
+	args := append(z.arguments("--xmlout"), append(global, command...)...)
 	if err := z.quiet(ctx); err != nil {
 		return nil, err
 	}
@@ -177,6 +179,42 @@ func (z *Zypper) call(ctx context.Context, global []string, command ...string) (
 		return result, fmt.Errorf("zypper %s: its output: %w", strings.Join(command, " "), readErr)
 	}
 	return result, nil
+}
+
+// arguments are those of every call.
+func (z *Zypper) arguments(more ...string) []string {
+	args := []string{"zypper", "--root", z.o.Root, "--non-interactive"}
+	if z.o.Release != "" {
+		args = append(args, "--releasever", z.o.Release)
+	}
+	if z.o.Apart != "" {
+		args = append(args, "--reposd-dir", filepath.Join(z.o.Apart, "repos.d"), "--cache-dir", filepath.Join(z.o.Apart, "cache"),
+			"--solv-cache-dir", z.Volatile())
+	}
+	return append(args, more...)
+}
+
+// Volatile is where the solver's cache of Apart is. libzypp puts that of the installed
+// packages below the root at the same place, so it is one that no root keeps.
+func (z *Zypper) Volatile() string {
+	sum := sha256.Sum256([]byte(z.o.Apart))
+	return "/run/lifeboat/zypper-" + hex.EncodeToString(sum[:6])
+}
+
+// Forget removes what Apart has left, in it and below /run.
+func (z *Zypper) Forget() error {
+	if z.o.Apart == "" {
+		return nil
+	}
+	h, err := host.At(z.o.Files)
+	if err != nil {
+		return err
+	}
+	below, err := h.Path(z.Volatile())
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.RemoveAll(z.o.Apart), os.RemoveAll(z.Volatile()), os.RemoveAll(below))
 }
 
 // query runs rpm on the root's database and returns what it prints.

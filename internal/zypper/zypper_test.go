@@ -50,15 +50,8 @@ func TestUpgrade(t *testing.T) {
 	if got := l.set(t); got != oldSet {
 		t.Fatalf("the download changed packages: %s", got)
 	}
-	seen, err := l.Conflicts(ctx, Terms{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if seen.Transaction.Download != 0 {
-		t.Errorf("after the download %d bytes are still to come", seen.Transaction.Download)
-	}
-	if got := l.set(t); got != oldSet {
-		t.Fatalf("looking for conflicts changed packages: %s", got)
+	if plan, err = l.Simulate(ctx, Terms{}); err != nil || plan.Transaction.Download != 0 {
+		t.Errorf("after the download %d bytes are still to come, %v", plan.Transaction.Download, err)
 	}
 	r, err := l.Upgrade(ctx, Terms{})
 	if err != nil {
@@ -121,7 +114,7 @@ func TestScriptlets(t *testing.T) {
 }
 
 // What only the downloaded packages show must be an error that changes nothing.
-func TestConflicts(t *testing.T) {
+func TestFetchFindsWhatMetadataHides(t *testing.T) {
 	t.Parallel()
 	spoil := map[string]func(t *testing.T, l *lab){
 		"missing": func(t *testing.T, l *lab) {
@@ -149,7 +142,7 @@ func TestConflicts(t *testing.T) {
 			t.Parallel()
 			l := build(t)
 			f(t, l)
-			r, err := l.Conflicts(t.Context(), Terms{})
+			r, err := l.Fetch(t.Context(), Terms{})
 			code, ok := Code(err)
 			if !ok || code != ExitCommit {
 				t.Fatalf("exit code %d, %v, %+v", code, err, r)
@@ -245,7 +238,7 @@ func TestDownloadOptionsAreNeverTogether(t *testing.T) {
 	t.Parallel()
 	l := build(t)
 	var calls [][]string
-	for _, f := range []func(context.Context, Terms) (*Result, error){l.Simulate, l.Fetch, l.Conflicts, l.Upgrade} {
+	for _, f := range []func(context.Context, Terms) (*Result, error){l.Simulate, l.Fetch, l.Upgrade} {
 		r, err := f(t.Context(), Terms{Recommends: true, Vendor: true, Licenses: true})
 		if err != nil {
 			t.Fatal(err)
@@ -306,6 +299,61 @@ func TestRepositoriesStayLiteral(t *testing.T) {
 	if locks, err := l.Locks(); err != nil || !slices.Equal(locks, []string{"kdm"}) {
 		t.Errorf("locks: %q, %v", locks, err)
 	}
+}
+
+// What is planned apart leaves the root's own repositories and caches alone.
+func TestApart(t *testing.T) {
+	t.Parallel()
+	l, ctx := build(t), t.Context()
+	z, err := New(Options{Root: l.root, Dir: t.TempDir(), Apart: filepath.Join(t.TempDir(), "apart")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = z.Forget() })
+	if err := z.Offer([]Repository{{Alias: "next", Name: "Next one", URLs: []string{"file://" + l.new}, Enabled: true, Unchecked: true}}); err != nil {
+		t.Fatal(err)
+	}
+	before := fingerprint(t, l.root)
+	if _, err := z.Refresh(ctx, false); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []func(context.Context, Terms) (*Result, error){z.Simulate, z.Fetch} {
+		if _, err := f(ctx, Terms{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := z.Packages(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if after := fingerprint(t, l.root); after != before {
+		t.Errorf("the root has changed: before\n%safter\n%s", before, after)
+	}
+	if orphans, err := z.Orphans(ctx); err != nil || strings.Join(orphans, " ") != "acme-tool-1-1.x86_64" {
+		t.Errorf("orphans: %q, %v", orphans, err)
+	}
+	if _, err := z.Upgrade(ctx, Terms{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := l.set(t); got != newSet {
+		t.Errorf("installed: %s", got)
+	}
+	if err := z.Offer([]Repository{{Alias: "x", URLs: []string{"http://x\n[evil]"}}}); err == nil {
+		t.Error("an address with a second section was taken")
+	}
+}
+
+// fingerprint is everything of a root but for /run and the index that readers of the
+// package database share.
+func fingerprint(t *testing.T, root string) string {
+	t.Helper()
+	const each = `find . -path ./run -prune -o -name '*.sqlite-shm' -prune -o -printf '%p %y %m %U %G %s %T@ %l ' -type f -exec sh -c 'sha256sum <"$1"' sh {} ';' -o -printf '\n' | sort`
+	cmd := exec.Command("sh", "-c", each)
+	cmd.Dir = root
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
 }
 
 func TestParseRepositories(t *testing.T) {
