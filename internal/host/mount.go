@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -89,6 +90,27 @@ func (m Mount) Local() bool {
 		return true
 	}
 	return strings.HasPrefix(m.Source, "/dev/") && !strings.HasPrefix(m.Type, "fuse.")
+}
+
+// Foreign lists where something is mounted in the machine's tree that lies on none of
+// its disks, see Mount.Local.
+func (h *Host) Foreign() ([]string, error) {
+	all, err := Mounts()
+	if err != nil {
+		return nil, err
+	}
+	root, err := filepath.EvalSymlinks(h.root)
+	if err != nil {
+		return nil, err
+	}
+	var found []string
+	for _, m := range all {
+		if within(m.Point, root) && m.Point != root && !m.Local() {
+			found = append(found, filepath.Clean("/"+strings.TrimPrefix(m.Point, root)))
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found), nil
 }
 
 // Option gives the value of one of the file system's options, "" for one without.

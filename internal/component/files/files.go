@@ -38,6 +38,9 @@ type Options struct {
 	InPlace bool `yaml:"in_place,omitempty" json:"in_place,omitempty"`
 	// MissingOK makes a path that is not on the machine no error.
 	MissingOK bool `yaml:"missing_ok,omitempty" json:"missing_ok,omitempty"`
+	// Local leaves out what is mounted below the paths and lies on no disk of the
+	// machine: what the kernel makes up, other machines, media, memory.
+	Local bool `yaml:"local,omitempty" json:"local,omitempty"`
 	// Transient are paths, with patterns, where the running system makes symbolic
 	// links that it takes away when it stops. Such a link is not missed.
 	Transient []string `yaml:"transient,omitempty" json:"transient,omitempty" pattern:"true"`
@@ -105,6 +108,7 @@ type Component struct {
 	env     component.Env
 	spec    profile.Component
 	options Options
+	foreign []string // mount points that Options.Local leaves out
 }
 
 // New makes the component for other kinds, whose content is files too.
@@ -128,7 +132,14 @@ func New(env component.Env, spec profile.Component, options Options) (*Component
 			return nil, fmt.Errorf("component %s: exclude %q is not a valid pattern", spec.Name, p)
 		}
 	}
-	return &Component{env: env, spec: spec, options: options}, nil
+	c := &Component{env: env, spec: spec, options: options}
+	if options.Local {
+		var err error
+		if c.foreign, err = env.Host.Foreign(); err != nil {
+			return nil, fmt.Errorf("component %s: %w", spec.Name, err)
+		}
+	}
+	return c, nil
 }
 
 // Rollback brings back what Restore set aside. Of a component restored in place

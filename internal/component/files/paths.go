@@ -220,6 +220,7 @@ func (c *Component) transient(path string) bool {
 // what is not in the point must not be taken away at restore.
 func (c *Component) filter(also ...Filter) Filter {
 	f := Filter{Patterns: slices.Clone(c.options.Exclude)}
+	f.Others = slices.Clone(c.foreign)
 	for _, other := range c.env.Exclude {
 		other = filepath.Clean(other)
 		// A component that has the same path, or one above, does not own ours.
