@@ -101,6 +101,9 @@ func (r *record) assemble(bootID string) (root string, err error) {
 		}
 	}
 	for i, l := range r.Layers {
+		if l.Late {
+			continue
+		}
 		if err := r.mountLayer(m, l, filepath.Join(base, strconv.Itoa(i)), prep.Cleared); err != nil {
 			return "", err
 		}
@@ -109,6 +112,16 @@ func (r *record) assemble(bootID string) (root string, err error) {
 		m.fail(writeIdentity(m, r.Options.Hostname), "write the host name")
 	}
 	m.system(bootID, r.Depth, r.Options.Devices)
+	for i, l := range r.Layers {
+		if l.Late {
+			m.cover(l, filepath.Join(base, strconv.Itoa(i)))
+		}
+	}
+	for _, c := range r.Options.Covers {
+		if c.System {
+			m.lend(filepath.Clean(c.Path))
+		}
+	}
 	for _, b := range r.Options.Binds {
 		m.share(b)
 	}
@@ -185,6 +198,32 @@ func (r *record) mountLayer(m *mounter, l layer, dir string, cleared []string) e
 		return unix.Mount("", to, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_NODEV|unix.MS_NOATIME, "")
 	}
 	return mountOverlay(l.Lower, filepath.Join(dir, "upper"), filepath.Join(dir, "work"), to, r.Nested)
+}
+
+// cover mounts a further tree at its own place.
+func (m *mounter) cover(l layer, dir string) {
+	to := m.at(l.Mount)
+	if m.err != nil {
+		return
+	}
+	m.fail(os.MkdirAll(to, 0o755), "make mount point "+l.Mount)
+	if m.err == nil {
+		m.fail(mountOverlay(l.Lower, filepath.Join(dir, "upper"), filepath.Join(dir, "work"), to, l.Nested), "cover "+l.Mount)
+	}
+}
+
+// lend gives a covered system what the sandbox has of a kernel.
+func (m *mounter) lend(tree string) {
+	for _, dir := range []string{"/dev", "/proc", "/sys"} {
+		at := m.at(filepath.Join(tree, dir))
+		if m.err != nil {
+			return
+		}
+		m.fail(os.MkdirAll(at, 0o755), "make "+dir+" of "+tree)
+		if m.err == nil {
+			m.bind(m.at(dir), filepath.Join(tree, dir), false)
+		}
+	}
 }
 
 // share binds a part of the outer machine, making its mount point when missing.

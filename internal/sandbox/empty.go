@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -63,7 +64,7 @@ func (r *record) clear(uppers []string, cleared *[]string, path string, links in
 		}
 	}
 	*cleared = append(*cleared, path)
-	i := covers(r.Layers, path)
+	i := covers(slices.DeleteFunc(slices.Clone(r.Layers), func(l layer) bool { return l.Late }), path)
 	l := r.Layers[i]
 	rel := strings.TrimPrefix(strings.TrimPrefix(path, l.Mount), "/")
 	if rel == "" {

@@ -29,6 +29,9 @@ type record struct {
 type layer struct {
 	Mount string // where it stands inside
 	Lower string // the tree it covers, on the outer machine
+	// Late is one of Options.Covers: mounted on top of what the sandbox mounts itself.
+	Late   bool `json:",omitempty"`
+	Nested bool `json:",omitempty"` // Lower is an overlay itself; of late ones
 }
 
 const recordFile = "sandbox.json"
@@ -48,7 +51,7 @@ func plan(opts Options) (record, error) {
 	if opts.Size == 0 {
 		opts.Size = DefaultSize
 	}
-	for _, p := range slices.Concat(opts.Empty, []string{opts.Root}, bindPaths(opts.Binds)) {
+	for _, p := range slices.Concat(opts.Empty, []string{opts.Root}, bindPaths(opts.Binds), coverPaths(opts.Covers)) {
 		if !filepath.IsAbs(p) {
 			return record{}, fmt.Errorf("path %q is not absolute", p)
 		}
@@ -64,8 +67,41 @@ func plan(opts Options) (record, error) {
 	if rec.Depth > 2 {
 		return record{}, ErrTooDeep
 	}
-	rec.Layers, err = findLayers(opts.Root, opts.Dir)
-	return rec, err
+	if rec.Layers, err = findLayers(opts.Root, opts.Dir); err != nil {
+		return rec, err
+	}
+	for _, c := range opts.Covers {
+		late, err := cover(filepath.Clean(c.Path), opts.Dir)
+		if err != nil {
+			return rec, fmt.Errorf("cover %s: %w", c.Path, err)
+		}
+		rec.Layers = append(rec.Layers, late...)
+	}
+	return rec, nil
+}
+
+// cover lists the overlays that show a tree at its own place.
+func cover(tree, dir string) ([]layer, error) {
+	depth, nested, err := depth(tree)
+	if err != nil {
+		return nil, err
+	}
+	if depth > 2 {
+		return nil, ErrTooDeep
+	}
+	layers, err := findLayers(tree, dir)
+	for i := range layers {
+		layers[i].Mount, layers[i].Late, layers[i].Nested = filepath.Join(tree, layers[i].Mount), true, nested
+	}
+	return layers, err
+}
+
+func coverPaths(covers []Cover) []string {
+	var paths []string
+	for _, c := range covers {
+		paths = append(paths, c.Path)
+	}
+	return paths
 }
 
 func bindPaths(binds []Bind) []string {

@@ -69,6 +69,10 @@ type Options struct {
 	Interfaces []Interface
 	// Binds are parts of the outer machine shared with the sandbox.
 	Binds []Bind
+	// Covers are further trees that are seen at their own paths, also below /tmp and
+	// /run, and with the disk file systems mounted below them: what is written to them
+	// inside stays inside. They must not lie in each other.
+	Covers []Cover
 	// Boot runs inside at each start. Start returns when it has ended, and
 	// fails with its output if its exit code is not 0.
 	Boot []string
@@ -93,6 +97,14 @@ type Interface struct {
 	// Network is the file of a network namespace, such as /proc/PID/ns/net, and
 	// Bridge a bridge in it that the interface is plugged into at each start.
 	Network, Bridge string
+}
+
+// Cover is a further tree that is seen inside.
+type Cover struct {
+	Path string
+	// System says that it is the root of a system, which has the sandbox's /dev, /proc
+	// and /sys: programs that make it their root find them there.
+	System bool
 }
 
 // Bind shares a file or directory of the outer machine.
