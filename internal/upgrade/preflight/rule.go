@@ -1,0 +1,90 @@
+package preflight
+
+// acceptance is how a finding is accepted.
+type acceptance string
+
+const (
+	never   acceptance = "never"
+	plainly acceptance = "plainly" // by its id
+	byItem  acceptance = "by item" // each item has to be named
+	byWord  acceptance = "by word" // a word says what exactly was accepted
+)
+
+// seen is what a check sees when there is something.
+type seen struct {
+	detail   string
+	items    []string
+	remedy   string
+	word     string
+	severity Severity   // where it differs from the rule's
+	accept   acceptance // where it differs from the rule's
+}
+
+// rule is one check. Its id never changes: accept-lists and others' programs have it.
+type rule struct {
+	id       string
+	severity Severity
+	accept   acceptance
+	title    string
+	look     func(*Input) *seen
+}
+
+// rules are the checks, in the order of the report.
+var rules = []rule{
+	{"facts-incomplete", Inhibitor, never, "Something that must be known of the machine is not", factsIncomplete},
+	{"facts-old", Medium, plainly, "The facts are old", factsOld},
+	{"path-unknown", Inhibitor, never, "No profile knows this upgrade", pathUnknown},
+	{"path-current", Info, never, "The machine has the target's release already", pathCurrent},
+	{"path-refused", Inhibitor, never, "The upgrade is not supported", pathRefused},
+	{"architecture", Inhibitor, never, "The target is not for this machine's architecture", architecture},
+	{"path-needs", High, plainly, "The upgrade is supported under conditions", pathNeeds},
+	{"release-notes", Inhibitor, byWord, "The release notes have not been acknowledged", releaseNotes},
+
+	{"recovery-point-missing", Inhibitor, never, "There is no recovery point to go back to", pointMissing},
+	{"recovery-point-incomplete", Inhibitor, never, "The recovery point lacks what must be saved", pointIncomplete},
+	{"recovery-point-unverified", Inhibitor, never, "The recovery point has not been verified", pointUnverified},
+	{"recovery-point-same-disk", Inhibitor, plainly, "The recovery point lies on the machine's own disk", pointSameDisk},
+	{"recovery-point-old", High, plainly, "The recovery point is old", pointOld},
+	{"yast-backup", Info, never, "What YaST keeps in /var/adm/backup is no backup", yastBackup},
+
+	{"root-device-unknown", Inhibitor, never, "The root device is not known", rootUnknown},
+	{"root-device", Info, never, "The root device, for the record", rootRecorded},
+	{"disk-space-low", Inhibitor, never, "There is not enough free space", spaceLow},
+	{"disk-space-tight", High, plainly, "Free space is tight", spaceTight},
+	{"boot-space-low", Inhibitor, never, "/boot is too small", bootLow},
+	{"boot-loader-unknown", High, plainly, "The boot loader is not known", bootUnknown},
+
+	{"guests-running", Inhibitor, never, "Virtual machines are running here", guests},
+	{"restart-pending", Inhibitor, plainly, "The machine has to be restarted first", restart},
+	{"desktop-changes", Medium, plainly, "The desktop will be another one", desktop},
+
+	{"package-database", Inhibitor, byWord, "The package database is inconsistent", inconsistent},
+	{"packages-locked", Inhibitor, byItem, "Packages are locked or held", locked},
+	{"transaction-unknown", High, plainly, "What will become of the packages was not found out", transactionUnknown},
+	{"products-removed", Inhibitor, byItem, "Products would be removed", productsRemoved},
+	{"third-party-removed", Inhibitor, byItem, "Packages of other vendors would be removed", foreignRemoved},
+	{"packages-removed", Inhibitor, byWord, "Packages would be removed", packagesRemoved},
+	{"vendor-changed", High, plainly, "Packages would come from another vendor", vendorChanged},
+	{"packages-downgraded", Medium, plainly, "Packages would get older", downgraded},
+	{"third-party", Info, never, "Packages of other vendors stay", foreignKept},
+
+	{"repositories-missing", Inhibitor, plainly, "Required package repositories are missing", repositoriesMissing},
+	{"repositories-unsigned", High, byItem, "Package repositories are not checked for signatures", repositoriesUnsigned},
+}
+
+// Rule describes a check for people.
+type Rule struct {
+	ID       string
+	Severity Severity // its usual one
+	Title    string
+	Accepted string // how it is accepted
+}
+
+// Rules lists the checks.
+func Rules() []Rule {
+	list := make([]Rule, len(rules))
+	for i, r := range rules {
+		list[i] = Rule{ID: r.id, Severity: r.severity, Title: r.title, Accepted: string(r.accept)}
+	}
+	return list
+}
