@@ -12,6 +12,6 @@ func (a *app) upgradeCommand() *cobra.Command {
 		Args:    args(cobra.NoArgs),
 		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(a.upgradeHooksCommand())
+	c.AddCommand(a.upgradeHooksCommand(), a.upgradeBootEntryCommand())
 	return c
 }
