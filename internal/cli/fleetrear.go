@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"os"
 	"path"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -75,9 +77,14 @@ encrypted. A host that has joined sends its own.`,
   lifeboat host rear rear1 /mnt/rear1`,
 		Args: args(cobra.ExactArgs(2)),
 		RunE: func(c *cobra.Command, words []string) error {
-			files, err := readRear(words[1])
+			files, left, err := readRear(words[1])
 			if err != nil {
 				return err
+			}
+			for _, name := range left {
+				if err := a.warn(fmt.Errorf("%s is a link and was left out: nobody follows it on the machine that is recovered; put the file itself there if ReaR needs it", strconv.Quote(name))); err != nil {
+					return err
+				}
 			}
 			var v wire.Version
 			if err := a.call(c.Context(), *f, http.MethodPut, client.Path("hosts", words[0], "rear"), wire.RearFiles{Files: files}, &v); err != nil {
@@ -92,12 +99,12 @@ encrypted. A host that has joined sends its own.`,
 	}
 }
 
-// readRear reads ReaR's files from an archive or from below a directory. Everything
-// else in there is left out; links are refused, for nobody would follow them.
-func readRear(place string) ([]wire.RearFile, error) {
+// readRear reads ReaR's files from an archive or from below a directory, and names the
+// links among them, which are left out as all else is: nobody would follow them.
+func readRear(place string) (files []wire.RearFile, left []string, err error) {
 	info, err := os.Stat(place)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, nil, usageError{err}
 	}
 	taken := rearFiles{}
 	if info.IsDir() {
@@ -106,16 +113,17 @@ func readRear(place string) ([]wire.RearFile, error) {
 		err = taken.archive(place)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("files for ReaR in %s: %w", place, err)
+		return nil, nil, fmt.Errorf("files for ReaR in %s: %w", place, err)
 	}
 	if len(taken.files) == 0 {
-		return nil, usagef("%s holds no file of %s", place, strings.Join(rear.Roots, " or "))
+		return nil, nil, usagef("%s holds no file of %s", place, strings.Join(rear.Roots, " or "))
 	}
-	return taken.files, nil
+	return taken.files, taken.left, nil
 }
 
 type rearFiles struct {
 	files []wire.RearFile
+	left  []string // links
 	bytes int64
 }
 
@@ -135,8 +143,11 @@ func (r *rearFiles) add(name string, mode fs.FileMode, size int64, content io.Re
 	switch {
 	case !ok || mode.IsDir():
 		return nil
+	case mode&fs.ModeSymlink != 0:
+		r.left = append(r.left, at)
+		return nil
 	case !mode.IsRegular():
-		return fmt.Errorf("%s is no regular file", name)
+		return fmt.Errorf("%s is no regular file", strconv.Quote(name))
 	}
 	if r.bytes += size; r.bytes > wire.MaxRear {
 		return fmt.Errorf("there is more than %d MiB", wire.MaxRear>>20)
@@ -148,6 +159,8 @@ func (r *rearFiles) add(name string, mode fs.FileMode, size int64, content io.Re
 	if int64(len(text)) != size {
 		return fmt.Errorf("%s is longer or shorter than it was", name)
 	}
+	// As tar unpacks it, the last of a name counts.
+	r.files = slices.DeleteFunc(r.files, func(f wire.RearFile) bool { return f.Path == at })
 	r.files = append(r.files, wire.RearFile{Path: at, Mode: uint32(mode.Perm()), Content: text})
 	return nil
 }
@@ -216,10 +229,28 @@ func (r *rearFiles) archive(file string) error {
 			return err
 		}
 		if h.Typeflag == tar.TypeLink {
-			return fmt.Errorf("%s is no regular file", h.Name)
+			if err := r.link(h.Name, h.Linkname); err != nil {
+				return err
+			}
+			continue
 		}
 		if err := r.add(h.Name, h.FileInfo().Mode(), h.Size, archive); err != nil {
 			return err
 		}
 	}
+}
+
+// link adds a file of an archive that is another name of one before it.
+func (r *rearFiles) link(name, to string) error {
+	at, ok := wantedRear(name)
+	if !ok {
+		return nil
+	}
+	target, _ := wantedRear(to)
+	for _, f := range r.files {
+		if f.Path == target {
+			return r.add(at, fs.FileMode(f.Mode), int64(len(f.Content)), bytes.NewReader(f.Content))
+		}
+	}
+	return fmt.Errorf("%s is a hard link to %s, which is not in the archive before it", strconv.Quote(name), strconv.Quote(to))
 }

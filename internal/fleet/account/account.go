@@ -47,6 +47,7 @@ type Accounts struct {
 	provider *provider
 	hashing  *hashing
 	names    *limiter
+	pairs    *limiter // of name and place
 	places   *limiter
 	now      func() time.Time
 	logger   *slog.Logger
@@ -70,7 +71,10 @@ func New(store record.Store, identity *age.X25519Identity, options ...Option) *A
 	}
 	// Somebody who mistypes is not shut out; somebody who guesses gets some thousand
 	// tries a day at one name, which a password of twelve letters stands.
-	a.names = newLimiter(a.clock, 10, 30*time.Second)
+	// One place alone gets fewer tries at a name than the name has, so that nobody can
+	// keep a person out by guessing.
+	a.pairs = newLimiter(a.clock, 10, 30*time.Second)
+	a.names = newLimiter(a.clock, 60, 10*time.Second)
 	a.places = newLimiter(a.clock, 30, 5*time.Second)
 	return a
 }
@@ -92,7 +96,8 @@ func plain(name string) string {
 // ErrWrong and ErrBusy.
 func (a *Accounts) SignIn(ctx context.Context, name, password, totp, from string) (cookie string, err error) {
 	name = plain(name)
-	if !a.places.take(place(from)) || !a.names.take(name) {
+	pair := name + "\x00" + place(from)
+	if !a.places.take(place(from)) || !a.pairs.take(pair) || !a.names.take(name) {
 		a.logger.WarnContext(ctx, "sign-in refused", "user", name, "from", from, "reason", "too many tries")
 		return "", ErrBusy
 	}
@@ -130,6 +135,7 @@ func (a *Accounts) SignIn(ctx context.Context, name, password, totp, from string
 		a.logger.WarnContext(ctx, "sign-in refused", "user", name, "from", from, "reason", reason)
 		return "", ErrWrong
 	}
+	a.pairs.forgive(pair)
 	a.names.forgive(name)
 	a.places.forgive(place(from))
 	return cookie, nil

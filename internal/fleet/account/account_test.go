@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -177,16 +178,28 @@ func TestSessionsEnd(t *testing.T) {
 func TestLimits(t *testing.T) {
 	f := newFleet(t)
 	ctx := t.Context()
-	// At one name from many places.
-	for n := range 10 {
-		_, err := f.SignIn(ctx, "anna", "wrong", "", "2001:db8:0:"+string(rune('1'+n%9))+"::1")
+	// At one name from one place: from others it is still that person's.
+	for range 10 {
+		_, err := f.SignIn(ctx, "anna", "wrong", "", "2001:db8:1::1")
 		f.wants(ErrWrong, err)
 	}
+	for range 15 {
+		_, err := f.SignIn(ctx, "anna", passwords["anna"], "", "2001:db8:1::2")
+		f.wants(ErrBusy, err)
+	}
 	_, err := f.signIn("anna", passwords["anna"], "")
+	f.must(err)
+	f.pass(time.Hour)
+	// At one name from many places.
+	for n := range 60 {
+		_, err := f.SignIn(ctx, "anna", "wrong", "", fmt.Sprintf("2001:db8:0:%d::1", n%9+1))
+		f.wants(ErrWrong, err)
+	}
+	_, err = f.signIn("anna", passwords["anna"], "")
 	f.wants(ErrBusy, err)
 	_, err = f.signIn("nobody", "wrong", "")
 	f.wants(ErrWrong, err)
-	f.pass(30 * time.Second)
+	f.pass(10 * time.Second)
 	_, err = f.signIn("ANNA", passwords["anna"], "")
 	f.must(err)
 	// Who is right is not slowed down.

@@ -125,7 +125,7 @@ func status(err error) int {
 		return http.StatusTooManyRequests
 	case errors.Is(err, record.ErrSpent):
 		return http.StatusGone
-	case errors.Is(err, action.ErrInvalid), errors.Is(err, keys.ErrRequest):
+	case errors.Is(err, action.ErrInvalid), errors.Is(err, keys.ErrRequest), errors.Is(err, record.ErrText):
 		return http.StatusUnprocessableEntity
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return http.StatusServiceUnavailable

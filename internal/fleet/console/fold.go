@@ -111,9 +111,11 @@ func (v *runView) add(e record.Event) {
 	case runbook.RunWaiting:
 		v.log(e.Time, ev.Text)
 	default:
-		if ev.Step != "" {
-			v.step(ev, e.Time)
+		if ev.Step == "" { // ReaR's log comes like this
+			v.log(e.Time, ev.Text)
+			return
 		}
+		v.step(ev, e.Time)
 	}
 }
 

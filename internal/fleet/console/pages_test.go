@@ -327,12 +327,13 @@ func TestFold(t *testing.T) {
 	// Foreign programs tell their log as they like.
 	add("plain text")
 	add(map[string]any{"text": "in an object"})
+	add(map[string]any{"type": "log", "text": "ReaR's line"}) // as fleet/rear stores it
 	v.add(record.Event{Seq: 90, Time: now, Data: []byte(`not JSON`)})
 	var lines []string
 	for _, l := range v.Log {
 		lines = append(lines, l.Text)
 	}
-	if got := strings.Join(lines, "|"); got != "the run failed|resumed|plain text|in an object|not JSON" || v.Seq != 90 {
+	if got := strings.Join(lines, "|"); got != "the run failed|resumed|plain text|in an object|ReaR's line|not JSON" || v.Seq != 90 {
 		t.Errorf("log %q", got)
 	}
 	// Nothing of it is endless.

@@ -16,6 +16,8 @@ var (
 	ErrNotFound = errors.New("there is no such entry")
 	ErrTaken    = errors.New("the name is taken")
 	ErrSpent    = errors.New("it was used already, or has expired")
+	// ErrText is given for what PostgreSQL cannot keep and SQLite should not.
+	ErrText = errors.New("a text holds NUL or is not UTF-8")
 )
 
 // HostID names a host for ever: 16 random bytes in hexadecimal. Names may change.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math/bits"
 	"strings"
@@ -144,15 +143,12 @@ func (t *tx) bulk(into string, columns int, suffix string, rows [][]any) error {
 	return nil
 }
 
-// errText is given for what PostgreSQL cannot keep and SQLite should not.
-var errText = errors.New("a text holds NUL or is not UTF-8")
-
 // value turns an argument into what both databases take.
 func value(arg any) (any, error) {
 	switch v := arg.(type) {
 	case string:
 		if strings.IndexByte(v, 0) >= 0 || !utf8.ValidString(v) {
-			return nil, errText
+			return nil, record.ErrText
 		}
 		return v, nil
 	case record.HostID:

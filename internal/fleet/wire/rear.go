@@ -26,5 +26,5 @@ type RearFiles struct {
 type RearFile struct {
 	Path    string `json:"path" maxLength:"4096" doc:"Below /etc/rear or /var/lib/rear"`
 	Mode    uint32 `json:"mode" maximum:"511" doc:"Permission bits"`
-	Content []byte `json:"content"`
+	Content []byte `json:"content,omitempty"` // nothing is an empty file
 }
