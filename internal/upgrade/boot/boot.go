@@ -123,6 +123,9 @@ func (m *Menu) Add(ctx context.Context, r Request) (*Entry, error) {
 
 // plan looks at everything and changes nothing.
 func (m *Menu) plan(ctx context.Context, r Request) (*record, error) {
+	if err := m.mounted(); err != nil {
+		return nil, err
+	}
 	arch := r.Arch
 	if arch == "" {
 		facts, err := m.Host.Facts(ctx)
@@ -204,6 +207,9 @@ func (m *Menu) Show(ctx context.Context) (*Entry, error) {
 	if rec == nil || err != nil {
 		return nil, err
 	}
+	if err := m.mounted(); err != nil {
+		return nil, err
+	}
 	if rec.Selection == Selected && rec.Complete && !slices.ContainsFunc(rec.Edits, func(e edit) bool { return m.selected(ctx, e) }) {
 		rec.Selection = Taken
 	}
@@ -227,6 +233,9 @@ func (m *Menu) Remove(ctx context.Context) (*Removed, error) {
 	}
 	if rec == nil {
 		return nil, m.sweep() // a record that was killed while it was written, or removed
+	}
+	if err := m.mounted(); err != nil {
+		return nil, err
 	}
 	out := &Removed{Entry: rec.Entry}
 	// The choice goes first, and the files last: at no time does the menu name what is

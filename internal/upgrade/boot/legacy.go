@@ -17,8 +17,8 @@ const legacyName = "grub"
 var legacyConfigs = []string{"/boot/grub/menu.lst", "/boot/grub/grub.conf"}
 
 // savedFile holds the number of the entry to start, for SUSE's GRUB legacy with the flag
-// once: ten bytes, digits up to a NUL, that the loader overwrites in place. grubonce(8)
-// writes it so.
+// once: ten bytes, digits up to a NUL, that the loader overwrites in place. That is how
+// grubonce of SUSE's package grub writes it.
 const (
 	savedFile = "/boot/grub/default"
 	savedSize = 10

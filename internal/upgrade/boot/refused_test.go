@@ -73,6 +73,7 @@ func TestRefused(t *testing.T) {
 		"a page, no kernel": {files: good, medium: func(dir string) string { write(t, dir+"/boot/x86_64/loader/linux", "<html>", 0o600); return dir }, says: "is no kernel for x86_64"},
 		"a page, no initrd": {files: good, medium: func(dir string) string { write(t, dir+"/boot/x86_64/loader/initrd", "<html>", 0o600); return dir }, says: "is no initrd"},
 		"an image":          {files: good, medium: func(dir string) string { return dir + "/boot/x86_64/loader/linux" }, says: "mount -o loop"},
+		"no /boot mounted":  {files: with("etc/fstab", "/dev/sda1 /boot ext3 defaults 1 2\n"), says: "/boot is on a file system of its own (/dev/sda1) and is not mounted"},
 		"no medium":         {files: good, medium: func(dir string) string { return dir + "/none" }, says: "no such file"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -153,4 +154,28 @@ func TestChangedAtThisMoment(t *testing.T) {
 		t.Error(err)
 	}
 	s.same(before)
+}
+
+// With /boot not mounted nothing is known of the menu, and nothing is forgotten.
+func TestRemoveNeedsBoot(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, kernels(map[string]string{"boot/grub/menu.lst": sles11}))
+	s.mustAdd(Request{})
+	away, at := filepath.Join(s.root, "away"), filepath.Join(s.root, "boot")
+	if err := errors.Join(os.Rename(at, away), os.Mkdir(at, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(s.root, "etc/fstab"), "/dev/sda1 /boot ext3 defaults 1 2\n", 0o644)
+	if _, err := s.Remove(t.Context()); err == nil || !strings.Contains(err.Error(), "is not mounted") {
+		t.Errorf("%v", err)
+	}
+	if _, err := s.Show(t.Context()); err == nil || !strings.Contains(err.Error(), "is not mounted") {
+		t.Errorf("%v", err)
+	}
+	if err := errors.Join(os.Remove(at), os.Rename(away, at), os.Remove(filepath.Join(s.root, "etc/fstab"))); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := s.Remove(t.Context()); err != nil || r == nil || len(r.Changed) > 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
 }

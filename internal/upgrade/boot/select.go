@@ -211,18 +211,47 @@ func (rec *record) change(m *Menu, path string, kind editKind, before string, af
 	return nil
 }
 
-// rootDevice is what the machine's own table says of /.
-func (m *Menu) rootDevice() (string, error) {
+// device is what the machine's own table says of a mount point, "" for nothing.
+func (m *Menu) device(mount string) (string, error) {
 	text, err := m.text("/etc/fstab")
 	if err != nil {
 		return "", err
 	}
 	for line := range strings.Lines(text) {
-		if f := strings.Fields(line); len(f) > 1 && f[1] == "/" && !strings.HasPrefix(f[0], "#") {
+		if f := strings.Fields(line); len(f) > 1 && f[1] == mount && !strings.HasPrefix(f[0], "#") {
 			return f[0], nil
 		}
 	}
-	return "", errors.New("neither the boot menu nor /etc/fstab say which device the root file system is on")
+	return "", nil
+}
+
+func (m *Menu) rootDevice() (string, error) {
+	device, err := m.device("/")
+	if err == nil && device == "" {
+		err = errors.New("neither the boot menu nor /etc/fstab say which device the root file system is on")
+	}
+	return device, err
+}
+
+// mounted refuses when /boot is a file system of its own and is not mounted: what
+// stands there instead tells nothing of the menu.
+func (m *Menu) mounted() error {
+	device, err := m.device(boot)
+	if err != nil || device == "" {
+		return err
+	}
+	path, err := m.Host.Path(boot)
+	if err != nil {
+		return err
+	}
+	var own, above unix.Stat_t
+	if err := errors.Join(unix.Stat(path, &own), unix.Stat(filepath.Dir(path), &above)); err != nil {
+		return fmt.Errorf("%s: %w", boot, err)
+	}
+	if own.Dev == above.Dev {
+		return fmt.Errorf("%s is on a file system of its own (%s) and is not mounted; mount it at %s first", boot, device, path)
+	}
+	return nil
 }
 
 func owner(info os.FileInfo) (uid, gid int) {
