@@ -22,6 +22,7 @@ import (
 	"lifeboat/internal/drill"
 	"lifeboat/internal/guard"
 	"lifeboat/internal/recovery"
+	"lifeboat/internal/rescue"
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/sandbox"
 	"lifeboat/internal/strict"
@@ -141,10 +142,11 @@ type app struct {
 	yes        bool
 	noCache    bool
 	retryLock  time.Duration
-	noLock     bool // for verbs that only read
-	completing bool // a shell asks for words: nobody may be asked
-	unattended bool // nobody may be asked, commands may
-	rescued    bool // what is configured came by a fetch just now
+	noLock     bool        // for verbs that only read
+	completing bool        // a shell asks for words: nobody may be asked
+	unattended bool        // nobody may be asked, commands may
+	name       rescue.Name // of the host that this machine is to become
+	rescued    bool        // what is configured came by a fetch just now
 	repository string
 	password   passwordFlags
 

@@ -243,6 +243,9 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 	if err == nil {
 		err = errors.Join(a.tellKept(ctx, r, system), a.tellHolding(conf, system))
 	}
+	if err == nil && !f.rollback && !f.discardOld {
+		err = a.tellName()
+	}
 	if err == nil {
 		a.code = cmp.Or(runbook.ExitCode(a.ran, nil), a.code) // a warning of before the run stays one
 	}
@@ -294,7 +297,7 @@ func (a *app) newRecovery(conf *config.Config, system string, point *vault.Point
 	}
 	return recovery.New(recovery.Options{
 		System: system, Profile: p, Catalog: catalog(), Host: host.Local(), Point: point,
-		Settings: settings, Given: given, Force: f.force, Only: f.only, Around: f.around, KeepOld: f.keepOld,
+		Settings: settings, Given: given, Named: a.namedFacts(), Force: f.force, Only: f.only, Around: f.around, KeepOld: f.keepOld,
 	})
 }
 

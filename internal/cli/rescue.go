@@ -31,6 +31,7 @@ type rescueFlags struct {
 	codeFile string
 	static   bool
 	noDHCP   bool
+	setName  bool
 	wait     time.Duration
 }
 
@@ -43,6 +44,7 @@ func (f *rescueFlags) register(c *cobra.Command) {
 	flags.StringVar(&f.codeFile, "code-file", "", "`FILE` with the recovery code, - for standard input (default: asked for)")
 	flags.BoolVar(&f.static, "allow-static", false, "take an answer that was signed for no request in particular")
 	flags.BoolVar(&f.noDHCP, "no-dhcp", false, "ask no DHCP server for the address")
+	flags.BoolVar(&f.setName, "set-hostname", false, "give this machine the name that the lost host had")
 	flags.DurationVar(&f.wait, "wait-network", 2*time.Minute, "how long the network may take to come up")
 }
 
@@ -78,13 +80,20 @@ stand for this machine. Sources are https:, http:, nfs: and file:.
 Only what a pinned key of the fleet has signed, for this request and for this
 machine, is taken; everything else is refused (exit code 4) and nothing is written.
 Secrets come with a one-time recovery code, which an administrator makes in the
-fleet's console. Nothing that is fetched is executed.`,
+fleet's console. Nothing that is fetched is executed.
+
+A machine with the name of a rescue system (rescue, localhost) is taken for the host
+whose configuration it has fetched. Its name is changed only by --set-hostname, or when
+a person at the terminal says yes.`,
 		Example: `  lifeboat rescue fetch
-  lifeboat rescue fetch smt1 --code-file -
+  lifeboat rescue fetch smt1 --code-file - --set-hostname
   lifeboat rescue fetch https://fleet.example.com:8444 --fleet-key ed25519:BASE64=
   lifeboat rescue fetch 'file:///media/usb/$SERIAL.json' --dry-run`,
 		Args: args(cobra.MaximumNArgs(2)),
 		RunE: func(c *cobra.Command, given []string) error {
+			if f.setName && root != "/" {
+				return usagef("--set-hostname is for this machine, and --root %s for another", root)
+			}
 			_, err := a.rescueFetch(c.Context(), f, given, string(root), dry)
 			return err
 		},
@@ -150,7 +159,10 @@ func (a *app) rescueFetch(ctx context.Context, f rescueFlags, given []string, ro
 			return nil, err
 		}
 	}
-	return got, a.showFetched(got, files, placed, dry)
+	if err := a.showFetched(got, files, placed, dry); err != nil || dry || root != "/" {
+		return got, err
+	}
+	return got, a.nameMachine(ctx, got.Name(), f.setName)
 }
 
 // addressError makes a mistake in an address one of usage.

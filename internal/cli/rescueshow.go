@@ -184,6 +184,9 @@ func (a *app) reachRescued(got *rescue.Fetched, system string) error {
 // file with its password.
 func (a *app) useRescued() error {
 	variables, err := rescue.Environment("/")
+	if err == nil {
+		a.name, err = rescue.KeptName("/")
+	}
 	if err != nil {
 		return usageError{err}
 	}

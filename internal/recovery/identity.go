@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -125,9 +126,14 @@ func (r *Recovery) CheckIdentity(ctx context.Context, strict bool) (checks []run
 		}
 		want, have := then[name], now[name]
 		check := runbook.Check{Name: name, Expected: want, Found: have, OK: want == have}
+		if named := r.Named[name]; named != "" && r.Rehearsal == nil {
+			check.Found = fmt.Sprintf("%s, by its recovery configuration (called %s now)", named, have)
+			have = named
+			check.OK = want == have
+		}
 		if name == "hostname" && want != "" {
 			// A name that was saved by hand may be the short one, or the full one.
-			check.OK = host.SameName(want, have) || host.SameName(want, now["fqdn"])
+			check.OK = host.SameName(want, have) || host.SameName(want, cmp.Or(r.Named["fqdn"], now["fqdn"]))
 		}
 		if have == "" && want != "" {
 			check.Found = NotKnownYet

@@ -43,6 +43,9 @@ type Options struct {
 	Settings map[string]string
 	// Given are settings of this recovery alone, a new name say; they win.
 	Given map[string]string
+	// Named are facts that a signed recovery configuration says of this machine, and
+	// that count instead of its own: the name of a rescue system says nothing.
+	Named map[string]string
 	Force []string // identity checks that are overridden by name
 	Only  []string // components; empty means the whole system
 	// Around says, with Only, that the system is stopped before, and afterwards

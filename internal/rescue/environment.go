@@ -49,7 +49,7 @@ func Environment(root string) (map[string]string, error) {
 	return variables, nil
 }
 
-// Forget removes the passwords and variables that Place has put in place beside the
+// Forget removes the passwords, variables and the name that Place has put in place beside the
 // host's own files.
 func Forget(root string) error {
 	dir := filepath.Join(root, ownDir)

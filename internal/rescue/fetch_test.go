@@ -183,6 +183,7 @@ func TestFetchAndPlace(t *testing.T) {
 	want := map[string]string{
 		"etc/lifeboat/lifeboat.yaml": "x: y\n", "etc/lifeboat/store.key": "key",
 		"etc/lifeboat/rescue/main.password": "correct horse", "etc/lifeboat/rescue/environment.json": `{"AWS_ACCESS_KEY_ID":"id"}`,
+		"etc/lifeboat/rescue/host.json": `{"hostname":"smt1"}`,
 	}
 	if len(placed) != len(want) {
 		t.Errorf("%+v", placed)

@@ -51,6 +51,13 @@ func (f *Fetched) Files() ([]configuration.File, error) {
 			all = append(all, configuration.File{Path: environment, Mode: 0o600, Content: text})
 		}
 	}
+	if n := f.Name(); n.Hostname != "" {
+		kept, err := n.file()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, kept)
+	}
 	slices.SortFunc(all, func(a, b configuration.File) int { return strings.Compare(a.Path, b.Path) })
 	for i, file := range all {
 		if i > 0 && all[i-1].Path == file.Path {
