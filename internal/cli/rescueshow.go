@@ -54,7 +54,7 @@ func (a *app) showFetched(f *rescue.Fetched, files []configuration.File, placed 
 		}
 		return a.emit(map[string]any{
 			"type": "rescue-fetched", "host": f.Host, "name": f.HostName, "version": f.Version, "created": f.Created, "issued": f.Issued, "static": f.Static,
-			"url": f.URL, "recognised_by": f.Shared, "secrets": f.Secret != nil, "systems": f.Config.Systems, "repositories": f.Config.Repositories, "files": names, "placed": placed, "dry_run": dry,
+			"url": f.URL, "recognised_by": f.Shared, "secrets": f.Secret != nil, "systems": f.Config.Systems, "repositories": f.Config.Repositories, "files": names, "disks": f.Config.Layout, "placed": placed, "dry_run": dry,
 		})
 	}
 	by := "named by you; nothing of this machine was that host's"
@@ -72,6 +72,7 @@ func (a *app) showFetched(f *rescue.Fetched, files []configuration.File, placed 
 	for _, r := range f.Config.Repositories {
 		a.printf("  repository %s: %s\n", r.Name, clean(r.Location))
 	}
+	a.showDisks(f.Config.Layout)
 	if dry {
 		for _, file := range files {
 			a.printf("  would write %s\n", file.Path)

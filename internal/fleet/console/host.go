@@ -11,6 +11,7 @@ import (
 
 	"lifeboat/internal/fleet/record"
 	"lifeboat/internal/fleet/standing"
+	"lifeboat/internal/rescue/disks"
 	"lifeboat/internal/runbook"
 )
 
@@ -27,6 +28,7 @@ type hostView struct {
 	Paged    bool
 	Drills   []drillChart
 	Versions []record.Version
+	Disks    []string // of the newest version, a line each
 	Gaps     []gapView
 }
 
@@ -96,7 +98,11 @@ func (c *Console) host(w http.ResponseWriter, r *http.Request, v *visit) error {
 		}
 		view.Drills = drillCharts(reports, protections)
 		view.Gaps = gapsOf(reports)
-		view.Versions, err = rd.Versions(id)
+		if view.Versions, err = rd.Versions(id); err != nil || len(view.Versions) == 0 {
+			return err
+		}
+		newest, err := rd.OpenVersion(id)
+		view.Disks = disksOf(newest.Open)
 		return err
 	})
 	if err != nil {
@@ -107,6 +113,21 @@ func (c *Console) host(w http.ResponseWriter, r *http.Request, v *visit) error {
 
 func going(r record.Run) bool {
 	return r.State == string(runbook.StateRunning) || r.State == string(runbook.StateWaiting)
+}
+
+// disksOf shows what a recovery configuration says of the host's disks.
+func disksOf(open []byte) []string {
+	var o struct {
+		Layout json.RawMessage `json:"layout"`
+	}
+	if len(open) > maxShown || json.Unmarshal(open, &o) != nil || len(o.Layout) == 0 {
+		return nil
+	}
+	l, err := disks.Parse(o.Layout)
+	if err != nil {
+		return nil
+	}
+	return l.Lines()
 }
 
 // gapsOf takes what each system's newest report that says something of gaps says.

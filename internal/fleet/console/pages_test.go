@@ -249,6 +249,7 @@ func TestHostPage(t *testing.T) {
 	for _, want := range []string{
 		"sles: the newest recovery point is 31 hours old", "drill of <bdi>smt</bdi>", `role="img" aria-label="RTO: 9 drills`, "objective 45 minutes",
 		"Compare with version 1", "/etc/cron.d/mirror-extra", "2 files a recovery would likely miss", "52:54:00:00:00:01",
+		"sda  238.5 GiB  QEMU &lt;HARDDISK&gt;  gpt",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("no %q", want)

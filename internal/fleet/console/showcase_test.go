@@ -40,6 +40,7 @@ func (f *fleet) showcase() (record.HostID, string) {
 	f.version(smt1, 1, open)
 	open.Repositories = append(open.Repositories, configuration.Repository{Name: "second", Location: "s3:s3.example.com/smt1"})
 	open.Files[0].Content = []byte("repositories:\n  main:\n    location: sftp:backup@vault.example.com:/srv/smt1\n  second:\n    location: s3:s3.example.com/smt1\nsystems:\n  smt: {profile: smt}\n")
+	open.Layout = json.RawMessage(`{"disks":[{"name":"sda","type":"disk","size":256060514304,"model":"QEMU <HARDDISK>","table":{"label":"gpt"},"on_it":[{"name":"sda1","type":"part","size":255000000000,"filesystem":"xfs","mountpoint":"/"}]}]}`)
 	f.version(smt1, 2, open)
 
 	f.change(func(tx record.Tx) error {

@@ -22,6 +22,7 @@ import (
 	"lifeboat/internal/config"
 	"lifeboat/internal/host"
 	"lifeboat/internal/rescue/configuration"
+	"lifeboat/internal/rescue/disks"
 	"lifeboat/internal/rescue/identity"
 	"lifeboat/internal/storage"
 )
@@ -73,6 +74,17 @@ func Gather(ctx context.Context, s Source) (*Gathered, error) {
 	slices.Sort(g.Open.Identity.MACs)
 	if g.Open.Network, err = json.Marshal(network.Identity{Hostname: facts.Hostname, FQDN: facts.FQDN, Network: lasting(facts.Network)}); err != nil {
 		return nil, fmt.Errorf("recovery configuration: %w", err)
+	}
+	layout, err := disks.Read(ctx, s.Host)
+	if err != nil {
+		return nil, fmt.Errorf("recovery configuration: %w", err)
+	}
+	for _, n := range layout.Notes {
+		g.note("of the disks is not known: %s", n)
+	}
+	if g.Open.Layout, err = json.Marshal(layout); err != nil || len(g.Open.Layout) > configuration.MaxRecord {
+		g.note("the record of the disks is not in it: %v, %d bytes", err, len(g.Open.Layout))
+		g.Open.Layout = nil
 	}
 	used := map[string]bool{}
 	for _, system := range s.Config.Systems {
