@@ -26,7 +26,7 @@ func (a *app) hostCommand() *cobra.Command {
 		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	f.register(c)
-	c.AddCommand(a.hostAddCommand(&f), a.hostEnrolCommand(&f), a.hostListCommand(&f), a.hostShowCommand(&f),
+	c.AddCommand(a.hostAddCommand(&f), a.hostSetCommand(&f), a.hostEnrolCommand(&f), a.hostListCommand(&f), a.hostShowCommand(&f),
 		a.hostRevokeCommand(&f), a.hostRemoveCommand(&f), a.hostCodeCommand(&f), a.hostWindowCommand(&f), a.hostRearCommand(&f))
 	return c
 }
@@ -171,6 +171,27 @@ func (a *app) hostShowCommand(f *fleetFlags) *cobra.Command {
 	}
 }
 
+// printKnown prints what is known of a host itself.
+func (a *app) printKnown(h record.Host) {
+	line := func(name, value string) {
+		if value != "" {
+			a.printf("  %-14s %s\n", name, printable(value))
+		}
+	}
+	line("id", string(h.ID))
+	line("group", h.Group)
+	line("hostname", h.Identity.Hostname)
+	line("serial", h.Identity.Serial)
+	line("uuid", h.Identity.UUID)
+	line("mac", strings.Join(h.Identity.MACs, " "))
+	line("networks", strings.Join(h.Networks, " "))
+	line("joined", when(h.Joined))
+	line("seen", when(h.Seen))
+	if !h.Revoked.IsZero() {
+		line("revoked", when(h.Revoked))
+	}
+}
+
 func (a *app) printHost(d wire.HostDetail, reports []record.Report) {
 	paint := painterFor(a.out)
 	s := standing.OfHost(d.Host, d.Protections, time.Now())
@@ -178,23 +199,7 @@ func (a *app) printHost(d wire.HostDetail, reports []record.Report) {
 	for _, why := range s.Reasons {
 		a.printf("  %s %s\n", paint.yellow("why"), printable(why))
 	}
-	line := func(name, value string) {
-		if value != "" {
-			a.printf("  %-14s %s\n", name, printable(value))
-		}
-	}
-	line("id", string(d.ID))
-	line("group", d.Group)
-	line("hostname", d.Identity.Hostname)
-	line("serial", d.Identity.Serial)
-	line("uuid", d.Identity.UUID)
-	line("mac", strings.Join(d.Identity.MACs, " "))
-	line("networks", strings.Join(d.Networks, " "))
-	line("joined", when(d.Joined))
-	line("seen", when(d.Seen))
-	if !d.Revoked.IsZero() {
-		line("revoked", when(d.Revoked))
-	}
+	a.printKnown(d.Host)
 	if d.Configuration > 0 {
 		a.printf("  %-14s version %d\n", "configuration", d.Configuration)
 	}

@@ -37,12 +37,7 @@ func (d *Desk) AddHost(ctx context.Context, a Actor, n wire.NewHost) (wire.Invit
 	if err := checkNetworks(n.Networks); err != nil {
 		return wire.Invitation{}, err
 	}
-	for _, mac := range n.MACs {
-		if _, err := net.ParseMAC(mac); err != nil {
-			return wire.Invitation{}, invalid("%q is no MAC address", excerpt.Line(mac, 80))
-		}
-	}
-	identity, err := normal(record.Identity{Serial: n.Serial, UUID: n.UUID, MACs: n.MACs})
+	identity, err := written(record.Identity{Serial: n.Serial, UUID: n.UUID, MACs: n.MACs})
 	if err != nil {
 		return wire.Invitation{}, err
 	}
@@ -64,6 +59,53 @@ func (d *Desk) AddHost(ctx context.Context, a Actor, n wire.NewHost) (wire.Invit
 		return wire.Invitation{}, err
 	}
 	return invitation, nil
+}
+
+// written is an identity as a person has written it.
+func written(i record.Identity) (record.Identity, error) {
+	for _, mac := range i.MACs {
+		if _, err := net.ParseMAC(mac); err != nil {
+			return i, invalid("%q is no MAC address", excerpt.Line(mac, 80))
+		}
+	}
+	return normal(i)
+}
+
+// SetHost corrects what is known of a host. What a host that has joined is recognised
+// by is what its next report says, where that says something.
+func (d *Desk) SetHost(ctx context.Context, a Actor, ref string, c wire.HostChange) (h record.Host, err error) {
+	if err := may(a, record.Operator); err != nil {
+		return h, err
+	}
+	err = d.change(ctx, func(tx record.Tx) (record.Entry, error) {
+		if h, err = find(tx, ref); err != nil {
+			return record.Entry{}, err
+		}
+		was := tell(h.Identity)
+		for to, from := range map[*string]*string{&h.Group: c.Group, &h.Identity.Serial: c.Serial, &h.Identity.UUID: c.UUID} {
+			if from != nil {
+				*to = *from
+			}
+		}
+		if c.MACs != nil {
+			h.Identity.MACs = *c.MACs
+		}
+		if c.Networks != nil {
+			h.Networks = *c.Networks
+		}
+		if err := errors.Join(checkText("the group", h.Group, 100), checkNetworks(h.Networks)); err != nil {
+			return record.Entry{}, err
+		}
+		if h.Identity, err = written(h.Identity); err != nil {
+			return record.Entry{}, err
+		}
+		detail := fmt.Sprintf("group %q, networks %s", h.Group, strings.Join(h.Networks, " "))
+		if is := tell(h.Identity); is != was {
+			detail += "; was " + was + "; is " + is
+		}
+		return d.entry(a, "host.set", h.Name, detail), tx.PutHost(h)
+	})
+	return h, err
 }
 
 // Enrol gives another token to a host, to join for the first time or again. Only an

@@ -60,6 +60,15 @@ func (a *API) hostRoutes() {
 			made, err := a.desk.AddHost(ctx, actorOf(ctx), in.Body)
 			return &body[wire.Invitation]{made}, err
 		})
+	add(a, route{id: "set-host", method: http.MethodPatch, path: "/hosts/{host}", summary: "Correct what is known of a host", role: record.Operator},
+		func(ctx context.Context, in *struct {
+			HostRef
+			Body wire.HostChange
+		},
+		) (*body[record.Host], error) {
+			h, err := a.desk.SetHost(ctx, actorOf(ctx), in.Host, in.Body)
+			return &body[record.Host]{h}, err
+		})
 	add(a, route{id: "host", method: http.MethodGet, path: "/hosts/{host}", summary: "Show a host", role: record.Viewer},
 		func(ctx context.Context, in *HostRef) (*body[wire.HostDetail], error) {
 			var d wire.HostDetail

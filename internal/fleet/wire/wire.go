@@ -34,6 +34,16 @@ type NewHost struct {
 	Valid    string   `json:"valid,omitempty" doc:"How long its token holds, such as 1h"`
 }
 
+// HostChange corrects what is known of a host; what is left out stays, and what is empty
+// goes.
+type HostChange struct {
+	Group    *string   `json:"group,omitempty" maxLength:"100"`
+	Serial   *string   `json:"serial,omitempty" maxLength:"200"`
+	UUID     *string   `json:"uuid,omitempty" maxLength:"200"`
+	MACs     *[]string `json:"macs,omitempty" maxItems:"64" doc:"All of them"`
+	Networks *[]string `json:"networks,omitempty" maxItems:"64" doc:"All of them, as CIDR"`
+}
+
 // Enrol asks for another token of a host.
 type Enrol struct {
 	Valid string `json:"valid,omitempty" doc:"How long the token holds, such as 1h"`
