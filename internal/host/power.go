@@ -37,3 +37,16 @@ func (h *Host) Detach(args []string) (int, error) {
 	}
 	return cmd.Process.Pid, cmd.Process.Release()
 }
+
+// RestartInit asks the running systemd itself to restart the machine, by the signal of
+// systemd(1): no program of the machine is needed. It returns before it does.
+func (h *Host) RestartInit() error {
+	if !h.IsLocal() {
+		return fmt.Errorf("the machine below %s is not running: nothing to restart", h.root)
+	}
+	const sigrtmin = 34
+	if err := syscall.Kill(1, syscall.Signal(sigrtmin+5)); err != nil {
+		return fmt.Errorf("restart the machine: %w", err)
+	}
+	return nil
+}

@@ -35,7 +35,8 @@ type RestoreOptions struct {
 	// Delete, with InPlace, removes what the snapshot does not have in the
 	// directories that are restored, where Include takes it. Other file systems
 	// mounted there are left alone. A directory that stands where the snapshot
-	// has something else is only replaced with Delete, or when it is empty.
+	// has something else is only replaced with Delete, or when it is empty. Of a whole
+	// root nothing is removed without an Include that says what belongs to it.
 	Delete   bool
 	Progress func(bytes int64)    // called with increments, from several goroutines at once
 	Warn     func(message string) // called from one goroutine at a time; they are in Stats too
@@ -57,8 +58,8 @@ func (r *Repository) Restore(ctx context.Context, snapshot *Snapshot, name, targ
 	if !filepath.IsAbs(target) {
 		return Stats{}, fmt.Errorf("restore to %s: the target is not an absolute path", quoted(target))
 	}
-	if opts.Delete && path.Clean("/"+name) == "/" {
-		return Stats{}, errors.New("restore: Delete is refused for the root, whose other directories the snapshot does not know of")
+	if opts.Delete && opts.Include == nil && path.Clean("/"+name) == "/" {
+		return Stats{}, errors.New("restore: Delete without Include is refused for the root, whose other directories the snapshot does not know of")
 	}
 	lock, err := r.ReadLock(ctx)
 	if err != nil {

@@ -87,7 +87,13 @@ func record(ctx context.Context, task runbook.Task, b *Baseline, tree string, o 
 	return nil
 }
 
-func progress(task runbook.Task, total int64) func(int64) {
+// teller is what long work is told to; a runbook.Task is one.
+type teller interface {
+	Logf(format string, args ...any)
+	Progress(done, total int64)
+}
+
+func progress(task teller, total int64) func(int64) {
 	var done int64
 	return func(n int64) {
 		done += n
@@ -118,7 +124,7 @@ const enough = 1000
 
 // prove compares a tree with what was written down. An error that is no *UnequalError
 // says that it could not be compared.
-func prove(ctx context.Context, task runbook.Task, b Baseline, tree string, o inventory.Options) error {
+func prove(ctx context.Context, task teller, b Baseline, tree string, o inventory.Options) error {
 	unequal := &UnequalError{Tree: tree}
 	o.Progress = progress(task, b.Bytes)
 	err := against(ctx, b, tree, o, func(d inventory.Difference) error {

@@ -70,7 +70,10 @@ func Compare(ctx context.Context, r io.Reader, root string, o Options, report fu
 		}
 		return forward()
 	}
-	err = walk(ctx, root, o, true, func(now Entry) error {
+	err = walk(ctx, root, o, !o.Quick, func(now Entry) error {
+		if o.Quick && now.Type == File && now.Same == next.Same && now.Size == next.Size && now.MTime == next.MTime {
+			now.Hash = next.Hash
+		}
 		for !end && order(string(next.Path), string(now.Path)) < 0 {
 			if err := missing(); err != nil {
 				return err

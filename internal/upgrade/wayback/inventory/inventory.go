@@ -29,6 +29,9 @@ type Options struct {
 	// Since is when something else began to look at the tree, a backup say. Entries
 	// that were changed later are Moving. Zero for a tree that stands still.
 	Since time.Time
+	// Quick compares without reading: a file of the same size and time has the same
+	// content.
+	Quick bool
 	// Progress is called with increments of content bytes read.
 	Progress func(bytes int64)
 }

@@ -1,0 +1,44 @@
+package cli
+
+import (
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"lifeboat/internal/host"
+	"lifeboat/internal/upgrade/wayback"
+)
+
+// completeRollbackCommand is what the boot unit of a rollback calls.
+func (a *app) completeRollbackCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     wayback.BootCommand + " DIR",
+		Short:   "Take the root back at boot to what it was before an upgrade (a boot unit calls this)",
+		Example: "  lifeboat " + wayback.BootCommand + " /var/lib/lifeboat/runs/RUN/wayback",
+		Hidden:  true,
+		Args:    args(cobra.ExactArgs(1)),
+		RunE: func(c *cobra.Command, names []string) error {
+			dir, err := filepath.Abs(names[0])
+			if err != nil {
+				return err
+			}
+			var told error
+			say := func(text string) {
+				if a.json {
+					told = a.emit(map[string]any{"type": "rollback", "text": text})
+					return
+				}
+				a.printf("%s\n", clean(text))
+			}
+			restart, err := wayback.Complete(c.Context(), dir, say)
+			if err != nil {
+				return err
+			}
+			if told != nil || !restart {
+				return told
+			}
+			say("The root is what it was before the upgrade. This machine restarts now.")
+			return host.Local().RestartInit()
+		},
+	}
+}
