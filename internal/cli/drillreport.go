@@ -194,7 +194,7 @@ func (a *app) listDrills(ctx context.Context, conf *config.Config, v *vault.Vaul
 	if a.json {
 		return nil
 	}
-	a.narrow([]string{"system", "drill", "state", "depth", "point", "RTO", "trend", "RPO"}, rows, "RTO", "trend", "RPO")
+	a.table([]string{"system", "drill", "state", "depth", "point", "RTO", "trend", "RPO"}, rows, "RTO", "trend", "RPO")
 	for _, part := range []struct {
 		title string
 		lines []string

@@ -127,7 +127,7 @@ func (a *app) showFacts(f *facts.Facts) error {
 	}
 	if len(rows) > 0 {
 		a.printf("\n")
-		a.narrow([]string{"  package repository", "", "address"}, rows)
+		a.table([]string{"  package repository", "", "address"}, rows)
 	}
 	a.showSpace(f)
 	for _, u := range f.Unknown {
@@ -149,6 +149,6 @@ func (a *app) showSpace(f *facts.Facts) {
 	}
 	if len(rows) > 0 {
 		a.printf("\n")
-		a.narrow([]string{"  file system", "device", "size", "free"}, rows, "size", "free")
+		a.table([]string{"  file system", "device", "size", "free"}, rows, "size", "free")
 	}
 }

@@ -118,7 +118,7 @@ func (a *app) scheduleStatus(ctx context.Context, f scheduleFlags, names []strin
 		return nil
 	}
 	if len(rows) > 0 {
-		a.narrow([]string{"system", "job", "at", "next", "last", "result"}, rows)
+		a.table([]string{"system", "job", "at", "next", "last", "result"}, rows)
 	} else if len(gone) == 0 {
 		a.printf("No system of %s has a schedule.\n", a.configFile)
 	}

@@ -14,17 +14,8 @@ import (
 
 // table prints rows in columns; columns named in right are aligned there.
 func (a *app) table(header []string, rows [][]string, right ...string) {
-	a.render(table.NewWriter(), header, rows, right)
-}
-
-// narrow prints a table for 80 columns: blanks behind it would make empty lines there.
-func (a *app) narrow(header []string, rows [][]string, right ...string) {
 	t := table.NewWriter()
-	t.SuppressTrailingSpaces()
-	a.render(t, header, rows, right)
-}
-
-func (a *app) render(t table.Writer, header []string, rows [][]string, right []string) {
+	t.SuppressTrailingSpaces() // on a narrow terminal they make empty lines
 	t.SetOutputMirror(a.out)
 	style := table.StyleLight
 	style.Options = table.OptionsNoBordersAndSeparators

@@ -135,7 +135,13 @@ func (k *Keys) write(dir string) error {
 // refused. A directory without keys is fs.ErrNotExist.
 func Open(dir string) (*Keys, error) {
 	k := &Keys{}
-	var err error
+	info, err := os.Stat(dir)
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode()&0o022 != 0 {
+		return nil, fmt.Errorf("others can exchange the keys in %s, as its mode is %04o: chmod 700 %s, and look whether they are still yours", dir, info.Mode().Perm(), dir)
+	}
 	if k.Settings, k.Authority, err = OpenPublic(dir); err != nil {
 		return nil, err
 	}
