@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/config"
 	"lifeboat/internal/fleet"
 	"lifeboat/internal/fleet/action"
 	"lifeboat/internal/fleet/keys"
@@ -27,6 +28,8 @@ const defaultFleet = "/etc/lifeboat/fleet"
 type fleetServeFlags struct {
 	fleetPlace
 	listen, cert, key string
+	keep              config.Span
+	keepVersions      int
 }
 
 func (a *app) fleetServeCommand() *cobra.Command {
@@ -52,12 +55,16 @@ An interruption lets requests under way end; the next cuts them off.`,
 		Example: `  lifeboat serve init --name fleet.example.com
   lifeboat serve
   lifeboat serve --listen 192.0.2.10:443 --tls-cert /etc/ssl/fleet.pem --tls-key /etc/ssl/fleet.key
-  lifeboat serve --database postgres://lifeboat@db.example.com/fleet`,
+  lifeboat serve --database postgres://lifeboat@db.example.com/fleet
+  lifeboat serve --keep 3y --keep-versions 200`,
 		Args: knownVerb,
 		RunE: func(c *cobra.Command, _ []string) error { return a.fleetServe(c.Context(), f) },
 	}
 	flags := c.Flags()
 	f.register(c)
+	f.keep = config.Span{Days: 400}
+	flags.Var(&f.keep, "keep", "keep reports, runs and recovery configurations for this `SPAN` at least")
+	flags.IntVar(&f.keepVersions, "keep-versions", 50, "keep the newest `N` recovery configurations of each host beyond that")
 	flags.StringVar(&f.listen, "listen", ":"+keys.DefaultPort, "`ADDRESS` to listen on, HOST:PORT or :PORT")
 	flags.Var((*absolutePath)(&f.cert), "tls-cert", "`FILE` with a certificate of yours and what vouches for it, in PEM form")
 	flags.Var((*absolutePath)(&f.key), "tls-key", "`FILE` with its key, in PEM form")
@@ -144,6 +151,9 @@ func (a *app) fleetServe(ctx context.Context, f fleetServeFlags) error {
 	if (f.cert == "") != (f.key == "") {
 		return usagef("--tls-cert and --tls-key belong together")
 	}
+	if f.keepVersions < 1 {
+		return usagef("--keep-versions %d: the newest recovery configuration of each host is always kept", f.keepVersions)
+	}
 	desk, done, err := a.openFleet(ctx, f.fleetPlace, conf)
 	if err != nil {
 		return err
@@ -158,6 +168,7 @@ func (a *app) fleetServe(ctx context.Context, f fleetServeFlags) error {
 	o := fleet.Options{
 		Desk: desk, Version: Version, Notices: conf.Notices, Cut: a.hard, Log: log,
 		Console: pages, Closing: pages.Close, Session: session, People: accounts,
+		Keep: f.keep.Before, KeepVersions: f.keepVersions,
 	}
 	if f.cert != "" {
 		own, err := restserver.Certificate(f.cert, f.key)

@@ -31,6 +31,7 @@ func (s *Server) jobs() []job {
 	return []job{
 		{"sweep", max(time.Hour, s.Every), s.sweep},
 		{"watch", s.Every, s.watch},
+		{"prune", max(24*time.Hour, s.Every), s.prune},
 	}
 }
 
@@ -95,6 +96,30 @@ func (s *Server) sweep(ctx context.Context) error {
 		_, err := tx.Sweep(now, now.Add(-eventsFor))
 		return nil, err
 	})
+}
+
+// prune forgets the history that nobody wants any more, and says so in the log.
+func (s *Server) prune(ctx context.Context) error {
+	if s.Keep == nil {
+		return nil
+	}
+	before := s.Keep(s.Desk.Now()).UTC()
+	for ctx.Err() == nil {
+		var p record.Pruned
+		err := s.Desk.Store.Change(ctx, func(tx record.Tx) (_ []record.Entry, err error) {
+			if p, err = tx.Prune(before, s.KeepVersions); err != nil || p == (record.Pruned{}) {
+				return nil, err
+			}
+			return []record.Entry{{
+				Time: s.Desk.Now(), Actor: "server", Action: "history.prune", Object: "before " + before.Format(time.RFC3339),
+				Detail: fmt.Sprintf("%d versions of configurations, %d reports, %d runs", p.Versions, p.Reports, p.Runs),
+			}}, nil
+		})
+		if err != nil || p == (record.Pruned{}) {
+			return err
+		}
+	}
+	return ctx.Err()
 }
 
 // watchSetting keeps which systems those that are told know to be in a bad way.

@@ -13,6 +13,7 @@ import (
 
 	"lifeboat/internal/config"
 	"lifeboat/internal/fleet/agent"
+	"lifeboat/internal/fleet/record"
 	"lifeboat/internal/fleet/wire"
 	"lifeboat/internal/notice"
 )
@@ -65,6 +66,59 @@ func TestWatch(t *testing.T) {
 }
 
 // Servers that end give their leases up, so that another need not wait.
+// What is older than is wanted is forgotten, once, with an entry in the audit log.
+func TestPrune(t *testing.T) {
+	at := time.Now()
+	var passed time.Duration
+	p := start(t, func(o *Options) {
+		if held, err := o.Desk.Store.Hold(context.Background(), "prune", "the test", time.Hour); err != nil || !held {
+			t.Fatal(held, err) // it does so itself
+		}
+		o.Keep, o.KeepVersions = func(now time.Time) time.Time { return now.AddDate(0, 0, -400) }, 1
+	})
+	spool := agent.NewSpool(t.TempDir())
+	a := p.join(t, wire.NewHost{Name: "smt1"})
+	send(t, a, spool, report("run-1", at.Add(-time.Hour)))
+	send(t, a, spool, report("run-2", at))
+	p.Desk.Now = func() time.Time { return at.Add(passed) }
+	for _, step := range []struct {
+		later time.Duration
+		want  int
+	}{{0, 2}, {500 * 24 * time.Hour, 1}} {
+		later, want := step.later, step.want
+		passed = later
+		for range 2 {
+			if err := p.prune(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var reports []record.Report
+		var entries []record.Entry
+		err := p.Desk.Store.Read(context.Background(), func(r record.Reader) error {
+			h, err := r.HostNamed("smt1")
+			if err == nil {
+				reports, err = r.Reports(h.ID, record.Page{Limit: 10})
+			}
+			if err == nil {
+				entries, err = r.Audit(0, 1000)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		pruned := 0
+		for _, e := range entries {
+			if e.Action == "history.prune" {
+				pruned++
+			}
+		}
+		if len(reports) != want || later == 0 && pruned != 0 || later > 0 && pruned != 1 {
+			t.Errorf("after %v there are %d reports, and %d entries tell of it", later, len(reports), pruned)
+		}
+	}
+}
+
 func TestLease(t *testing.T) {
 	p := start(t, func(o *Options) { o.Every = time.Hour })
 	other := New(p.Options)

@@ -47,6 +47,10 @@ type Options struct {
 	Limits  api.Limits
 	// Notices are told of systems that are late.
 	Notices []config.Notice
+	// Keep is how long reports, runs and versions of configurations are kept at least;
+	// nil is for ever. KeepVersions of each host stay beyond that.
+	Keep         func(now time.Time) time.Time
+	KeepVersions int
 	// Every is how often periodic jobs are looked at; 0 is a minute.
 	Every time.Duration
 	// Grace is how long requests under way may take at the end; 0 is 20 s.

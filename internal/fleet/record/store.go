@@ -120,4 +120,12 @@ type Tx interface {
 	// expired, events of runs that were last heard of before events, of 1000
 	// runs at a time. It gives how many rows; none means that all is done.
 	Sweep(expired, events time.Time) (int64, error)
+	// Prune forgets history from before a moment, at most 1000 rows of a sort at a
+	// time: versions that are not among a host's newest (at least 1 stays) and that no
+	// code refers to; reports but the newest of each kind of each system, and
+	// those that a version came with; runs that no report tells of.
+	Prune(before time.Time, versions int) (Pruned, error)
 }
+
+// Pruned is how many of each were forgotten.
+type Pruned struct{ Versions, Reports, Runs int64 }

@@ -111,5 +111,27 @@ func (t *tx) Sweep(expired, events time.Time) (int64, error) {
 	return rows, nil
 }
 
+func (t *tx) Prune(before time.Time, versions int) (p record.Pruned, err error) {
+	for _, one := range []struct {
+		n         *int64
+		statement string
+		args      []any
+	}{
+		{&p.Versions, `DELETE FROM versions WHERE (host, number) IN (SELECT v.host, v.number FROM versions v WHERE v.created < ?
+			AND v.number <= (SELECT max(n.number) FROM versions n WHERE n.host = v.host) - ?
+			AND NOT EXISTS (SELECT 1 FROM codes c WHERE c.host = v.host AND c.version = v.number) LIMIT 1000)`, []any{before, max(1, versions)}},
+		{&p.Reports, `DELETE FROM reports WHERE (host, id) IN (SELECT r.host, r.id FROM reports r WHERE r.ended < ?
+			AND EXISTS (SELECT 1 FROM reports n WHERE n.host = r.host AND n.system = r.system AND n.kind = r.kind AND n.started > r.started)
+			AND NOT EXISTS (SELECT 1 FROM versions v WHERE v.host = r.host AND v.report = r.id) LIMIT 1000)`, []any{before}},
+		{&p.Runs, `DELETE FROM runs WHERE (host, id) IN (SELECT x.host, x.id FROM runs x WHERE x.started < ? AND x.updated < ?
+			AND NOT EXISTS (SELECT 1 FROM reports r WHERE r.host = x.host AND r.id = x.id) LIMIT 1000)`, []any{before, before}},
+	} {
+		if *one.n, err = t.exec(one.statement, one.args...); err != nil {
+			return p, err
+		}
+	}
+	return p, nil
+}
+
 // swept are the runs whose events go in one sweep: not so many that others wait long.
 const swept = `SELECT host, id FROM runs WHERE kept AND updated < ? ORDER BY updated, host, id LIMIT 1000`

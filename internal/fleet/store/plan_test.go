@@ -78,6 +78,9 @@ func TestPlans(t *testing.T) {
 		if _, err := tx.Sweep(now, now); err != nil {
 			return err
 		}
+		if _, err := tx.Prune(now.Add(-time.Hour), 50); err != nil {
+			return err
+		}
 		return tx.RemoveHost(id(1))
 	})
 	var host record.Host

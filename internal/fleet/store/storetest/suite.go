@@ -37,6 +37,7 @@ func Run(t *testing.T, fresh func(t *testing.T) string) {
 		{"users", users},
 		{"tokens-settings", tokensSettings},
 		{"sweep", sweep},
+		{"prune", prune},
 		{"leases", leases},
 		{"texts", texts},
 		{"all-or-nothing", allOrNothing},

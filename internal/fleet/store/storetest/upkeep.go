@@ -68,6 +68,58 @@ func sweep(t *testing.T, s *store.Store) {
 	}
 }
 
+func prune(t *testing.T, s *store.Store) {
+	add(t, s, 1, 2)
+	Change(t, s, func(tx record.Tx) error {
+		for n := range 2 {
+			host := Host(n + 1).ID
+			for i := range 5 * (n + 1) {
+				if _, err := tx.AddVersion(record.Version{Host: host, Created: at(i), Digest: fmt.Sprint(i), Report: "r2"}); err != nil {
+					return err
+				}
+				r := record.Report{Host: host, ID: fmt.Sprint("r", i), System: "smt", Kind: []string{"backup", "drill"}[i&1], Started: at(i), Ended: at(i)}
+				if _, err := tx.AddReport(r, record.Protection{Host: host, System: "smt"}); err != nil {
+					return err
+				}
+				for _, name := range []string{r.ID, fmt.Sprint("lost", i)} {
+					if err := tx.PutRun(record.Run{ID: name, Host: host, Updated: at(i)}); err != nil {
+						return err
+					}
+				}
+			}
+		}
+		return tx.PutCode(record.Code{Lookup: "x", Host: Host(2).ID, Version: 2, Expires: at(100)})
+	})
+	var p record.Pruned
+	run := func(before time.Time, versions int) record.Pruned {
+		Change(t, s, func(tx record.Tx) (err error) {
+			p, err = tx.Prune(before, versions)
+			return err
+		})
+		return p
+	}
+	if run(at(0), 3) != (record.Pruned{}) {
+		t.Errorf("forgotten too early: %+v", p)
+	}
+	// Of the first host the newest three versions stay, of the second those from then.
+	if want := (record.Pruned{Versions: 2 + 3, Reports: 2 + 3, Runs: 4 + 4 + 2 + 3}); run(at(4), 3) != want {
+		t.Errorf("forgot %+v, want %+v", p, want)
+	}
+	if run(at(4), 3) != (record.Pruned{}) {
+		t.Errorf("forgot twice: %+v", p)
+	}
+	run(at(100), 0)
+	for host, want := range map[record.HostID][2]int{Host(1).ID: {1, 3}, Host(2).ID: {2, 3}} {
+		versions := Get(t, s, func(r record.Reader) ([]record.Version, error) { return r.Versions(host) })
+		reports := Get(t, s, func(r record.Reader) ([]record.Report, error) { return r.Reports(host, record.Page{Limit: 100}) })
+		if len(versions) != want[0] || len(reports) != want[1] {
+			t.Errorf("host %s has %d versions and %d reports left, want %v", host, len(versions), len(reports), want)
+		}
+	}
+	Get(t, s, func(r record.Reader) (record.Report, error) { return r.Report(Host(1).ID, "r2") })
+	Get(t, s, func(r record.Reader) (record.Version, error) { return r.Version(Host(2).ID, 2) })
+}
+
 func leases(t *testing.T, s *store.Store) {
 	ctx := context.Background()
 	hold := func(job, holder string, d time.Duration, want bool) {
