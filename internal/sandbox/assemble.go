@@ -214,7 +214,7 @@ func (m *mounter) cover(l layer, dir string) {
 
 // lend gives a covered system what the sandbox has of a kernel.
 func (m *mounter) lend(tree string) {
-	for _, dir := range []string{"/dev", "/proc", "/sys"} {
+	for _, dir := range []string{"/dev", "/proc"} {
 		at := m.at(filepath.Join(tree, dir))
 		if m.err != nil {
 			return

@@ -102,8 +102,8 @@ type Interface struct {
 // Cover is a further tree that is seen inside.
 type Cover struct {
 	Path string
-	// System says that it is the root of a system, which has the sandbox's /dev, /proc
-	// and /sys: programs that make it their root find them there.
+	// System says that it is the root of a system, which has the sandbox's /dev and
+	// /proc: programs that make it their root find them there.
 	System bool
 }
 

@@ -1,0 +1,3 @@
+package upgrade
+
+func victim(string) {}
