@@ -332,7 +332,11 @@ func (z *Zypper) Refresh(ctx context.Context, trust bool) (*Result, error) {
 	if trust {
 		global = []string{"--gpg-auto-import-keys"}
 	}
-	r, err := z.call(ctx, global, "refresh", "--force")
+	call := z.call
+	if z.o.Apart != "" {
+		call = z.untouched
+	}
+	r, err := call(ctx, global, "refresh", "--force")
 	if err != nil {
 		return r, fmt.Errorf("refresh package repositories: %w", err)
 	}

@@ -12,26 +12,34 @@ import (
 	"lifeboat/internal/host"
 )
 
-// ownNotes is where libzypp writes down what was installed for the sake of others. It
-// does so in a simulation too, with the same content and another date.
-const ownNotes = "/var/lib/zypp/AutoInstalled"
+// ownNotes is what libzypp writes down for itself, in a simulation too: what was
+// installed for the sake of others, with the same content and another date, and an
+// arbitrary number by which machines are counted.
+var ownNotes = []string{"/var/lib/zypp/AutoInstalled", "/var/lib/zypp/AnonymousUniqueId"}
 
 // untouched is a call that changes no package and leaves libzypp's notes as they were.
-func (z *Zypper) untouched(ctx context.Context, command ...string) (*Result, error) {
+func (z *Zypper) untouched(ctx context.Context, global []string, command ...string) (*Result, error) {
 	h, err := host.At(z.o.Files)
 	if err != nil {
 		return nil, err
 	}
-	name, err := h.Path(ownNotes)
-	if err != nil {
-		return nil, err
+	var before []noted
+	for _, own := range ownNotes {
+		name, err := h.Path(own)
+		if err != nil {
+			return nil, err
+		}
+		n, err := note(name)
+		if err != nil {
+			return nil, err
+		}
+		before = append(before, n)
 	}
-	before, err := note(name)
-	if err != nil {
-		return nil, err
+	result, err := z.call(ctx, global, command...)
+	for _, n := range before {
+		err = errors.Join(err, n.restore())
 	}
-	result, err := z.call(ctx, unrefreshed, command...)
-	return result, errors.Join(err, before.restore())
+	return result, err
 }
 
 // noted is a small file as it was, and when its directory was changed.

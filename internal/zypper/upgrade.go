@@ -40,7 +40,7 @@ var unrefreshed = []string{"--no-refresh"}
 // Simulate asks the solver what the upgrade would change. It sees only what metadata
 // tells: no missing packages, no conflicts of files, no scripts.
 func (z *Zypper) Simulate(ctx context.Context, t Terms) (*Result, error) {
-	return withTransaction(z.untouched(ctx, t.arguments("--dry-run")...))
+	return withTransaction(z.untouched(ctx, unrefreshed, t.arguments("--dry-run")...))
 }
 
 // Fetch downloads the packages of the upgrade into the cache and looks through them:
@@ -48,7 +48,7 @@ func (z *Zypper) Simulate(ctx context.Context, t Terms) (*Result, error) {
 // Nothing is changed. --download-only is never combined with --download, since together
 // they upgrade.
 func (z *Zypper) Fetch(ctx context.Context, t Terms) (*Result, error) {
-	return withTransaction(z.untouched(ctx, t.arguments("--dry-run", "--download-only")...))
+	return withTransaction(z.untouched(ctx, unrefreshed, t.arguments("--dry-run", "--download-only")...))
 }
 
 // Upgrade does it. All packages are there before the first is changed. It goes on to
