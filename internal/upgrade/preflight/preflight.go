@@ -80,6 +80,7 @@ type Input struct {
 	// why not.
 	Transaction *zypper.Transaction
 	Untold      string
+	Conflicts   []string // to which the package manager finds no answer by itself
 	// Repositories are those of the present release, nil where they are not known.
 	Repositories *path.Inventory
 	Point        Point

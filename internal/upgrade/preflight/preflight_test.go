@@ -131,6 +131,7 @@ func TestChecks(t *testing.T) {
 		"a broken database": {func(in *Input) { in.Facts.Inconsistent = []string{"a needs b"} }, "inhibitor package-database", "a needs b", "package-database=" + digest([]string{"a needs b"})},
 		"locks":             {func(in *Input) { in.Facts.Locks = []facts.Lock{{Name: "kernel*"}, {Name: "apache2"}} }, "inhibitor packages-locked", "kernel*", "packages-locked=kernel*,apache2"},
 		"no transaction":    {func(in *Input) { in.Transaction, in.Untold = nil, "zypper is missing" }, "high transaction-unknown", "zypper is missing", "transaction-unknown"},
+		"a conflict":        {func(in *Input) { in.Transaction, in.Conflicts = nil, []string{"a needs b"} }, "inhibitor packages-conflict", "a needs b", ""},
 		"the installer's":   {func(in *Input) { in.Transaction, in.Method = nil, &path.Chosen{By: "installer"} }, "", "", ""},
 		"a product goes":    {func(in *Input) { remove(in, "product", "sle-hae") }, "inhibitor products-removed", "sle-hae", "products-removed=sle-hae"},
 		"a product anew": {func(in *Input) {

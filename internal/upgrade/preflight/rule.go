@@ -61,6 +61,7 @@ var rules = []rule{
 	{"package-database", Inhibitor, byWord, "The package database is inconsistent", inconsistent},
 	{"packages-locked", Inhibitor, byItem, "Packages are locked or held", locked},
 	{"transaction-unknown", High, plainly, "What will become of the packages was not found out", transactionUnknown},
+	{"packages-conflict", Inhibitor, never, "The packages do not fit together", conflict},
 	{"products-removed", Inhibitor, byItem, "Products would be removed", productsRemoved},
 	{"third-party-removed", Inhibitor, byItem, "Packages of other vendors would be removed", foreignRemoved},
 	{"packages-removed", Inhibitor, byWord, "Packages would be removed", packagesRemoved},

@@ -47,13 +47,24 @@ func locked(in *Input) *seen {
 	}
 }
 
+func conflict(in *Input) *seen {
+	if len(in.Conflicts) == 0 {
+		return nil
+	}
+	return &seen{
+		detail: "The package manager asks for a decision that nobody can take for you.",
+		items:  in.Conflicts,
+		remedy: "Remove the package first, get the vendor's for " + in.To.Name() + ", or add the package repository that has what is missing.",
+	}
+}
+
 func transactionUnknown(in *Input) *seen {
-	if in.Transaction != nil {
+	if in.Transaction != nil || len(in.Conflicts) > 0 {
 		return nil
 	}
 	s := &seen{
 		detail: cmp.Or(in.Untold, "Nobody asked the package manager."),
-		remedy: "lifeboat upgrade plan asks it, with the target's package repositories.",
+		remedy: "Let zypper be asked, on the host or on its mounted root, with the package repositories of the target (lifeboat upgrade check --target).",
 	}
 	if !in.live() {
 		s.severity = Info

@@ -91,9 +91,19 @@ func releaseNotes(in *Input) *seen {
 	}
 	return &seen{
 		detail: "They say which hardware and software is special, what was dropped, and what has to be done before.",
-		remedy: "Read the release notes of " + in.To.Name() + " (https://www.suse.com/releasenotes/ for SUSE products, https://www.debian.org/releases/ for Debian), then accept this.",
+		remedy: "Read the release notes of " + in.To.Name() + notesAt(in.Facts.Release.ID) + ", then accept this.",
 		word:   ReleaseWord(in.To),
 	}
+}
+
+func notesAt(id string) string {
+	switch id {
+	case "sles", "sled":
+		return " (https://www.suse.com/releasenotes/)"
+	case "debian":
+		return " (https://www.debian.org/releases/)"
+	}
+	return ""
 }
 
 // ReleaseWord is a release as the accept-list names it: SLES-12-SP1.
