@@ -58,8 +58,8 @@ func start(t *testing.T, change func(*Options)) *place {
 
 // fleet is keys with a first administrator.
 type fleet struct {
-	keys  *keys.Keys
-	token string
+	keys       *keys.Keys
+	token, dir string
 }
 
 func newFleet(t *testing.T) fleet {
@@ -77,7 +77,7 @@ func newFleet(t *testing.T) fleet {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return fleet{k, token}
+	return fleet{k, token, dir}
 }
 
 // serve serves it from a database, beside others.
