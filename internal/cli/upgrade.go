@@ -12,6 +12,10 @@ func (a *app) upgradeCommand() *cobra.Command {
 		Args:    args(cobra.NoArgs),
 		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(a.upgradeHooksCommand(), a.upgradeBootEntryCommand())
+	c.AddCommand(
+		a.upgradePlanCommand(),
+		a.upgradeBootEntryCommand(),
+		a.upgradeHooksCommand(),
+	)
 	return c
 }

@@ -125,8 +125,17 @@ func (c *Catalogue) Find(id, version string, sp int, arch string) (Release, erro
 
 // Knows tells whether a machine's id is one of the catalogue's products.
 func (c *Catalogue) Knows(id string) bool {
-	_, ok := c.names[strings.ToLower(id)]
+	_, ok := c.Named(id)
 	return ok
+}
+
+// Named finds a product by any word for it.
+func (c *Catalogue) Named(word string) (Product, bool) {
+	p, ok := c.names[strings.ToLower(strings.TrimSpace(word))]
+	if !ok {
+		return Product{}, false
+	}
+	return *p, true
 }
 
 func (c *Catalogue) arch(word string) (string, error) {

@@ -1,0 +1,252 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"lifeboat/internal/runbook"
+	"lifeboat/internal/upgrade/choice"
+	"lifeboat/internal/upgrade/facts"
+	"lifeboat/internal/upgrade/path"
+)
+
+// planFlags are the options of one plan.
+type planFlags struct {
+	to, method string
+	facts      string
+	root       absolutePath
+	answers    []string
+	control    absolutePath
+}
+
+func (a *app) upgradePlanCommand() *cobra.Command {
+	f := planFlags{root: "/"}
+	c := &cobra.Command{
+		Use:   "plan",
+		Short: "Say whether a host may become a later release, in which steps and by what means",
+		Long: `Judges the way from what a host is to another release by the vendor's own rules: which
+releases follow each other, on which architectures, by which methods, and what each
+needs. Without --to it lists what the host may become in one step.
+
+A release cannot be left out where the vendor supports none to be: such a plan is
+refused (exit code 4) and lists the steps to go one after the other. Each is an
+upgrade of its own.
+
+What the installer of the new release would ask is part of the plan, with the answers
+that need nobody. --answer gives others: root=/dev/sda2, license=accept,
+registration=register or skip, mode=update (only the installed packages) or features,
+patterns="one two". --control-file writes them as the control file of an automatic
+upgrade, which belongs to ` + choice.ControlFile + `.
+
+A host that is too old for this program is planned from elsewhere, see
+` + "`lifeboat facts --script`.",
+		Example: `  lifeboat upgrade plan
+  lifeboat upgrade plan --to "SLES 12"
+  lifeboat upgrade plan --to "SLES 12" --facts lifeboat-facts.txt
+  lifeboat upgrade plan --to 12 --method boot-entry --answer license=accept --control-file autoupg.xml`,
+		Args: args(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error { return a.plan(c, f) },
+	}
+	c.Flags().StringVar(&f.to, "to", "", "the `RELEASE` that is wanted, such as \"SLES 12 SP1\"")
+	c.Flags().StringVar(&f.method, "method", "", "go there by this `METHOD`, such as online or boot-entry")
+	c.Flags().StringVar(&f.facts, "facts", "", "judge the host whose facts are in `FILE`")
+	c.Flags().Var(&f.root, "root", "judge the machine whose root file system is mounted at `DIR`")
+	c.Flags().StringArrayVar(&f.answers, "answer", nil, "answer what the installer asks, as `QUESTION=ANSWER`; may be given several times")
+	c.Flags().Var(&f.control, "control-file", "write the answers to `FILE`, for an automatic upgrade")
+	c.MarkFlagsMutuallyExclusive("facts", "root")
+	return c
+}
+
+// judged is a host with the catalogue that knows its release.
+type judged struct {
+	facts     *facts.Facts
+	catalogue *path.Catalogue
+	release   path.Release
+}
+
+// judge reads the facts of a host and finds its release in a profile.
+func (a *app) judge(c *cobra.Command, root absolutePath, file string) (judged, error) {
+	f, err := a.factsOf(c, root, file)
+	if err != nil {
+		return judged{}, err
+	}
+	known, err := a.catalogueFor(f.Release.ID)
+	if err != nil {
+		return judged{}, err
+	}
+	if known == nil {
+		return judged{}, fmt.Errorf("this host is %s (%q in %s), and no profile knows its upgrades", printable(firstOf(f.Release.Name, "no system that says its name")), printable(f.Release.ID), printable(firstOf(f.Release.Source, "no file")))
+	}
+	r, err := known.Find(f.Release.ID, f.Release.Version, f.Release.SP, f.Arch)
+	if err != nil {
+		return judged{}, fmt.Errorf("this host: %w", err)
+	}
+	return judged{f, known, r}, nil
+}
+
+// catalogueFor finds the upgrades of the product of an id; nil when no profile has them.
+func (a *app) catalogueFor(id string) (*path.Catalogue, error) {
+	entries, err := a.catalogue().List()
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if e.Err != nil {
+			continue
+		}
+		if c, ok := path.Of(e.Profile); ok && c.Knows(id) {
+			return c, nil
+		}
+	}
+	return nil, nil
+}
+
+// planView is a plan for programs.
+type planView struct {
+	Type string `json:"type"`
+	Host string `json:"host"`
+	path.Verdict
+	Options choice.Choices `json:"options"`
+	Life    lifeView       `json:"life"`
+	Facts   *planFacts     `json:"facts"`
+}
+
+// lifeView is the support of both releases.
+type lifeView struct {
+	From path.Standing `json:"from"`
+	To   path.Standing `json:"to"`
+}
+
+// planFacts is what the plan rests on; the manual wants the root device written down.
+type planFacts struct {
+	Collected time.Time  `json:"collected"`
+	Root      facts.Root `json:"root_device"`
+}
+
+func (a *app) plan(c *cobra.Command, f planFlags) error {
+	j, err := a.judge(c, f.root, f.facts)
+	if err != nil {
+		return err
+	}
+	if f.to == "" {
+		if f.method != "" || len(f.answers) > 0 || f.control != "" {
+			return usagef("--method, --answer and --control-file need --to: the release that is wanted")
+		}
+		return a.showTargets(j)
+	}
+	to, err := j.catalogue.Parse(f.to, path.Release{Product: j.release.Product})
+	if err != nil {
+		return usageError{fmt.Errorf("--to: %w", err)}
+	}
+	v := j.catalogue.Judge(j.release, to)
+	if f.method != "" {
+		if _, ok := j.catalogue.Methods[f.method]; !ok {
+			return usagef("--method: %q is none of %s", f.method, strings.Join(sorted(j.catalogue.Methods), ", "))
+		}
+		v = j.catalogue.By(v, f.method)
+	}
+	now := time.Now()
+	view := planView{
+		Type: "upgrade-plan", Host: j.facts.Hostname, Verdict: v,
+		Life:  lifeView{j.catalogue.Standing(v.From, now), j.catalogue.Standing(v.To, now)},
+		Facts: &planFacts{j.facts.Collected, j.facts.Root},
+	}
+	if view.Options, err = options(j.facts, v, f.answers); err != nil {
+		return err
+	}
+	if v.Outcome == path.Refused {
+		a.code = runbook.ExitRefused
+	}
+	if f.control != "" {
+		if err := writeControl(string(f.control), view); err != nil {
+			return err
+		}
+	}
+	if a.json {
+		return a.emit(view)
+	}
+	a.showWay(view)
+	if f.control != "" {
+		a.printf("\n%s is written; it belongs to %s of the host.\n", f.control, choice.ControlFile)
+	}
+	return nil
+}
+
+// options are what the installer would ask, where one is to be run.
+func options(f *facts.Facts, v path.Verdict, answers []string) (choice.Choices, error) {
+	q := choice.Choices{}
+	if v.Outcome == path.Supported && installs(v.Hops[0]) {
+		q = choice.For(choice.Host{
+			RootDevice: f.Root.Device, WindowManager: f.Desktop.WindowManager, DisplayManager: f.Desktop.DisplayManager,
+		}, v.From.Version, v.To.Version)
+	}
+	for _, text := range answers {
+		id, answer, ok := strings.Cut(text, "=")
+		if !ok {
+			return nil, usagef("--answer %q: write QUESTION=ANSWER", text)
+		}
+		if len(q) == 0 {
+			return nil, usagef("--answer %s: nothing is asked, for no installer is run on this way", id)
+		}
+		if err := q.Answer(id, answer); err != nil {
+			return nil, usageError{fmt.Errorf("--answer: %w", err)}
+		}
+	}
+	return q, nil
+}
+
+func installs(h path.Hop) bool {
+	for _, m := range h.Methods {
+		if m.By == "installer" {
+			return true
+		}
+	}
+	return false
+}
+
+// writeControl makes the control file, and replaces none.
+func writeControl(file string, view planView) error {
+	if view.Outcome != path.Supported || len(view.Options) == 0 {
+		return usagef("--control-file: no installer is run on this way")
+	}
+	text, err := view.Options.Control(view.To.Version)
+	if err != nil {
+		return usageError{fmt.Errorf("--control-file: %w", err)}
+	}
+	out, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("write the control file: %w", err)
+	}
+	_, err = out.Write(text)
+	return errors.Join(err, out.Sync(), out.Close())
+}
+
+// showTargets lists what a host may become in one step.
+func (a *app) showTargets(j judged) error {
+	hops := j.catalogue.Next(j.release)
+	now := time.Now()
+	if a.json {
+		return a.emit(map[string]any{"type": "upgrade-targets", "host": j.facts.Hostname, "from": j.release, "hops": hops})
+	}
+	a.printf("%s %s\n", painterFor(a.out).bold(firstOf(printable(j.facts.Hostname), "This host")+":"), j.release)
+	if len(hops) == 0 {
+		a.printf("No later release follows it in one step.\n")
+		return nil
+	}
+	var rows [][]string
+	for _, h := range hops {
+		var names []string
+		for _, m := range h.Methods {
+			names = append(names, m.ID)
+		}
+		rows = append(rows, []string{"  " + h.To.Name(), strings.Join(names, ", "), ends(j.catalogue.Standing(h.To, now))})
+	}
+	a.narrow([]string{"  may become", "by", "support"}, rows)
+	a.printf("Look at one: lifeboat upgrade plan --to %q\n", hops[len(hops)-1].To.Name())
+	return nil
+}
