@@ -111,7 +111,7 @@ func (a *app) showProduct(c *path.Catalogue, p path.Product, day time.Time) erro
 	for _, s := range list {
 		rows = append(rows, []string{s.Release.Name(), s.Published.String(), s.General.String(), s.Extended.String(), a.stage(s.Stage)})
 	}
-	a.narrow([]string{"release", "published", "general until", "long-term until", "now"}, rows)
+	a.table([]string{"release", "published", "general until", "long-term until", "now"}, rows)
 	return nil
 }
 
@@ -149,7 +149,7 @@ func (a *app) showRelease(c *path.Catalogue, r path.Release, day time.Time) erro
 			rows = append(rows, []string{"  " + l.Service, l.Given})
 		}
 		a.printf("\n%s (%s):\n", s.Column.Title, s.LevelSource.Title)
-		a.narrow([]string{"  service", ""}, rows)
+		a.table([]string{"  service", ""}, rows)
 	}
 	if len(next) == 0 {
 		return nil
@@ -159,7 +159,7 @@ func (a *app) showRelease(c *path.Catalogue, r path.Release, day time.Time) erro
 		rows = append(rows, []string{"  " + h.To.Name(), ends(c.Standing(h.To, day))})
 	}
 	a.printf("\n")
-	a.narrow([]string{"  may become", "support"}, rows)
+	a.table([]string{"  may become", "support"}, rows)
 	return nil
 }
 

@@ -1,9 +1,7 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -218,12 +216,10 @@ func writeControl(file string, view planView) error {
 	if err != nil {
 		return usageError{fmt.Errorf("--control-file: %w", err)}
 	}
-	out, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
+	if err := writeNew(file, text); err != nil {
 		return fmt.Errorf("write the control file: %w", err)
 	}
-	_, err = out.Write(text)
-	return errors.Join(err, out.Sync(), out.Close())
+	return nil
 }
 
 // showTargets lists what a host may become in one step.
@@ -246,7 +242,7 @@ func (a *app) showTargets(j judged) error {
 		}
 		rows = append(rows, []string{"  " + h.To.Name(), strings.Join(names, ", "), ends(j.catalogue.Standing(h.To, now))})
 	}
-	a.narrow([]string{"  may become", "by", "support"}, rows)
+	a.table([]string{"  may become", "by", "support"}, rows)
 	a.printf("Look at one: lifeboat upgrade plan --to %q\n", hops[len(hops)-1].To.Name())
 	return nil
 }

@@ -72,7 +72,7 @@ func (a *app) showOptions(q choice.Choices) {
 		}
 		rows = append(rows, []string{"  " + one.ID, one.Title, answer, string(one.From), note})
 	}
-	a.narrow([]string{"  question", "", "answer", "by", ""}, rows)
+	a.table([]string{"  question", "", "answer", "by", ""}, rows)
 }
 
 func (a *app) showLife(l lifeView) {
@@ -84,7 +84,7 @@ func (a *app) showLife(l lifeView) {
 		}
 	}
 	a.printf("\n")
-	a.narrow([]string{"  release", "support"}, rows)
+	a.table([]string{"  release", "support"}, rows)
 }
 
 // ends says until when a release has which support.

@@ -267,7 +267,11 @@ func (z *Zypper) modify(ctx context.Context, what string, command, aliases []str
 	if err := checkAliases(aliases); err != nil {
 		return err
 	}
-	if _, err := z.call(ctx, nil, append(command, aliases...)...); err != nil {
+	err := z.keeping(ctx, func(ctx context.Context) error {
+		_, err := z.call(ctx, nil, append(command, aliases...)...)
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("%s package repositories %s: %w", what, strings.Join(aliases, ", "), err)
 	}
 	return nil
