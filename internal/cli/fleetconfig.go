@@ -25,8 +25,10 @@ func (a *app) configCommand() *cobra.Command {
 		Use:   "config",
 		Short: "Look at the recovery configurations that hosts have sent to the fleet",
 		Long: `A host of the fleet sends what its recovery needs after each good backup: its systems,
-where its repositories are, its network, its files of /etc/lifeboat. What changes
-makes a new version. What is secret of it is sealed and cannot be shown here.` + fleetHint,
+where its repositories are, its network; and sealed, so that nobody can look at them
+here, its passwords and all of its files, lifeboat.yaml and profiles among them, since
+commands and addresses in any of them may hold a secret. What changes makes a new
+version.` + fleetHint,
 		Example: "  lifeboat config list smt1\n  lifeboat config show smt1\n  lifeboat config diff smt1",
 		Args:    knownVerb,
 		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },

@@ -205,7 +205,7 @@ func (a *app) recoveryConfiguration(ctx context.Context, conf *config.Config, me
 		Config: conf, File: a.configFile, Host: host.Local(),
 		Digest: func(name string) string {
 			p, err := a.catalogue().Load(name)
-			if err != nil {
+			if err != nil || p.Source != name+".yaml" { // a site's own
 				return ""
 			}
 			return p.Digest()

@@ -90,7 +90,7 @@ func (a *app) showFetched(f *rescue.Fetched, files []configuration.File, placed 
 		}
 	}
 	if f.Secret == nil {
-		a.printf("%s No secrets came with it: without a recovery code the repository's password must be known otherwise.\n", painterFor(a.out).yellow("warning"))
+		a.printf("%s No secrets came with it, and no files: without a recovery code the repository's password must be known otherwise.\n", painterFor(a.out).yellow("warning"))
 	}
 	if a.rescued {
 		return nil

@@ -151,6 +151,10 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			s.Closing()
 		}
 	})
+	err := s.Desk.Conceal(ctx, func(err error) { s.Log.Error("recovery configurations", "error", err) })
+	if err != nil && ctx.Err() == nil {
+		return err
+	}
 	working, stop := context.WithCancel(ctx)
 	defer stop()
 	var jobs sync.WaitGroup
@@ -170,7 +174,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if s.Cut != nil {
 		defer context.AfterFunc(s.Cut, cancel)()
 	}
-	err := server.Shutdown(grace)
+	err = server.Shutdown(grace)
 	if err != nil {
 		server.Close()
 		err = fmt.Errorf("fleet server on %s: requests under way were cut off: %w", l.Addr(), err)

@@ -47,6 +47,15 @@ const heldCommand = `"$@" 3>&-; exit $?`
 // cannotRun is the exit code of a shell for what it finds and may not run.
 const cannotRun = 126
 
+// String is the hook as journals have it, which are told to the fleet: somebody may
+// have put a password among its arguments.
+func (h Hook) String() string {
+	if n := len(h.Command) - 1; n > 0 {
+		return fmt.Sprintf("%s (arguments: %d)", h.Command[0], n)
+	}
+	return h.Command[0]
+}
+
 var errHookTime = errors.New("its time is up")
 
 // RunHook runs a hook and waits for it. It has no input and no terminal. An exit code
@@ -59,7 +68,7 @@ func (h *Host) RunHook(ctx context.Context, hook Hook) error {
 		return err
 	}
 	args := append([]string{program}, hook.Command[1:]...)
-	hook.Logf("run %s", strings.Join(hook.Command, " "))
+	hook.Logf("run %s", hook)
 	limited, cancel := context.WithTimeoutCause(ctx, hook.Limit, errHookTime)
 	defer cancel()
 	out := &hookOutput{logf: hook.Logf}

@@ -64,8 +64,8 @@ func (d *Desk) CloseWindow(ctx context.Context, a Actor, ref string) error {
 }
 
 // PutRear keeps the files of a host that only ReaR recovers, as a version of its
-// recovery configuration. Those that others may read are in its open half; all others
-// are sealed at once. A host that reports itself sends its own.
+// recovery configuration: sealed at once, since ReaR's settings hold passwords. A host
+// that reports itself sends its own.
 func (d *Desk) PutRear(ctx context.Context, a Actor, ref string, given wire.RearFiles) (number int64, err error) {
 	if err := may(a, record.Operator); err != nil {
 		return 0, err
@@ -86,19 +86,12 @@ func (d *Desk) PutRear(ctx context.Context, a Actor, ref string, given wire.Rear
 			return 0, invalid("%q is neither below /etc/rear nor below /var/lib/rear", excerpt.Line(f.Path, 80))
 		}
 		file := configuration.File{Path: f.Path, Mode: fs.FileMode(f.Mode) & 0o755, Content: f.Content}
-		if f.Mode&0o004 != 0 {
-			open.Files = append(open.Files, file)
-			continue
-		}
 		file.Mode &= 0o700
 		secret.Files = append(secret.Files, file)
 		fmt.Fprintf(digest, "%q %o %d\n", file.Path, file.Mode, len(file.Content))
 		digest.Write(file.Content)
 	}
-	if len(open.Files) == 0 {
-		// The open half tells by which files it is ReaR's, and must not be empty.
-		open.Files = []configuration.File{{Path: "/var/lib/rear/lifeboat", Mode: 0o644, Content: []byte("All other files are kept sealed.\n")}}
-	}
+	open.Conceal()
 	text, err := open.Encode()
 	if err != nil {
 		return 0, invalid("%v", err)

@@ -133,9 +133,13 @@ func (d *Desk) recoverWithCode(ctx context.Context, q Request) ([]byte, error) {
 
 func (d *Desk) sign(h record.Host, v record.Version, nonce string, sealed []byte) ([]byte, error) {
 	now := d.now()
+	open, err := configuration.Public(v.Open)
+	if err != nil {
+		return nil, err
+	}
 	s := configuration.Statement{
 		Host: h.ID, HostName: h.Name, Version: v.Number, Created: v.Created,
-		Issued: now, Expires: now.Add(answerFor), Nonce: nonce, Open: v.Open, Sealed: sealed,
+		Issued: now, Expires: now.Add(answerFor), Nonce: nonce, Open: open, Sealed: sealed,
 	}
 	return s.Sign(configuration.NewSigner(d.Keys.Signing))
 }
@@ -163,10 +167,14 @@ func (d *Desk) Export(ctx context.Context, a Actor, ref, valid string) ([]byte, 
 		if err != nil {
 			return record.Entry{}, err
 		}
+		open, err := configuration.Public(v.Open)
+		if err != nil {
+			return record.Entry{}, err
+		}
 		now := d.now()
 		s = configuration.Statement{
 			Host: h.ID, HostName: h.Name, Version: v.Number, Created: v.Created,
-			Issued: now, Expires: now.Add(holds), Static: true, Open: v.Open,
+			Issued: now, Expires: now.Add(holds), Static: true, Open: open,
 		}
 		return d.entry(a, "configuration.export", h.Name, fmt.Sprintf("version %d, until %s", v.Number, s.Expires.Format(time.RFC3339))), nil
 	})

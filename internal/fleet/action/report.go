@@ -38,7 +38,7 @@ func (d *Desk) AddReport(ctx context.Context, h record.Host, from, run string, r
 	}
 	var version *record.Version
 	if r.Configuration != nil && good(r.State) && r.Kind == kindBackup {
-		if version, err = checkConfiguration(h, r.Configuration); err != nil {
+		if version, err = d.checkConfiguration(h, r.Configuration); err != nil {
 			return wire.Receipt{}, err
 		}
 		version.Created, version.Report = now, run
@@ -186,16 +186,17 @@ func checkReport(run string, r *wire.RunReport, now time.Time) (record.Identity,
 }
 
 // checkConfiguration takes the open half apart, since what is signed later is trusted
-// to be well-formed. The secret half is taken as it is: it is unsealed only when a
-// code is issued.
-func checkConfiguration(h record.Host, c *wire.Configuration) (*record.Version, error) {
-	if _, err := configuration.ParseOpen(c.Open); err != nil {
-		return nil, invalid("%v", err)
-	}
+// to be well-formed. The secret half is taken as it is, unless files of the open half
+// belong into it: it is unsealed only when a code is issued.
+func (d *Desk) checkConfiguration(h record.Host, c *wire.Configuration) (*record.Version, error) {
 	if len(c.Secret) > configuration.MaxSecret+4096 {
 		return nil, invalid("the secret half is too large")
 	}
-	return &record.Version{Host: h.ID, Digest: ConfigurationDigest(c), Open: c.Open, Secret: c.Secret}, nil
+	v := &record.Version{Host: h.ID, Digest: ConfigurationDigest(c), Open: c.Open, Secret: c.Secret}
+	if _, err := d.conceal(v); err != nil {
+		return nil, invalid("%v", err)
+	}
+	return v, nil
 }
 
 // ConfigurationDigest tells configurations apart: record.Version's Digest.

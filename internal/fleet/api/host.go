@@ -8,6 +8,7 @@ import (
 
 	"lifeboat/internal/fleet/record"
 	"lifeboat/internal/fleet/wire"
+	"lifeboat/internal/rescue/configuration"
 )
 
 // HostRef is a request about one host.
@@ -180,6 +181,9 @@ func (a *API) configurationRoutes() {
 			var out wire.Version
 			err := a.ofHost(ctx, in.Host, func(r record.Reader, h record.Host) error {
 				v, err := r.Version(h.ID, in.Version)
+				if err == nil {
+					v.Open, err = configuration.Public(v.Open)
+				}
 				out = wire.Version{Number: v.Number, Created: v.Created, Digest: v.Digest, Report: v.Report, Secret: len(v.Secret) > 0, Open: v.Open}
 				return err
 			})

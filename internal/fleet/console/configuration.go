@@ -2,17 +2,16 @@ package console
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/pmezard/go-difflib/difflib"
 
 	"lifeboat/internal/fleet/record"
+	"lifeboat/internal/rescue/configuration"
 )
 
 const (
@@ -79,11 +78,15 @@ func (c *Console) configuration(w http.ResponseWriter, r *http.Request, v *visit
 	return v.show(w, r, http.StatusOK, configurationPage(v, view))
 }
 
-// readable lays a configuration's JSON out in lines, with the contents of its files
-// as text where they are text.
+// readable lays a configuration's JSON out in lines, without the files that one of
+// before they were sealed has.
 func readable(open []byte) ([]string, error) {
 	if len(open) > maxShown {
 		return nil, fmt.Errorf("it has %s, which is too much for a page; lifeboat config show prints it", size(int64(len(open))))
+	}
+	open, err := configuration.Public(open)
+	if err != nil {
+		return nil, err
 	}
 	dec := json.NewDecoder(bytes.NewReader(open))
 	dec.UseNumber()
@@ -91,32 +94,11 @@ func readable(open []byte) ([]string, error) {
 	if err := dec.Decode(&value); err != nil {
 		return nil, fmt.Errorf("it is no JSON: %w", err)
 	}
-	pretty, err := json.MarshalIndent(unpacked(value), "", "  ")
+	pretty, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("it cannot be laid out: %w", err)
 	}
 	return strings.Split(string(pretty), "\n"), nil
-}
-
-// unpacked replaces what JSON holds of files, in base64, by lines.
-func unpacked(value any) any {
-	switch v := value.(type) {
-	case map[string]any:
-		for key, one := range v {
-			if s, ok := one.(string); ok && (key == "content" || key == "data") {
-				if raw, err := base64.StdEncoding.DecodeString(s); err == nil && utf8.Valid(raw) && !bytes.ContainsRune(raw, 0) {
-					v[key] = strings.Split(strings.TrimSuffix(string(raw), "\n"), "\n")
-					continue
-				}
-			}
-			v[key] = unpacked(one)
-		}
-	case []any:
-		for i := range v {
-			v[i] = unpacked(v[i])
-		}
-	}
-	return value
 }
 
 // around is how many lines that are the same stand about those that are not.

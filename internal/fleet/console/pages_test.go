@@ -209,7 +209,8 @@ func TestConfiguration(t *testing.T) {
 			t.Errorf("%s: %d", path, status)
 		}
 	}
-	if lines, err := readable([]byte(`{"a":12345678901234567890,"files":[{"path":"/x","content":"b25lCnR3bwo="},{"content":"AAE="}]}`)); err != nil || !strings.Contains(strings.Join(lines, "\n"), "\"one\",\n") || !strings.Contains(strings.Join(lines, "\n"), `"AAE="`) || !strings.Contains(lines[1], "12345678901234567890") {
+	old := []byte(`{"format":1,"identity":{"hostname":"smt1"},"systems":[{"name":"smt","profile":"smt","digest":"","repositories":["main"]}],"repositories":[{"name":"main","location":"/backup"}],"files":[{"path":"/etc/lifeboat/lifeboat.yaml","mode":384,"content":"c2VzYW1l"}]}`)
+	if lines, err := readable(old); err != nil || !strings.Contains(strings.Join(lines, "\n"), `"hostname": "smt1"`) || strings.Contains(strings.Join(lines, "\n"), "c2VzYW1l") {
 		t.Errorf("%q, %v", lines, err)
 	}
 	if _, err := readable(bytes.Repeat([]byte{' '}, maxShown+1)); err == nil {

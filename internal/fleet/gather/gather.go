@@ -1,6 +1,7 @@
 // Package gather puts together what a rescue system needs to know to recover this
-// host: from lifeboat.yaml, the files beside it and the machine itself. What is secret
-// goes into the secret half, in doubt too. It sends nothing and changes nothing.
+// host: from lifeboat.yaml, the files beside it and the machine itself. Every file goes
+// into the secret half: lifeboat.yaml and profiles name commands, and those have
+// arguments. It sends nothing and changes nothing.
 package gather
 
 import (
@@ -32,7 +33,8 @@ type Source struct {
 	Config *config.Config
 	File   string // the configuration file; what stands beside it is taken too
 	Host   *host.Host
-	// Digest is that of an installed profile, "" if there is none.
+	// Digest is that of an installed profile, "" if there is none or if it is the
+	// site's own: what is short and secret in it could be guessed by its digest.
 	Digest func(profile string) string
 	// Password reads that of a repository; nobody may be asked for it.
 	Password func(context.Context, config.Repository) ([]byte, error)
@@ -50,7 +52,7 @@ type Gathered struct {
 	Secret *configuration.Secret
 	Notes  []string // what could not be taken, and why
 
-	open, secret map[string]configuration.File
+	files map[string]configuration.File
 }
 
 // Gather gathers. A host without systems has no recovery configuration: nil.
@@ -69,7 +71,7 @@ func Gather(ctx context.Context, s Source) (*Gathered, error) {
 	g := &Gathered{
 		Open:   &configuration.Open{Identity: machine.Identity},
 		Secret: &configuration.Secret{Passwords: map[string]string{}, Environment: map[string]string{}},
-		open:   map[string]configuration.File{}, secret: map[string]configuration.File{},
+		files:  map[string]configuration.File{},
 	}
 	slices.Sort(g.Open.Identity.MACs)
 	if g.Open.Network, err = json.Marshal(network.Identity{Hostname: facts.Hostname, FQDN: facts.FQDN, Network: lasting(facts.Network)}); err != nil {
@@ -106,14 +108,14 @@ func Gather(ctx context.Context, s Source) (*Gathered, error) {
 		if !used[r.Name] {
 			continue
 		}
-		g.Open.Repositories = append(g.Open.Repositories, configuration.Repository{Name: r.Name, Location: storage.Redact(r.URL)})
+		g.Open.Repositories = append(g.Open.Repositories, configuration.Repository{Name: r.Name, Location: location(r.URL)})
 		g.repository(ctx, s, r)
 	}
 	if err := g.beside(s); err != nil {
 		return nil, err
 	}
 	g.rear()
-	g.Open.Files, g.Secret.Files = sorted(g.open), sorted(g.secret)
+	g.Secret.Files = sorted(g.files)
 	return g, nil
 }
 
@@ -129,6 +131,19 @@ func lasting(n host.Network) host.Network {
 	}
 	n.Interfaces = slices.DeleteFunc(slices.Clone(n.Interfaces), passing)
 	return n
+}
+
+// location is a repository's address without what lets one in: over HTTP that may be a
+// user's name too, or a parameter.
+func location(address string) string {
+	address = storage.Redact(address)
+	scheme, rest, found := strings.Cut(address, "://")
+	if before, _, _ := strings.Cut(scheme, ":"); !found || before != "rest" && before != "s3" {
+		return address
+	}
+	rest = rest[:strings.IndexAny(rest+"?", "?#")]
+	server, place, _ := strings.Cut(rest, "/")
+	return scheme + "://" + server[strings.LastIndex(server, "@")+1:] + "/" + place
 }
 
 // fromEnvironment is what stores read of it.
@@ -149,26 +164,21 @@ func (g *Gathered) repository(ctx context.Context, s Source, r config.Repository
 	}
 	for _, p := range []*config.Password{&r.Password, r.S3.SecretKey, r.SFTP.Password, r.SFTP.Passphrase, r.REST.Password} {
 		if p != nil && p.File != "" {
-			g.take(p.File, p.File, true, p == &r.Password)
+			g.take(p.File, p.File, p == &r.Password)
 		}
 	}
-	for _, name := range []string{r.S3.CredentialsFile, r.SFTP.KeyFile} {
+	for _, name := range append(slices.Clone([]string(r.SFTP.KnownHosts)), r.CAFile, r.S3.CredentialsFile, r.SFTP.KeyFile) {
 		if name != "" {
-			g.take(name, name, true, false)
-		}
-	}
-	for _, name := range append(slices.Clone([]string(r.SFTP.KnownHosts)), r.CAFile) {
-		if name != "" {
-			g.take(name, name, false, false)
+			g.take(name, name, false)
 		}
 	}
 	scheme, _, _ := strings.Cut(r.URL, ":")
 	if scheme == "sftp" && r.SFTP.KeyFile == "" {
 		keys, _ := filepath.Glob("/root/.ssh/id_*")
 		for _, name := range keys {
-			g.take(name, name, !strings.HasSuffix(name, ".pub"), true)
+			g.take(name, name, true)
 		}
-		g.take("/root/.ssh/known_hosts", "/root/.ssh/known_hosts", false, true)
+		g.take("/root/.ssh/known_hosts", "/root/.ssh/known_hosts", true)
 	}
 	if scheme == "s3" || scheme == "rest" {
 		for _, name := range fromEnvironment {
@@ -179,12 +189,10 @@ func (g *Gathered) repository(ctx context.Context, s Source, r config.Repository
 	}
 }
 
-// beside takes what stands beside the configuration file: that file and the site's
-// profiles openly, unless an address in it holds a password, and all else as secret.
+// beside takes the configuration file and what stands beside it.
 func (g *Gathered) beside(s Source) error {
 	dir := filepath.Dir(s.File)
-	holds := slices.ContainsFunc(s.Config.Repositories, func(r config.Repository) bool { return storage.Redact(r.URL) != r.URL })
-	g.take(s.File, Home+"/lifeboat.yaml", holds, false)
+	g.take(s.File, Home+"/lifeboat.yaml", false)
 	if dir != Home && !own(dir) {
 		return nil // somebody's working directory
 	}
@@ -201,9 +209,7 @@ func (g *Gathered) beside(s Source) error {
 		case !d.Type().IsRegular() || name == s.File:
 			return nil
 		}
-		to := path.Join(Home, filepath.ToSlash(rel))
-		openly := strings.HasPrefix(rel, "profiles"+string(filepath.Separator)) || rel == "rescue.yaml"
-		g.take(name, to, !openly, false)
+		g.take(name, path.Join(Home, filepath.ToSlash(rel)), false)
 		return nil
 	})
 	if err != nil {
@@ -212,17 +218,13 @@ func (g *Gathered) beside(s Source) error {
 	return nil
 }
 
-// rear takes what Relax-and-Recover recovers this host by, where it is installed. Its
-// configuration may hold passwords; of the rest that counts as secret which others may
-// not read.
+// rear takes what Relax-and-Recover recovers this host by, where it is installed.
 func (g *Gathered) rear() {
-	for dir, secret := range map[string]bool{"/etc/rear": true, "/var/lib/rear/layout": false, "/var/lib/rear/recovery": false} {
+	for _, dir := range []string{"/etc/rear", "/var/lib/rear/layout", "/var/lib/rear/recovery"} {
 		_ = filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
-			if err != nil || !d.Type().IsRegular() {
-				return nil // not installed, or nothing that a recovery needs
+			if err == nil && d.Type().IsRegular() { // else not installed, or nothing that a recovery needs
+				g.take(name, name, true)
 			}
-			info, err := d.Info()
-			g.take(name, name, secret || err != nil || info.Mode().Perm()&0o004 == 0, true)
 			return nil
 		})
 	}
@@ -233,28 +235,18 @@ func own(dir string) bool { return filepath.Base(dir) == "lifeboat" }
 
 // take takes a file. What is missing or not allowed there is noted, unless something
 // else stands for it.
-func (g *Gathered) take(name, to string, secret, spare bool) {
+func (g *Gathered) take(name, to string, spare bool) {
 	f, err := read(name)
 	if err == nil {
 		f.Path = to
-		if secret {
-			f.Mode &= 0o700
-		}
+		f.Mode &= 0o700
 		err = configuration.FileAllowed(f.Path, f.Mode)
 	}
-	if err != nil {
-		if !spare {
-			g.note("%s is not in it: %v", name, err)
-		}
-		return
+	if err == nil {
+		g.files[to] = f
+	} else if !spare {
+		g.note("%s is not in it: %v", name, err)
 	}
-	if _, known := g.secret[to]; secret || known {
-		delete(g.open, to)
-		f.Mode &= 0o700
-		g.secret[to] = f
-		return
-	}
-	g.open[to] = f
 }
 
 func read(name string) (configuration.File, error) {

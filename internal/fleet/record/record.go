@@ -122,8 +122,8 @@ type Run struct {
 }
 
 // Version is one state of a host's recovery configuration. What it holds openly
-// is public to whoever knows the host's name; what is secret is sealed by the host
-// for the fleet's age key and never unsealed in the database.
+// is public to whoever knows the host's name, and holds no file; all else is sealed for
+// the fleet's age key and never unsealed in the database.
 type Version struct {
 	Host    HostID    `json:"host"`
 	Number  int64     `json:"number"` // from 1, without gaps

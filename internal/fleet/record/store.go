@@ -97,6 +97,8 @@ type Tx interface {
 	// AddVersion appends a version if its digest differs from the newest's, and gives
 	// the number it has.
 	AddVersion(Version) (int64, error)
+	// PutHalves puts other halves, and their digest, in place of what a version has.
+	PutHalves(Version) error
 
 	PutCode(Code) error
 	// SpendCode marks a code spent by a nonce; the same nonce again finds it open.

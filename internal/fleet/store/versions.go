@@ -47,6 +47,14 @@ func (t *tx) AddVersion(v record.Version) (int64, error) {
 	return n, nil
 }
 
+func (t *tx) PutHalves(v record.Version) error {
+	n, err := t.exec(`UPDATE versions SET open = ?, secret = ?, digest = ? WHERE host = ? AND number = ?`, v.Open, v.Secret, v.Digest, v.Host, v.Number)
+	if err == nil && n == 0 {
+		err = record.ErrNotFound
+	}
+	return err
+}
+
 func scanCode(row scanner) (c record.Code, err error) {
 	return c, row.Scan(&c.Lookup, &c.Host, &c.Version, &c.Sealed, instant{&c.Issued}, instant{&c.Expires}, &c.By,
 		&c.Nonce, instant{&c.Spent})

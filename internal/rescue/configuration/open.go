@@ -25,7 +25,7 @@ const Format = 1
 const (
 	MaxEnvelope = 24 << 20 // of the signed whole as it is sent
 	MaxOpen     = 8 << 20  // of the open half in JSON
-	MaxSecret   = 2 << 20  // of the secret half in JSON
+	MaxSecret   = 6 << 20  // of the secret half in JSON
 	MaxRecord   = 1 << 20  // of the layout, or the network, as it comes
 	MaxFiles    = 2000
 	MaxSystems  = 200
@@ -40,8 +40,9 @@ var (
 )
 
 // Open is what of a recovery configuration anybody may see who knows the host's
-// name. The same state of a host gives the same bytes (Encode): times and recovery
-// points are not in it.
+// name: a record of our own, and no text that somebody has written, since any of it may
+// hold a password. The same state of a host gives the same bytes (Encode): times and
+// recovery points are not in it.
 type Open struct {
 	Format int `json:"format"`
 	// Identity is the machine's as it was; a rescue system compares it with its own.
@@ -50,7 +51,9 @@ type Open struct {
 	Repositories []Repository    `json:"repositories"`
 	Network      json.RawMessage `json:"network,omitempty"` // the record of kind network
 	Layout       json.RawMessage `json:"layout,omitempty"`  // the record of the disks
-	Files        []File          `json:"files,omitempty"`   // lifeboat.yaml among them, unless an address in it holds a password
+	// Files are read and put in place, for files that a site signs itself; the fleet
+	// gives none here but Mark (Conceal).
+	Files []File `json:"files,omitempty"`
 }
 
 // System is one system to recover, in the order in which they are recovered.

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"testing"
 
 	"lifeboat/internal/fleet/record"
@@ -49,6 +50,14 @@ func versions(t *testing.T, s *store.Store) {
 	list := Get(t, s, func(r record.Reader) ([]record.Version, error) { return r.Versions(Host(1).ID) })
 	if len(list) != 3 || list[0].Number != 3 || list[0].Open != nil || list[0].Secret != nil || list[2].Digest != "a" {
 		t.Errorf("versions: %+v", list)
+	}
+	other := version("b", 2)
+	other.Open, other.Secret, other.Digest = []byte("other"), nil, "other"
+	Change(t, s, func(tx record.Tx) error { return tx.PutHalves(other) })
+	same(t, Get(t, s, func(r record.Reader) (record.Version, error) { return r.Version(Host(1).ID, 2) }), other)
+	other.Number = 9
+	if err := s.Change(t.Context(), func(tx record.Tx) ([]record.Entry, error) { return nil, tx.PutHalves(other) }); !errors.Is(err, record.ErrNotFound) {
+		t.Errorf("halves of a version that is not there: %v", err)
 	}
 	bare := record.Version{Host: Host(2).ID, Number: 1, Created: at(0), Digest: "x"}
 	put(bare)
