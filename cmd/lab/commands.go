@@ -18,7 +18,7 @@ func root() *cobra.Command {
 		Use: "lab", Short: "Build and handle lab systems", SilenceUsage: true, SilenceErrors: true,
 		Long: "lab builds systems inside sandboxes: full SMT and opsi servers, or a bare operating system to recover one on. Needs root.",
 	}
-	cmd.AddCommand(build(), upgradeLab(), execute(), show(), refresh(),
+	cmd.AddCommand(build(), upgradeLab(), installer(), medium(), execute(), show(), refresh(),
 		verb("start", "Boot a system that is down", (*lab.System).Start),
 		verb("stop", "Shut a system down in order", (*lab.System).Stop),
 		verb("reboot", "Shut a system down and boot it again", (*lab.System).Reboot),

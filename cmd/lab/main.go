@@ -11,9 +11,11 @@ import (
 	"syscall"
 
 	"lifeboat/internal/lab"
+	"lifeboat/internal/lab/sles"
 )
 
 func main() {
+	sles.Init()
 	lab.Init()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -46,3 +46,35 @@ func upgradeLab() *cobra.Command {
 	f.BoolVar(&machine, "json", false, "print a JSON object")
 	return cmd
 }
+
+func installer() *cobra.Command {
+	var line string
+	cmd := &cobra.Command{
+		Use: "installer DIR", Short: "Play the installer that a boot entry starts, on a root that `lab sles` has built", Args: cobra.ExactArgs(1),
+		Long:    "installer does to DIR/root what YaST does when the boot entry in it is taken: it refuses without upgrade=1, and upgrades with the repositories of the next release.",
+		Example: "  lab installer /var/tmp/up\n  lab installer /var/tmp/up --command-line 'upgrade=1 autoupgrade=1'",
+		RunE: func(c *cobra.Command, args []string) error {
+			l, err := sles.Open(args[0])
+			if err != nil {
+				return err
+			}
+			return l.Install(c.Context(), line)
+		},
+	}
+	cmd.Flags().StringVar(&line, "command-line", "", "the kernel's (default: that of the boot entry)")
+	return cmd
+}
+
+func medium() *cobra.Command {
+	return &cobra.Command{
+		Use: "medium DIR DVD", Short: "Make kernel and initrd of an installation medium for a root that `lab sles` has built", Args: cobra.ExactArgs(2),
+		Example: "  lab medium /var/tmp/up /var/tmp/dvd\n  lifeboat upgrade boot-entry add --root /var/tmp/up/root --from /var/tmp/dvd",
+		RunE: func(c *cobra.Command, args []string) error {
+			l, err := sles.Open(args[0])
+			if err != nil {
+				return err
+			}
+			return l.Medium(c.Context(), args[1])
+		},
+	}
+}

@@ -46,7 +46,7 @@ func (r release) first() []pack {
 				},
 			},
 			pack{name: "compat", version: "2009.1.19", release: r.pick("2.1", "2.7"), files: []file{text("/usr/lib64/libold.so.5", "compat\n")}},
-			pack{name: "grub", version: "0.97", release: r.pick("162.172.1", "162.172.1"), files: []file{program("/usr/sbin/grub"), program("/usr/sbin/grubonce")}},
+			pack{name: "grub", version: "0.97", release: r.pick("162.160.1", "162.172.1"), files: []file{program("/usr/sbin/grub"), program("/usr/sbin/grubonce")}},
 		)
 	}
 	return append(packs,

@@ -28,6 +28,12 @@
 // extended attributes, an ACL, a sparse file and odd names. Debian's rpm needs
 // a HOME with the right .rpmmacros to see the package database: Lab.Home is one, and
 // Lab.Zypper and Lab.RPM use it.
+//
+// Lab.Install plays the installer on the root as if its boot entry had been taken;
+// `lab installer DIR` does so. For really taking it, Lab.Medium makes kernel and initrd
+// of an installation medium, Lab.InstallationSystem the disk with the installer on it,
+// and package pc the PC: TestAcceptance12EntryIsBooted shows how. The main or TestMain
+// of such a program calls Init first.
 package sles
 
 import (
@@ -71,6 +77,9 @@ type Lab struct {
 	Acme   Repository   `json:"acme"`
 	Target []Repository `json:"target"`
 }
+
+// macros let Debian's rpm find the package database where SUSE has it.
+const macros = "%_dbpath /var/lib/rpm\n"
 
 // description is the Lab as a file in its directory.
 const description = "lab.json"
@@ -205,7 +214,7 @@ func (l *Lab) take(w workshop, r release, alias string) (Repository, error) {
 
 // furnish makes what is beside the root.
 func (l *Lab) furnish() error {
-	return errors.Join(makeDirs(l.repositories()), write(filepath.Join(l.Home, ".rpmmacros"), "%_dbpath /var/lib/rpm\n"))
+	return errors.Join(makeDirs(l.repositories()), write(filepath.Join(l.Home, ".rpmmacros"), macros))
 }
 
 // Hold makes a root that was built with FaultSlow wait in the middle of its

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func built(t *testing.T, opts Options) *Lab {
@@ -24,7 +25,7 @@ func built(t *testing.T, opts Options) *Lab {
 }
 
 // upgrade does what an upgrade does, and returns zypper's exit code.
-func upgrade(t *testing.T, l *Lab) (int, string) {
+func upgrade(t *testing.T, l *Lab, options ...string) (int, string) {
 	t.Helper()
 	ctx := t.Context()
 	for _, r := range append(l.Source, l.Acme) {
@@ -36,7 +37,7 @@ func upgrade(t *testing.T, l *Lab) (int, string) {
 	if code, out := zypper(ctx, t, l, "refresh"); code != 0 {
 		return code, out
 	}
-	return zypper(ctx, t, l, "dist-upgrade", "--no-recommends", "--download", "in-advance")
+	return zypper(ctx, t, l, append([]string{"dist-upgrade", "--no-recommends", "--download", "in-advance"}, options...)...)
 }
 
 func zypper(ctx context.Context, t *testing.T, l *Lab, args ...string) (int, string) {
@@ -53,6 +54,13 @@ func zypper(ctx context.Context, t *testing.T, l *Lab, args ...string) (int, str
 	return -1, ""
 }
 
+// of12 are the packages of an upgraded SLES 11 SP3.
+var of12 = []string{
+	"acme-agent-2.0-1", "apache2-2.4.10-6.1", "bash-4.2-75.2", "compat-2009.1.19-2.7", "filesystem-13.1-8.1", "gdm-3.10.0.1-13.1", "gnome-session-3.10.1-8.1",
+	"grub2-2.02~beta2-56.9", "kernel-default-3.12.28-4.6", "libicu52_1-52.1-3.1", "libopenssl1_0_0-1.0.1i-5.1", "mariadb-10.0.11-6.2", "openssh-6.6p1-5.1", "postgresql93-9.3.5-2.8",
+	"sles-release-12-6.3", "zypper-migration-plugin-0.1-1.1",
+}
+
 func TestUpgradeToSLES12(t *testing.T) {
 	t.Parallel()
 	l := built(t, Options{})
@@ -66,11 +74,7 @@ func TestUpgradeToSLES12(t *testing.T) {
 	if code != 0 {
 		t.Fatal(code, out)
 	}
-	equal(t, packages(t, l), []string{
-		"acme-agent-2.0-1", "apache2-2.4.10-6.1", "bash-4.2-75.2", "compat-2009.1.19-2.7", "filesystem-13.1-8.1", "gdm-3.10.0.1-13.1", "gnome-session-3.10.1-8.1",
-		"grub2-2.02~beta2-56.9", "kernel-default-3.12.28-4.6", "libicu52_1-52.1-3.1", "libopenssl1_0_0-1.0.1i-5.1", "mariadb-10.0.11-6.2", "openssh-6.6p1-5.1", "postgresql93-9.3.5-2.8",
-		"sles-release-12-6.3", "zypper-migration-plugin-0.1-1.1",
-	})
+	equal(t, packages(t, l), of12)
 	for name, want := range map[string]string{
 		"etc/os-release": `VERSION_ID="12"`, "etc/apache2/httpd.conf": "edited by", "etc/apache2/httpd.conf.rpmnew": "Apache 2.4.10",
 		"etc/my.cnf.rpmnew": "10.0", "etc/products.d/baseproduct": "<name>SLES</name>", "boot/vmlinuz": "3.12.28",
@@ -133,4 +137,86 @@ func equal(t *testing.T, have, want []string) {
 	if !slices.Equal(have, want) {
 		t.Errorf("the packages are\n%s\nnot\n%s", strings.Join(have, "\n"), strings.Join(want, "\n"))
 	}
+}
+
+// The other lines, as zypper sees them.
+func TestServicePacks(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		opts          Options
+		product, says string
+	}{
+		{Options{From: SLES11SP2}, "SUSE Linux Enterprise Server 11 SP2", "11.2-1.234 -> 11.3-1.138"},
+		{Options{From: SLES12, Product: SLED}, "SUSE Linux Enterprise Desktop 12", "12-6.3 -> 12.1-1.331"},
+	} {
+		t.Run(c.opts.From, func(t *testing.T) {
+			t.Parallel()
+			l := built(t, c.opts)
+			if _, out := zypper(t.Context(), t, l, "products"); !strings.Contains(out, c.product) || !strings.Contains(out, "Yes") {
+				t.Error(out)
+			}
+			if code, out := upgrade(t, l, "--dry-run"); code != 0 || !strings.Contains(out, c.says) || !strings.Contains(out, "acme-backup") {
+				t.Error(code, out)
+			}
+		})
+	}
+}
+
+// An upgrade is held in its midst, and goes on.
+func TestHold(t *testing.T) {
+	t.Parallel()
+	l := built(t, Options{Break: []string{FaultSlow}})
+	if err := l.Hold(true); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan string, 1)
+	go func() {
+		code, out := upgrade(t, l)
+		if code == 0 {
+			out = ""
+		}
+		ended <- out
+	}()
+	for !l.Waiting() {
+		select {
+		case out := <-ended:
+			t.Fatal("the upgrade was not held", out)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	if err := l.Release(); err != nil {
+		t.Fatal(err)
+	}
+	if out := <-ended; out != "" {
+		t.Error(out)
+	}
+	equal(t, packages(t, l), replace(of12, "kernel-default-3.12.28-4.6", "kernel-default-3.12.28-4.6.99"))
+}
+
+// The installer's double on a root that is mounted.
+func TestInstall(t *testing.T) {
+	t.Parallel()
+	l := built(t, Options{Break: []string{FaultPost}})
+	for _, line := range []string{"", "root=/dev/sda2 autoupgrade=1", "root=/dev/sda2 upgrade=1"} {
+		if err := l.Install(t.Context(), line); !errors.Is(err, ErrRefused) {
+			t.Errorf("%q: %v", line, err)
+		}
+	}
+	menu := filepath.Join(l.Root, "boot/grub/menu.lst")
+	if err := appendTo(menu, "title Linux Upgrade Kernel\n kernel (hd0,1)/boot/linux.upgrade root=/dev/sda2 upgrade=1 autoupgrade=1\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Install(t.Context(), ""); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, packages(t, l), replace(of12, "openssh-6.6p1-5.1", "openssh-6.6p1-5.1.99"))
+	if said, err := os.ReadFile(filepath.Join(l.Root, log)); err != nil || !strings.Contains(string(said), "cannot make a host key") || !strings.Contains(string(said), "upgrade finished") {
+		t.Errorf("%v\n%s", err, said)
+	}
+}
+
+func replace(list []string, old, young string) []string {
+	list = slices.Clone(list)
+	list[slices.Index(list, old)] = young
+	return list
 }
