@@ -245,7 +245,7 @@ func maps(keep string) []byte {
 			continue
 		}
 		for line := range bytes.Lines(text) {
-			if line = bytes.TrimSuffix(line, []byte("\n")); wanted.Match(line) {
+			if line = bytes.TrimSuffix(line, []byte("\n")); bytes.HasSuffix(line, []byte(")")) && wanted.Match(line) {
 				seen[string(line[bytes.IndexByte(line, '/'):])] = true
 			}
 		}

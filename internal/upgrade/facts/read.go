@@ -19,6 +19,8 @@ const (
 	maxLine     = 1 << 20
 	maxBlocks   = 20_000
 	maxPackages = 200_000
+
+	maxPackage = 1 << 44 // bytes: all of them together fit into a number
 )
 
 // ErrNoFacts says that what was read is no file of facts.
@@ -64,6 +66,16 @@ func readJSON(in io.Reader) (*Facts, error) {
 	}
 	if len(f.Packages) > maxPackages {
 		return nil, fmt.Errorf("%w (it names %d packages)", ErrNoFacts, len(f.Packages))
+	}
+	for _, p := range f.Packages {
+		if p.Size < 0 || p.Size > maxPackage { // they are added up
+			return nil, fmt.Errorf("%w (package %.60q has %d bytes)", ErrNoFacts, p.Name, p.Size)
+		}
+	}
+	for _, s := range f.Space {
+		if min(s.Size, s.Free) < 0 || max(s.Size, s.Free) > 1<<62 {
+			return nil, fmt.Errorf("%w (%.60q has %d bytes)", ErrNoFacts, s.Path, s.Size)
+		}
 	}
 	return f, nil
 }

@@ -94,6 +94,7 @@ func TestReadRefuses(t *testing.T) {
 		"a long line":     {written(part("file /etc/hostname", strings.Repeat("x", maxLine))), ErrNoFacts, "line is longer"},
 		"a long file":     {written(strings.Repeat(part("file /x", strings.Repeat("y", 1000)), maxText/1000)), ErrNoFacts, ""},
 		"half a JSON":     {`{"format": 1,`, ErrNoFacts, ""},
+		"a huge package":  {`{"format": 1, "packages": [{"size": 9000000000000000000}]}`, ErrNoFacts, "9000000000000000000 bytes"},
 		"another JSON":    {`{"format": 7}`, nil, "format 7"},
 	} {
 		f, err := Read(strings.NewReader(c.text))

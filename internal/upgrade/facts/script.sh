@@ -192,7 +192,9 @@ processes() { # name keep
 
 maps() { # name keep
 	counted
-	cat /proc/[0-9]*/maps 2>/dev/null | grep -E -e "$2" | sed 's#^[^/]*/#/#' | sort -u | block "maps $1"
+	for p in /proc/[0-9]*/maps; do # too many for one command line
+		cat "$p" 2>/dev/null
+	done | grep -E -e "$2" | sed 's#^[^/]*/#/#' | sort -u | block "maps $1"
 }
 
 gather() {

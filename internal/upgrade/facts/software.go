@@ -58,7 +58,7 @@ func (r *record) rpms() (list []Package, odd int) {
 		if v[0] == "gpg-pubkey" {
 			continue
 		}
-		list = append(list, Package{Name: v[0], Epoch: v[1], Version: v[2], Release: v[3], Arch: v[4], Size: number(v[5]), Vendor: v[6]})
+		list = append(list, Package{Name: v[0], Epoch: v[1], Version: v[2], Release: v[3], Arch: v[4], Size: min(number(v[5]), maxPackage), Vendor: v[6]})
 	}
 	return sortPackages(list), odd
 }
@@ -78,7 +78,7 @@ func (r *record) debs() (list []Package, odd int) {
 		if v[4][1] != 'i' { // removed, its configuration left
 			continue
 		}
-		p := Package{Name: v[0], Arch: v[2], Size: number(v[3]) << 10, Vendor: v[5], Held: v[4][0] == 'h'}
+		p := Package{Name: v[0], Arch: v[2], Size: min(number(v[3])<<10, maxPackage), Vendor: v[5], Held: v[4][0] == 'h'}
 		p.Version = v[1]
 		if epoch, rest, ok := strings.Cut(p.Version, ":"); ok {
 			p.Epoch, p.Version = epoch, rest
