@@ -14,6 +14,7 @@ func (a *app) upgradeCommand() *cobra.Command {
 	}
 	c.AddCommand(
 		a.upgradePlanCommand(),
+		a.upgradeCheckCommand(),
 		a.upgradeRepositoriesCommand(),
 		a.upgradeBootEntryCommand(),
 		a.upgradeHooksCommand(),

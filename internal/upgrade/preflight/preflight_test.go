@@ -2,6 +2,8 @@ package preflight
 
 import (
 	"bytes"
+	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -253,7 +255,18 @@ func FuzzReadAccepted(f *testing.F) {
 	})
 }
 
+// The page for administrators has every finding, as it is.
 func TestRulesHaveStableNames(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/upgrade.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range Rules() {
+		row := fmt.Sprintf("| `%s` | %s | %s | %s |\n", r.ID, r.Severity, r.Accepted, r.Title)
+		if !strings.Contains(string(page), row) {
+			t.Errorf("docs/upgrade.md lacks %s", row)
+		}
+	}
 	seenIDs := map[string]bool{}
 	for _, r := range Rules() {
 		if seenIDs[r.ID] || r.ID != strings.ToLower(r.ID) || strings.ContainsAny(r.ID, " _=,") || r.Title == "" {

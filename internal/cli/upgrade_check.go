@@ -1,0 +1,277 @@
+package cli
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+	"github.com/google/renameio/v2"
+	"github.com/spf13/cobra"
+
+	"lifeboat/internal/runbook"
+	"lifeboat/internal/upgrade/path"
+	"lifeboat/internal/upgrade/preflight"
+)
+
+// checkFlags are the options of one check.
+type checkFlags struct {
+	to, method string
+	facts      string
+	root       absolutePath
+	accept     []string
+	acceptFile string
+	targets    []string
+	html       absolutePath
+	verify     bool
+}
+
+func (a *app) upgradeCheckCommand() *cobra.Command {
+	f := checkFlags{root: "/"}
+	c := &cobra.Command{
+		Use:   "check",
+		Short: "Look for what stands in the way of an upgrade, before anything is changed",
+		Long: `Judges what is known of a host before it is upgraded: whether the way is supported,
+release notes, recovery points, free space, running virtual machines, a restart that is
+due, what becomes of its packages, locks, package repositories. Nothing is changed.
+
+An inhibitor refuses the upgrade (exit code 4); what else a person should look at is
+exit code 3. Findings have stable names. Some can be accepted: with --accept ID, or
+ID=WORD where the report names a word, which stands for exactly what was seen.
+--accept-file has one of these a line, and comments behind a #.
+
+What becomes of packages is asked of zypper, with the package repositories of the
+target that --target names, or with those of the host where it has them already. What
+another vendor has for the target has to be named, too. Keys that the host does not
+know are not taken in.
+
+Recovery points are looked for in --repository, else in the repositories of the
+configuration: the newest of this host by a profile that knows upgrades. --verify reads
+all its data now. docs/upgrade.md lists the findings.`,
+		Example: `  lifeboat upgrade check --to "SLES 11 SP3" --html check.html
+  lifeboat upgrade check --to "SLES 12" --facts lifeboat-facts.txt
+  lifeboat upgrade check --to "SLES 12" --root /mnt --repository /backup/lifeboat --verify
+  lifeboat upgrade check --to "SLES 12 SP1" --target SLES12-SP1-Pool=http://smt/repo/SLES12-SP1-Pool --accept release-notes=SLES-12-SP1`,
+		Args: args(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error { return a.check(c, f) },
+	}
+	flags := c.Flags()
+	flags.StringVar(&f.to, "to", "", "the `RELEASE` that is wanted (default: where only one may follow, that)")
+	flags.StringVar(&f.method, "method", "", "go there by this `METHOD`, such as online or boot-entry (default: the first that the vendor names)")
+	flags.StringVar(&f.facts, "facts", "", "check the host whose facts are in `FILE`")
+	flags.Var(&f.root, "root", "check the machine whose root file system is mounted at `DIR`")
+	flags.StringArrayVar(&f.accept, "accept", nil, "accept a finding, as `ID[=WORD,…]`; may be given several times")
+	flags.StringVar(&f.acceptFile, "accept-file", "", "accept the findings that `FILE` lists")
+	flags.StringArrayVar(&f.targets, "target", nil, "a package repository of the release that is wanted, as `[ALIAS=]URL`; may be given several times")
+	flags.Var(&f.html, "html", "write the report to `FILE`, as a page that needs nothing else")
+	flags.BoolVar(&f.verify, "verify", false, "read all data of the recovery point now")
+	a.readFlags(c)
+	c.MarkFlagsMutuallyExclusive("facts", "root")
+	c.MarkFlagsMutuallyExclusive("facts", "target")
+	return c
+}
+
+func (a *app) check(c *cobra.Command, f checkFlags) error {
+	accepted, err := f.accepted()
+	if err != nil {
+		return err
+	}
+	targets, err := targetRepositories(f.targets)
+	if err != nil {
+		return err
+	}
+	j, err := a.judge(c, f.root, f.facts)
+	if err != nil {
+		return err
+	}
+	to, err := wanted(j, f.to)
+	if err != nil {
+		return err
+	}
+	v := j.catalogue.Judge(j.release, to)
+	if f.method != "" {
+		if _, ok := j.catalogue.Methods[f.method]; !ok {
+			return usagef("--method: %q is none of %s", f.method, strings.Join(sorted(j.catalogue.Methods), ", "))
+		}
+		v = j.catalogue.By(v, f.method)
+	}
+	in := preflight.Input{Facts: j.facts, Verdict: &v, To: v.To, Method: methodOf(v), Accept: accepted}
+	if i, ok := j.catalogue.Inventory(j.release, presentOf(j.facts)); ok {
+		in.Repositories = &i
+	}
+	if in.Transaction, err = a.simulate(c.Context(), j, v, f, targets); err != nil {
+		in.Untold, in.Conflicts = err.Error(), conflicts(err)
+	}
+	if in.Point, err = a.pointBefore(c.Context(), j.facts, f); err != nil {
+		return err
+	}
+	r := preflight.Check(in)
+	if f.html != "" {
+		var page bytes.Buffer
+		if err := r.HTML(&page); err != nil {
+			return err
+		}
+		if err := renameio.WriteFile(string(f.html), page.Bytes(), 0o600); err != nil {
+			return fmt.Errorf("write the report: %w", err)
+		}
+	}
+	return a.showReport(r, f)
+}
+
+// accepted reads --accept and --accept-file.
+func (f checkFlags) accepted() (preflight.Accepted, error) {
+	list := preflight.Accepted{}
+	if f.acceptFile != "" {
+		in, err := os.Open(f.acceptFile)
+		if err != nil {
+			return nil, usageError{err}
+		}
+		defer in.Close()
+		if list, err = preflight.ReadAccepted(in); err != nil {
+			return nil, usageError{fmt.Errorf("%s: %w", f.acceptFile, err)}
+		}
+	}
+	for _, text := range f.accept {
+		if err := list.Add(text); err != nil {
+			return nil, usageError{fmt.Errorf("--accept: %w", err)}
+		}
+	}
+	return list, nil
+}
+
+// wanted is the release that --to names, or the only one that may follow.
+func wanted(j judged, text string) (path.Release, error) {
+	if text != "" {
+		to, err := j.catalogue.Parse(text, path.Release{Product: j.release.Product})
+		if err != nil {
+			return to, usageError{fmt.Errorf("--to: %w", err)}
+		}
+		return to, nil
+	}
+	var names []string
+	hops := j.catalogue.Next(j.release)
+	for _, h := range hops {
+		names = append(names, h.To.Name())
+	}
+	switch len(names) {
+	case 0:
+		return path.Release{}, usagef("no release may follow %s in one step; name the one that is wanted with --to", j.release)
+	case 1:
+		return hops[0].To, nil
+	}
+	return path.Release{}, usagef("which release? --to takes one of %s", strings.Join(names, ", "))
+}
+
+// methodOf is the method that is used: the only one, or the first that the vendor names.
+func methodOf(v path.Verdict) *path.Chosen {
+	if v.Outcome != path.Supported || len(v.Hops) == 0 || len(v.Hops[0].Methods) == 0 {
+		return nil
+	}
+	return &v.Hops[0].Methods[0]
+}
+
+// showReport prints the report, and sets the exit code.
+func (a *app) showReport(r *preflight.Report, f checkFlags) error {
+	switch {
+	case r.Inhibited:
+		a.code = runbook.ExitRefused
+	case r.Open():
+		a.code = runbook.ExitWarnings
+	}
+	if a.json {
+		return a.emit(struct {
+			Type string `json:"type"`
+			*preflight.Report
+		}{"upgrade-check", r})
+	}
+	paint := painterFor(a.out)
+	a.printf("%s %s → %s\n", paint.bold(firstOf(printable(r.Host), "This host")+":"), printable(r.From), printable(r.To))
+	if ch := r.Changes; ch != nil {
+		a.printf("  %d packages upgraded, %d new, %d removed, %d older; %s to download\n", ch.Upgrade, ch.Install, ch.Remove, ch.Downgrade, humanize.IBytes(uint64(max(ch.Download, 0))))
+	}
+	for _, finding := range r.Findings {
+		a.showFinding(finding)
+	}
+	for _, u := range r.Unused {
+		a.printf("\n%s %s was accepted, and nothing was found for it\n", paint.faint("note"), printable(u))
+	}
+	a.printf("\n")
+	if f.html != "" {
+		a.printf("The report is in %s.\n", f.html)
+	}
+	switch n := len(r.Of(preflight.Inhibitor)); {
+	case r.Inhibited:
+		a.printf("%s %s in the way.\n", paint.red("It cannot be upgraded now:"), count(n, "finding stands", "findings stand"))
+	case r.Open():
+		a.printf("%s There is something to look at first.\n", paint.yellow("Nothing stands in the way."))
+	default:
+		a.printf("%s\n", paint.green("Nothing stands in the way."))
+	}
+	return nil
+}
+
+// mostItems of a finding are shown on a terminal; --json and --html have all.
+const mostItems = 12
+
+func (a *app) showFinding(f preflight.Finding) {
+	paint := painterFor(a.out)
+	word := string(f.Severity)
+	if f.Accepted {
+		word = "accepted"
+	}
+	colour := map[string]func(string) string{string(preflight.Inhibitor): paint.red, string(preflight.High): paint.yellow, string(preflight.Medium): paint.yellow}[word]
+	if colour == nil {
+		colour = paint.faint
+	}
+	a.printf("\n%s %s\n  %s\n", colour(fmt.Sprintf("%-9s", word)), paint.bold(f.ID), a.paragraph(strings.TrimSpace(f.Title+". "+clean(f.Detail)), 2))
+	for i, item := range f.Items {
+		if i == mostItems {
+			a.printf("    and %d more\n", len(f.Items)-i)
+			break
+		}
+		a.printf("    %s\n", a.paragraph(clean(item), 4))
+	}
+	if f.Accepted {
+		return
+	}
+	a.printf("  %s %s\n", paint.faint("to do:"), a.paragraph(clean(f.Remedy), 9))
+	if f.Acceptable && len(f.Words) <= mostItems {
+		a.printf("  %s --accept %s\n", paint.faint("or:"), clean(f.AcceptWord()))
+	} else if f.Acceptable {
+		a.printf("  %s --accept %s=%s\n", paint.faint("or:"), f.ID, "each of them")
+	}
+}
+
+// targetRepositoryWords is how --target is written.
+const targetRepositoryWords = "--target %q: write ALIAS=URL, or a URL"
+
+// splitTarget takes [ALIAS=]URL apart. Without an alias the last part of the URL is it.
+func splitTarget(text string) (alias, url string, err error) {
+	url = text
+	if before, after, ok := strings.Cut(text, "="); ok && !strings.ContainsAny(before, ":/?") {
+		alias, url = before, after
+	}
+	if alias == "" {
+		parts := strings.FieldsFunc(url, func(r rune) bool { return strings.ContainsRune("/?#=&", r) })
+		if len(parts) > 0 {
+			alias = parts[len(parts)-1]
+		}
+	}
+	if strings.HasPrefix(url, "/") {
+		url = "file://" + url
+	}
+	if alias == "" || !slices.Contains([]string{"http", "https", "ftp", "file", "dir", "nfs", "smb", "iso"}, before(url, ":")) {
+		return "", "", usagef(targetRepositoryWords, text)
+	}
+	return alias, url, nil
+}
+
+func before(text, mark string) string {
+	word, _, ok := strings.Cut(text, mark)
+	if !ok {
+		return ""
+	}
+	return word
+}
