@@ -24,6 +24,7 @@ import (
 	"lifeboat/internal/fleet/keys"
 	"lifeboat/internal/fleet/record"
 	"lifeboat/internal/fleet/store"
+	"lifeboat/internal/runbook"
 )
 
 // databaseVariable holds the address of the fleet's database where that has a
@@ -57,7 +58,15 @@ func (a *app) openFleet(ctx context.Context, p fleetPlace, conf *config.Config) 
 	if err != nil {
 		return nil, nil, err
 	}
-	return action.New(db, k), func() { _ = db.Close() }, nil
+	desk := action.New(db, k)
+	if err := desk.Bind(ctx); err != nil {
+		_ = db.Close()
+		if errors.Is(err, action.ErrOtherFleet) {
+			return nil, nil, runbook.Refuse("", "%v. Bring the fleet's own keys to %s (its copy, or lifeboat recover fleet), or name other records: --database, --state-dir; nothing was changed", err, p.directory)
+		}
+		return nil, nil, err
+	}
+	return desk, func() { _ = db.Close() }, nil
 }
 
 // fleetDatabase is where the fleet's records are.
