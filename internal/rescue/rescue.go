@@ -107,6 +107,9 @@ func refused(err error, since string) error {
 		configuration.ErrStatic, configuration.ErrExpired, configuration.ErrOlder, configuration.ErrOtherHost,
 	} {
 		if errors.Is(err, e) {
+			if e == configuration.ErrOlder { //nolint:errorlint // it is one of the list
+				err = fmt.Errorf("%w. Where the fleet's server itself was put back to an earlier day, that is why: an administrator knows; then remove rescue.seen.json, which stands beside the medium's rescue.yaml, and fetch again", err)
+			}
 			return runbook.Refuse("", "%v; %s", err, since)
 		}
 	}
@@ -277,7 +280,7 @@ func (f *fetch) verify(a source.Answer, t source.Target, r source.Request) (*Fet
 	e := configuration.Expected{
 		Keys: f.Keys, Nonce: r.Nonce, Static: f.Static, Now: f.Now(),
 		Host: func(s *configuration.Statement, open *configuration.Open) (err error) {
-			shared, err = f.meant(s, open)
+			shared, err = f.meant(s, open, t.URL)
 			return err
 		},
 	}
@@ -296,10 +299,19 @@ func (f *fetch) verify(a source.Answer, t source.Target, r source.Request) (*Fet
 
 // meant tells whether the answer is for the host that is to be recovered: the one
 // that a person named, else the one that this machine was.
-func (f *fetch) meant(s *configuration.Statement, open *configuration.Open) ([]string, error) {
+//
+// Which of several alike was meant, the server says, where nobody can get in between.
+// Elsewhere somebody may have asked it for another one that has the same serial number:
+// there, nothing that tells machines apart may differ.
+func (f *fetch) meant(s *configuration.Statement, open *configuration.Open, url string) ([]string, error) {
 	shared := identity.Shared(f.me.Identity, open.Identity)
+	differ := identity.Differ(f.me.Identity, open.Identity)
 	named := firstOf(string(f.chosen), f.Server)
+	scheme, _, _ := strings.Cut(url, ":")
 	switch {
+	case named == "" && len(shared) > 0 && len(differ) > 0 && (scheme == "http" || scheme == "nfs"):
+		return nil, fmt.Errorf("%w: %s has the same %s and another %s, and over %s: somebody in between may have asked for another host than this; ask over https, or name the host: lifeboat rescue fetch %s",
+			configuration.ErrOtherHost, s.HostName, strings.Join(shared, ", "), strings.Join(differ, ", "), scheme, s.HostName)
 	case named == "" && len(shared) > 0:
 		return shared, nil
 	case named == "":

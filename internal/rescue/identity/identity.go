@@ -169,3 +169,20 @@ func Shared(a, b record.Identity) []string {
 	same("hostname", a.Hostname, b.Hostname)
 	return shared
 }
+
+// Differ tells in which parts of their hardware two machines differ, where both say
+// something of it: "serial", "uuid", "mac".
+func Differ(a, b record.Identity) []string {
+	var parts []string
+	other := func(what, x, y string) {
+		if x != "" && y != "" && x != y {
+			parts = append(parts, what)
+		}
+	}
+	other("serial", a.Serial, b.Serial)
+	other("uuid", a.UUID, b.UUID)
+	if len(a.MACs) > 0 && len(b.MACs) > 0 && !slices.ContainsFunc(a.MACs, func(m string) bool { return slices.Contains(b.MACs, m) }) {
+		parts = append(parts, "mac")
+	}
+	return parts
+}
