@@ -82,6 +82,10 @@ func (d *Desk) AddReport(ctx context.Context, h record.Host, from, run string, r
 			if err != nil {
 				return nil, err
 			}
+			if version.Number = 0; r.Configuration.After > newest {
+				// These records are older than what the host was told: media may have seen it.
+				version.Number = r.Configuration.After + 1
+			}
 			if receipt.Configuration, err = tx.AddVersion(*version); err != nil {
 				return nil, err
 			}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -116,7 +117,7 @@ func (a *Agent) Send(ctx context.Context, s Spool) (sent Sent, err error) {
 	}
 	for _, name := range names {
 		path := filepath.Join(s.dir, name)
-		err := a.sendOne(ctx, path, &sent)
+		err := a.sendOne(ctx, s, path, &sent)
 		var p *client.Problem
 		switch {
 		case err == nil:
@@ -133,7 +134,7 @@ func (a *Agent) Send(ctx context.Context, s Spool) (sent Sent, err error) {
 	return sent, nil
 }
 
-func (a *Agent) sendOne(ctx context.Context, path string, sent *Sent) error {
+func (a *Agent) sendOne(ctx context.Context, s Spool, path string, sent *Sent) error {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // another process has sent it
@@ -146,7 +147,30 @@ func (a *Agent) sendOne(ctx context.Context, path string, sent *Sent) error {
 		sent.Refused = append(sent.Refused, fmt.Errorf("%s is damaged and was removed: %w", path, err))
 		return nil
 	}
-	return a.client.Do(ctx, http.MethodPut, "/agent"+client.Path("reports", r.Run), r.RunReport, &sent.Accepted)
+	if r.Configuration != nil {
+		r.Configuration.After = s.newest()
+	}
+	if err := a.client.Do(ctx, http.MethodPut, "/agent"+client.Path("reports", r.Run), r.RunReport, &sent.Accepted); err != nil {
+		return err
+	}
+	if n := sent.Accepted.Configuration; n > s.newest() {
+		// Without it a server that is put back gives a number twice, and no more is lost.
+		_ = keep(s.dir, newestFile, strconv.AppendInt(nil, n, 10))
+	}
+	return nil
+}
+
+// newestFile holds the newest version of the recovery configuration that the server
+// has told of.
+const newestFile = "newest-version"
+
+func (s Spool) newest() int64 {
+	text, err := read(s.dir, newestFile)
+	if err != nil {
+		return 0
+	}
+	n, _ := strconv.ParseInt(string(text), 10, 64)
+	return max(n, 0)
 }
 
 // lock lets one process send; nil, nil while another does.

@@ -126,7 +126,7 @@ type Run struct {
 // the fleet's age key and never unsealed in the database.
 type Version struct {
 	Host    HostID    `json:"host"`
-	Number  int64     `json:"number"` // from 1, without gaps
+	Number  int64     `json:"number"` // from 1, growing
 	Created time.Time `json:"created"`
 	Digest  string    `json:"digest"` // SHA-256 of Open and Secret; the same again makes no new version
 	Open    []byte    `json:"open"`   // JSON of configuration.Open, canonical

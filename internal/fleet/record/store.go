@@ -94,8 +94,9 @@ type Tx interface {
 	// AddEvents leaves those that are there already as they are. ErrNotFound: the
 	// run is not there.
 	AddEvents([]Event) error
-	// AddVersion appends a version if its digest differs from the newest's, and gives
-	// the number it has.
+	// AddVersion appends a version if its digest differs from the newest's, or if the
+	// newest has a lower number than it asks for, and gives the number it has: its own,
+	// or the next.
 	AddVersion(Version) (int64, error)
 	// PutHalves puts other halves, and their digest, in place of what a version has.
 	PutHalves(Version) error

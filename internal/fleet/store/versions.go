@@ -35,10 +35,10 @@ func (t *tx) AddVersion(v record.Version) (int64, error) {
 	if err != nil && !errors.Is(err, record.ErrNotFound) {
 		return 0, err
 	}
-	if err == nil && newest.Digest == v.Digest {
+	if err == nil && newest.Digest == v.Digest && newest.Number >= v.Number {
 		return newest.Number, nil
 	}
-	n := newest.Number + 1
+	n := max(newest.Number+1, v.Number)
 	_, err = t.exec(`INSERT INTO versions (host, number, created, digest, open, secret, report) VALUES (?, ?, ?, ?, ?, ?, ?)`,
 		v.Host, n, v.Created, v.Digest, v.Open, v.Secret, v.Report)
 	if err != nil {

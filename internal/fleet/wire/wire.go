@@ -120,6 +120,9 @@ type Configuration struct {
 	// SecretDigest changes when the secret half does. It is keyed by the host, so that
 	// nobody can try passwords against it: sealing gives other bytes each time.
 	SecretDigest string `json:"secret_digest,omitempty" maxLength:"64"`
+	// After is the newest version that the host was told of. A server that was put back
+	// to an earlier day gives no number a second time.
+	After int64 `json:"after,omitempty" minimum:"0" maximum:"1099511627776"`
 }
 
 // Receipt says what became of a report.

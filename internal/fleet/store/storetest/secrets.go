@@ -59,6 +59,13 @@ func versions(t *testing.T, s *store.Store) {
 	if err := s.Change(t.Context(), func(tx record.Tx) ([]record.Entry, error) { return nil, tx.PutHalves(other) }); !errors.Is(err, record.ErrNotFound) {
 		t.Errorf("halves of a version that is not there: %v", err)
 	}
+	for asked, want := range []int64{3, 3, 3, 3, 4} { // the same again, asking for 0, 1, … 4
+		v := version("a", 3)
+		v.Number = int64(asked)
+		if n := put(v); n != want {
+			t.Errorf("asking for %d gave %d, want %d", asked, n, want)
+		}
+	}
 	bare := record.Version{Host: Host(2).ID, Number: 1, Created: at(0), Digest: "x"}
 	put(bare)
 	same(t, Get(t, s, func(r record.Reader) (record.Version, error) { return r.Version(bare.Host, 1) }), bare)
