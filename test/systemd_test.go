@@ -62,7 +62,7 @@ for i in $(seq 600); do
 done
 exit 1`
 
-func bootMachine(t *testing.T) *booted {
+func needsSystemd(t *testing.T) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: builds sandboxes")
@@ -73,6 +73,11 @@ func bootMachine(t *testing.T) *booted {
 	if out, err := exec.Command("unshare", "--mount", "sh", "-c", "mount -t cgroup2 cgroup2 /mnt").CombinedOutput(); err != nil {
 		t.Skipf("needs control groups of version 2, which systemd runs in: %s", out)
 	}
+}
+
+func bootMachine(t *testing.T) *booted {
+	t.Helper()
+	needsSystemd(t)
 	ctx, dir, group := context.Background(), t.TempDir(), "lifeboat-test-"+strings.ToLower(rand.Text())
 	box, err := sandbox.Create(ctx, sandbox.Options{
 		Dir: filepath.Join(dir, "box"), Hostname: "timers.example.com", Volatile: true, DieWithParent: true, Devices: true,

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"errors"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -38,7 +40,16 @@ func (a *app) completeRollbackCommand() *cobra.Command {
 				return told
 			}
 			say("The root is what it was before the upgrade. This machine restarts now.")
-			return host.Local().RestartInit()
+			if err := host.Local().RestartInit(); err != nil {
+				return err
+			}
+			// What waits for this to end would start on what is about to go down.
+			select {
+			case <-c.Context().Done():
+				return nil
+			case <-time.After(10 * time.Minute):
+				return errors.New("the root is what it was before the upgrade, but this machine does not restart; restart it by hand")
+			}
 		},
 	}
 }

@@ -13,6 +13,23 @@ import (
 	"lifeboat/internal/host"
 )
 
+// What a pattern matches and the exclusions name, or another component has, is left out.
+func TestExclusionsHoldForMatchesOfPatterns(t *testing.T) {
+	root := t.TempDir()
+	for _, name := range []string{"etc/a", "srv/a", "lost+found/a"} {
+		must(t, os.MkdirAll(filepath.Join(root, name), 0o755))
+	}
+	h, err := host.At(root)
+	must(t, err)
+	options := files.Options{Paths: []string{"/*"}, Exclude: []string{"lost+found"}}
+	c, err := files.New(component.Env{Host: h, Exclude: []string{"/srv"}}, spec(options), options)
+	must(t, err)
+	in, err := c.Inspect(t.Context())
+	if err != nil || !slices.Equal(in.Paths, []string{"/etc"}) {
+		t.Errorf("%v %v", in.Paths, err)
+	}
+}
+
 // A root is taken with its own disks, and without what the kernel makes up.
 func TestLocalLeavesOutWhatIsOnNoDisk(t *testing.T) {
 	if os.Getuid() != 0 {

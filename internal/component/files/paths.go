@@ -37,6 +37,8 @@ func Expand(h *host.Host, patterns []string) (found, missing []string, err error
 // saved is none.
 func (c *Component) expand() (found, missing []string, err error) {
 	found, missing, err = Expand(c.env.Host, c.options.Paths)
+	f := c.filter()
+	found = slices.DeleteFunc(found, func(path string) bool { return !c.named(path) && f.ExcludedBelow(path, "/") })
 	if err != nil || len(c.env.Saved) == 0 {
 		return found, missing, err
 	}
@@ -52,6 +54,12 @@ func (c *Component) expand() (found, missing []string, err error) {
 		}
 	}
 	return outermost(parts), missing, nil
+}
+
+// named tells whether the profile names a path itself, not only by a pattern: then
+// nothing excludes it.
+func (c *Component) named(path string) bool {
+	return slices.ContainsFunc(c.options.Paths, func(p string) bool { return !hasMeta(p) && literal(p) == path })
 }
 
 // Places are the paths and patterns that the profile names.
@@ -251,7 +259,7 @@ func (c *Component) Filter(detail Detail) Filter {
 func (c *Component) follow(paths []string, f Filter) (map[string]string, error) {
 	links := map[string]string{}
 	for _, path := range paths {
-		if !slices.ContainsFunc(c.options.Paths, func(p string) bool { return !hasMeta(p) && literal(p) == path }) {
+		if !c.named(path) {
 			continue
 		}
 		for range 16 {

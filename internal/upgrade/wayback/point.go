@@ -84,6 +84,10 @@ func (m *Point) spec() (profile.Component, *files.Options, error) {
 			continue
 		}
 		if o, ok := c.Options.(*files.Options); ok {
+			if !slices.Equal(o.Paths, []string{"/*"}) {
+				// What the point does not have is removed: it must have all that there is.
+				return c, nil, fmt.Errorf("component %s of profile %s is not the whole root (paths: [/*]); a part of it is no way back", c.Name, m.Profile.Name)
+			}
 			return c, o, nil
 		}
 		return c, nil, fmt.Errorf("component %s of profile %s is of kind %s; only files take a root back", c.Name, m.Profile.Name, c.Kind)
