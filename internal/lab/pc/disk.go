@@ -26,7 +26,7 @@ const (
 // MakeDisk makes a disk image of that size in bytes with a copy of root on it and
 // a boot loader that boots it. The size is a multiple of a MiB.
 func MakeDisk(ctx context.Context, image, root, loader string, size int64) (err error) {
-	if err := empty(image, size); err != nil {
+	if err := errors.Join(checkParts(), empty(image, size)); err != nil {
 		return err
 	}
 	kind := []string{"-t", "ext4"}

@@ -35,6 +35,16 @@ const Kernel = Parts + "/vmlinuz"
 // modules are needed for the disks, in this order.
 var modules = []string{"virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk"}
 
+// complete is there when all parts are.
+const complete = Parts + "/complete"
+
+func checkParts() error {
+	if _, err := os.Stat(complete); err != nil {
+		return fmt.Errorf("what a PC boots is not there, scripts/deps test unpacks it as root: %w", err)
+	}
+	return nil
+}
+
 // Options describe a PC.
 type Options struct {
 	// Disks are images. The first is /dev/vda and the one that is booted.
@@ -57,7 +67,8 @@ func Boot(ctx context.Context, opts Options) error {
 	defer os.RemoveAll(work)
 	monitor := filepath.Join(work, "monitor")
 	args := []string{
-		"-accel", "tcg", "-cpu", "max", "-m", "512", "-nodefaults", "-no-user-config", "-no-reboot",
+		// A richer processor takes longer to play.
+		"-accel", "tcg", "-cpu", "qemu64", "-m", "512", "-nodefaults", "-no-user-config", "-no-reboot",
 		"-display", "none", "-vga", "std", "-serial", "file:" + opts.Console, "-monitor", "unix:" + monitor + ",server,nowait",
 	}
 	for i, disk := range opts.Disks {
@@ -125,6 +136,9 @@ func screen(monitor, file string) string {
 // Initrd writes an initial RAM disk whose /init is that script for busybox' shell.
 // The disks' modules are in /modules, to be loaded by /load.
 func Initrd(ctx context.Context, name, script string) (err error) {
+	if err := checkParts(); err != nil {
+		return err
+	}
 	tree, err := os.MkdirTemp("", "lab-initrd-")
 	if err != nil {
 		return err

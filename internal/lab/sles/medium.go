@@ -36,9 +36,13 @@ poweroff -f
 // installer when InstallationSystem is the PC's second disk.
 func (l *Lab) Medium(ctx context.Context, dir string) error {
 	loader := filepath.Join(dir, "boot/x86_64/loader")
-	return errors.Join(makeDirs(loader),
-		run(ctx, "", nil, "cp", pc.Kernel, filepath.Join(loader, "linux")),
-		pc.Initrd(ctx, filepath.Join(loader, "initrd"), linuxrc))
+	if err := makeDirs(loader); err != nil {
+		return err
+	}
+	if err := pc.Initrd(ctx, filepath.Join(loader, "initrd"), linuxrc); err != nil {
+		return err
+	}
+	return run(ctx, "", nil, "cp", pc.Kernel, filepath.Join(loader, "linux"))
 }
 
 // InstallationSystem makes a disk image with the target's repositories and the
