@@ -37,11 +37,20 @@ func (h *Host) DialAs(ctx context.Context, account, socket string) (net.Conn, er
 		conn, err := dialAs(user.UID, path)
 		answers <- answer{conn, err}
 	}()
-	a := <-answers
-	if a.err != nil {
-		return nil, fmt.Errorf("connect to %s as %s: %w", socket, account, a.err)
+	select {
+	case a := <-answers:
+		if a.err != nil {
+			return nil, fmt.Errorf("connect to %s as %s: %w", socket, account, a.err)
+		}
+		return a.conn, nil
+	case <-ctx.Done(): // a server that is full lets others wait
+		go func() {
+			if a := <-answers; a.conn != nil {
+				a.conn.Close()
+			}
+		}()
+		return nil, fmt.Errorf("connect to %s as %s: %w", socket, account, ctx.Err())
 	}
-	return a.conn, nil
 }
 
 func dialAs(uid uint32, path string) (net.Conn, error) {

@@ -69,6 +69,9 @@ func (r *restore) enter(ctx context.Context) (err error) {
 	if r.a, err = r.c.readAddress(r.c.opts.URLFile); err != nil {
 		return err
 	}
+	if r.d.Role != "" && r.d.Role != r.a.config.User {
+		return fmt.Errorf("what was captured belongs to role %s, and %s names role %s; put the other role into it", r.d.Role, r.c.opts.URLFile, r.a.config.User)
+	}
 	r.admin, err = r.c.maintain(ctx, r.a)
 	return err
 }
