@@ -13,7 +13,7 @@ var layers = [][]string{
 	{"drill"},
 	{"recovery", "backup"},
 	{"product", "vault", "component", "runbook", "guard"},
-	{"profile", "config", "repository", "sandbox", "mysqld", "postgresd", "zypper"},
+	{"profile", "config", "repository", "sandbox", "mysqld", "postgresd", "zypper", "apt"},
 	{"excerpt", "host", "scratch", "storage", "strict"},
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/apt"
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/upgrade/choice"
 	"lifeboat/internal/upgrade/facts"
@@ -19,6 +20,7 @@ type planFlags struct {
 	facts      string
 	root       absolutePath
 	answers    []string
+	simulate   bool
 	control    absolutePath
 }
 
@@ -46,6 +48,7 @@ A host that is too old for this program is planned from elsewhere, see
 		Example: `  lifeboat upgrade plan
   lifeboat upgrade plan --to "SLES 12"
   lifeboat upgrade plan --to "SLES 12" --facts lifeboat-facts.txt
+  lifeboat upgrade plan --to "Debian 13" --simulate
   lifeboat upgrade plan --to 12 --method boot-entry --answer license=accept --control-file autoupg.xml`,
 		Args: args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return a.plan(c, f) },
@@ -56,7 +59,9 @@ A host that is too old for this program is planned from elsewhere, see
 	c.Flags().Var(&f.root, "root", "judge the machine whose root file system is mounted at `DIR`")
 	c.Flags().StringArrayVar(&f.answers, "answer", nil, "answer what the installer asks, as `QUESTION=ANSWER`; may be given several times")
 	c.Flags().Var(&f.control, "control-file", "write the answers to `FILE`, for an automatic upgrade")
+	c.Flags().BoolVar(&f.simulate, "simulate", false, "ask apt what would become of the packages (Debian), in a sandbox")
 	c.MarkFlagsMutuallyExclusive("facts", "root")
+	c.MarkFlagsMutuallyExclusive("facts", "simulate")
 	return c
 }
 
@@ -112,6 +117,8 @@ type planView struct {
 	Options choice.Choices `json:"options"`
 	Life    lifeView       `json:"life"`
 	Facts   *planFacts     `json:"facts"`
+	Apt     *apt.Answer    `json:"apt,omitempty"`
+	Unknown string         `json:"unknown,omitempty"` // what was not judged, since nobody knows it
 }
 
 // lifeView is the support of both releases.
@@ -132,8 +139,8 @@ func (a *app) plan(c *cobra.Command, f planFlags) error {
 		return err
 	}
 	if f.to == "" {
-		if f.method != "" || len(f.answers) > 0 || f.control != "" {
-			return usagef("--method, --answer and --control-file need --to: the release that is wanted")
+		if f.method != "" || len(f.answers) > 0 || f.control != "" || f.simulate {
+			return usagef("--method, --answer, --control-file and --simulate need --to: the release that is wanted")
 		}
 		return a.showTargets(j)
 	}
@@ -157,8 +164,19 @@ func (a *app) plan(c *cobra.Command, f planFlags) error {
 	if view.Options, err = options(j.facts, v, f.answers); err != nil {
 		return err
 	}
+	if v.From.Arch == "" {
+		view.Unknown, a.code = "the architecture of this host is not known, so the way is judged by the releases alone", runbook.ExitWarnings
+	}
 	if v.Outcome == path.Refused {
 		a.code = runbook.ExitRefused
+	}
+	if f.simulate {
+		if view.Apt, err = a.askApt(c.Context(), j, v, string(f.root)); err != nil {
+			return err
+		}
+		if len(view.Apt.Conflicts) > 0 {
+			a.code = runbook.ExitRefused
+		}
 	}
 	if f.control != "" {
 		if err := writeControl(string(f.control), view); err != nil {

@@ -22,6 +22,9 @@ func (a *app) showWay(view planView) {
 	for _, r := range v.Reasons {
 		a.reason(paint.red(string(v.Outcome)), r)
 	}
+	if view.Unknown != "" {
+		a.printf("%s %s\n", paint.yellow("warning"), a.paragraph(view.Unknown, 2))
+	}
 	for _, r := range v.Advice {
 		a.reason(paint.yellow("advice"), r)
 	}
@@ -42,6 +45,9 @@ func (a *app) showWay(view planView) {
 		if !h.Live() {
 			a.printf("  %s\n", paint.faint("The running system is not upgraded on this step: no zypper dup."))
 		}
+	}
+	if view.Apt != nil {
+		a.showApt(view.Apt)
 	}
 	a.showOptions(view.Options)
 	a.showLife(view.Life)

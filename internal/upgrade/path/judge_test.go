@@ -116,6 +116,27 @@ func TestAcceptance01PathMatrix(t *testing.T) {
 	}
 }
 
+func TestDebianPathMatrix(t *testing.T) {
+	c := shipped(t, "debian")
+	for _, test := range []struct{ from, to, want string }{
+		{"Debian 11 (x86_64)", "Debian 12", "supported; by 12"},
+		{"Debian 12 (amd64)", "Debian 13", "supported; by 13"},
+		{"Debian 11 (amd64)", "Debian 13", "refused; skips-releases; by 12, 13"},
+		{"Debian 11 (i686)", "Debian 12", "supported; by 12"},
+		{"Debian 12 (i386)", "Debian 13", "refused; word-size"},
+		{"Debian 12 (i386)", "Debian 13 (amd64)", "refused; word-size"},
+		{"Debian 13 (arm64)", "Debian 12", "refused; older-release"},
+	} {
+		v := c.Judge(parse(t, c, test.from), parse(t, c, test.to))
+		if told(v) != test.want {
+			t.Errorf("%s to %s: %s", test.from, test.to, told(v))
+		}
+		if len(v.Hops) > 0 && (!v.Hops[0].Live() || v.Hops[0].Methods[0].By != "apt") {
+			t.Errorf("%s to %s: %+v", test.from, test.to, v.Hops[0])
+		}
+	}
+}
+
 // Service packs are gone to online; from 11 to 12 only the installer leads, or SUSE
 // Manager.
 func TestMethods(t *testing.T) {

@@ -1,0 +1,79 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+
+	"lifeboat/internal/apt"
+	"lifeboat/internal/config"
+	"lifeboat/internal/upgrade/path"
+	"lifeboat/internal/zypper"
+)
+
+// askApt asks apt what the next step of a verdict would do to a root.
+func (a *app) askApt(ctx context.Context, j judged, v path.Verdict, root string) (answer *apt.Answer, err error) {
+	if v.Outcome != path.Supported || v.Hops[0].Methods[0].By != "apt" {
+		return nil, usagef("--simulate is for a supported step with apt")
+	}
+	if os.Geteuid() != 0 {
+		return nil, errors.New("--simulate needs root: apt is asked in a sandbox")
+	}
+	conf, err := a.loadOrEmpty()
+	if err != nil {
+		return nil, err
+	}
+	// Below /tmp there may be no disk, and the sandbox's layer lies on one.
+	state := filepath.Join(firstOf(a.stateDir, conf.StateDir, config.DefaultStateDir), "upgrade")
+	if err := os.MkdirAll(state, 0o700); err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp(state, "apt-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	from, _ := j.catalogue.Edition(v.From)
+	to, _ := j.catalogue.Edition(v.To)
+	return apt.Simulate(ctx, apt.Options{Root: root, Dir: dir, From: from.Codename, To: to.Codename})
+}
+
+func (a *app) showApt(r *apt.Answer) {
+	paint := painterFor(a.out)
+	a.printf("\n")
+	for _, text := range r.Conflicts {
+		a.printf("%s %s\n", paint.red("apt finds no way:"), printable(text))
+	}
+	if t := r.Transaction; t != nil {
+		space := humanize.Bytes(uint64(max(t.Space, 0))) + " more on disk"
+		if t.Space < 0 {
+			space = humanize.Bytes(uint64(-t.Space)) + " less on disk"
+		}
+		a.printf("apt would upgrade %d, install %d, remove %d and downgrade %d packages: %s to download, %s.\n",
+			len(t.Upgrade), len(t.Install), len(t.Remove), len(t.Downgrade), humanize.Bytes(uint64(t.Download)), space)
+		a.packages(paint.yellow("removes"), changed(t.Remove))
+		a.packages(paint.yellow("downgrades"), changed(t.Downgrade))
+	}
+	a.packages("keeps old", r.Kept)
+	for _, source := range r.Left {
+		a.printf("  %s %s\n", paint.faint("leaves out the source"), printable(source))
+	}
+}
+
+func (a *app) packages(what string, names []string) {
+	if len(names) > 0 {
+		a.printf("  %s %s\n", what, a.paragraph(printable(strings.Join(names, ", ")), 4))
+	}
+}
+
+func changed(list []zypper.Change) []string {
+	var names []string
+	for _, c := range list {
+		names = append(names, c.Name)
+	}
+	return names
+}
