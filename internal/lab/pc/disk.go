@@ -1,12 +1,14 @@
 package pc
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
+	"os/exec"
+	"strings"
 )
 
 // Boot loaders.
@@ -24,8 +26,8 @@ const (
 )
 
 // MakeDisk makes a disk image of that size in bytes with a copy of root on it and
-// a boot loader that boots it. The size is a multiple of a MiB.
-func MakeDisk(ctx context.Context, image, root, loader string, size int64) (err error) {
+// a boot loader that boots it. The size is a multiple of a MiB. Nothing is mounted.
+func MakeDisk(ctx context.Context, image, root, loader string, size int64) error {
 	if err := errors.Join(checkParts(), empty(image, size)); err != nil {
 		return err
 	}
@@ -33,21 +35,13 @@ func MakeDisk(ctx context.Context, image, root, loader string, size int64) (err 
 	if loader == GRUBLegacy { // which knows no larger inodes
 		kind = []string{"-t", "ext3", "-I", "128"}
 	}
-	args := append([]string{"-q", "-F", "-L", "root", "-E", fmt.Sprintf("offset=%d", rootStart*sector)}, kind...)
+	args := append([]string{"-q", "-F", "-L", "root", "-d", root, "-E", fmt.Sprintf("offset=%d", rootStart*sector)}, kind...)
 	if err := run(ctx, "mkfs.ext4", append(args, image, fmt.Sprintf("%dk", (size-rootStart*sector)>>10))...); err != nil {
-		return err
-	}
-	dir, unmount, err := Mount(ctx, image)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, unmount()) }()
-	if err := run(ctx, "cp", "-a", root+"/.", dir); err != nil {
 		return err
 	}
 	switch loader {
 	case GRUBLegacy:
-		return installLegacy(ctx, image, dir, size)
+		return installLegacy(ctx, image, size)
 	case GRUB2:
 		return installGRUB2(ctx, image, size)
 	}
@@ -70,20 +64,27 @@ func empty(image string, size int64) error {
 	return errors.Join(f.Truncate(size), f.Close())
 }
 
-// Mount mounts the root of a disk image and returns where, and what unmounts it.
-// The PC must be off.
-func Mount(ctx context.Context, image string) (dir string, unmount func() error, err error) {
-	dir, err = os.MkdirTemp(filepath.Dir(image), "disk-")
-	if err != nil {
-		return "", nil, err
-	}
-	if err := run(ctx, "mount", "-t", "ext4", "-o", fmt.Sprintf("loop,offset=%d", rootStart*sector), image, dir); err != nil {
-		return "", nil, errors.Join(err, os.Remove(dir))
-	}
-	return dir, func() error {
-		return errors.Join(run(context.WithoutCancel(ctx), "umount", dir), os.Remove(dir))
-	}, nil
+// Extract writes what is on the root of a disk image into a directory that is there:
+// directories, files and symbolic links, with their modes and owners. The PC must be
+// off.
+func Extract(ctx context.Context, image, dir string) error {
+	return debugfs(ctx, image, "rdump / "+dir)
 }
+
+// debugfs works on the root of a disk image. It has no exit code for what went wrong.
+func debugfs(ctx context.Context, image, command string) error {
+	cmd := exec.CommandContext(ctx, "debugfs", "-w", "-R", command, fmt.Sprintf("%s?offset=%d", image, rootStart*sector))
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	err := cmd.Run()
+	_, said, _ := strings.Cut(errs.String(), "\n") // its version
+	if err != nil || strings.TrimSpace(said) != "" {
+		return fmt.Errorf("debugfs %s on %s: %w\n%s", command, image, errors.Join(err, errDebugfs), errs.String())
+	}
+	return nil
+}
+
+var errDebugfs = errors.New("it complained")
 
 // table writes the partitions into a master boot record.
 func table(record []byte, size int64) {

@@ -13,7 +13,7 @@ import (
 // installLegacy does what the command setup of GRUB's shell does, which Debian has
 // as a 32-bit program only. Offsets are those of stage1/stage1.h, stage1.5's start.S
 // and stage2's asm.S as GRUB's manual describes them under "Internals".
-func installLegacy(ctx context.Context, image, root string, size int64) error {
+func installLegacy(ctx context.Context, image string, size int64) error {
 	record, err := os.ReadFile(filepath.Join(Parts, "stage1"))
 	if err != nil {
 		return err
@@ -38,14 +38,8 @@ func installLegacy(ctx context.Context, image, root string, size int64) error {
 	// which finds stage 2 by its name in the second partition of the disk it came from.
 	little.PutUint32(second[0x208:], 0x01ffff)
 	little.PutUint32(second[0x217:], 0xff01ffff)
-	dir := filepath.Join(root, "boot/grub")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := debugfs(ctx, image, "write "+filepath.Join(Parts, "stage2")+" /boot/grub/stage2"); err != nil {
 		return err
-	}
-	for _, name := range []string{"stage1", "stage2", "e2fs_stage1_5"} {
-		if err := run(ctx, "cp", filepath.Join(Parts, name), dir); err != nil {
-			return err
-		}
 	}
 	return embed(image, record, second)
 }

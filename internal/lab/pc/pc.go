@@ -1,7 +1,7 @@
 // Package pc plays a PC: disk images with a real boot loader in front of a root,
 // started in QEMU, so that a boot entry is tried on what reads it in the field. It
-// knows nothing of what is on the disks. It needs root, loop devices and what
-// scripts/deps puts into Parts, and works without a network.
+// knows nothing of what is on the disks. It needs what scripts/deps puts
+// into Parts, mounts nothing and works without a network.
 //
 // QEMU runs without KVM. Boot loaders run in real mode, which some hosts of virtual
 // machines emulate an instruction at a time: loading a kernel has been seen to take

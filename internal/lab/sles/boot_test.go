@@ -40,19 +40,17 @@ func newComputer(t *testing.T, l *Lab, loader string) *computer {
 	return c
 }
 
-// mounted calls f with where the PC's disk is mounted.
-func (c *computer) mounted(f func(dir string)) {
+// root returns a copy of what is on the PC's disk.
+func (c *computer) root() string {
 	c.t.Helper()
-	dir, unmount, err := pc.Mount(c.t.Context(), c.disk)
-	if err != nil {
+	dir := filepath.Join(c.t.TempDir(), "root")
+	if err := os.Mkdir(dir, 0o755); err != nil {
 		c.t.Fatal(err)
 	}
-	defer func() {
-		if err := unmount(); err != nil {
-			c.t.Error(err)
-		}
-	}()
-	f(dir)
+	if err := pc.Extract(c.t.Context(), c.disk, dir); err != nil {
+		c.t.Fatal(err)
+	}
+	return dir
 }
 
 // boot starts the PC and returns what it printed until it was off.
@@ -119,38 +117,35 @@ func TestAcceptance12EntryIsBooted(t *testing.T) {
 	l := built(t, Options{})
 	before := read(t, filepath.Join(l.Root, "boot/grub/menu.lst"))
 	entry(t, l, true)
-	c := newComputer(t, l, pc.GRUBLegacy)
 	made := read(t, filepath.Join(l.Root, "boot/grub/menu.lst"))
-	c.mounted(func(dir string) {
-		overwrite(t, filepath.Join(dir, "boot/grub/menu.lst"), strings.NewReplacer("default 0", "default 2", "timeout 8", "timeout 0").Replace(made))
-	})
+	overwrite(t, filepath.Join(l.Root, "boot/grub/menu.lst"), strings.NewReplacer("default 0", "default 2", "timeout 8", "timeout 0").Replace(made))
+	c := newComputer(t, l, pc.GRUBLegacy)
 	if said := c.boot(); !strings.Contains(said, "the installer succeeded") {
 		t.Fatal(said)
 	}
-	c.mounted(func(dir string) {
-		l.Root = dir
-		equal(t, packages(t, l), of12)
-		_, list := zypper(t.Context(), t, l, "repos")
-		for alias, enabled := range map[string]string{"SLES11-SP3-Pool": "No", "SLES11-SP3-Updates": "No", "acme": "No", "SLES12-GA-Pool": "Yes", "SLES12-GA-Updates": "Yes"} {
-			if !regexp.MustCompile(`\| ` + alias + ` +\|[^|]*\| ` + enabled).MatchString(list) {
-				t.Errorf("%s is not enabled: %s\n%s", alias, enabled, list)
-			}
+	l.Root = c.root()
+	dir := l.Root
+	equal(t, packages(t, l), of12)
+	_, list := zypper(t.Context(), t, l, "repos")
+	for alias, enabled := range map[string]string{"SLES11-SP3-Pool": "No", "SLES11-SP3-Updates": "No", "acme": "No", "SLES12-GA-Pool": "Yes", "SLES12-GA-Updates": "Yes"} {
+		if !regexp.MustCompile(`\| ` + alias + ` +\|[^|]*\| ` + enabled).MatchString(list) {
+			t.Errorf("%s is not enabled: %s\n%s", alias, enabled, list)
 		}
-		if said := read(t, filepath.Join(dir, log)); !strings.Contains(said, "upgrade finished") {
-			t.Error(said)
-		}
-		m := menu(t, dir)
-		overwrite(t, filepath.Join(dir, "boot/grub/menu.lst"), made)
-		if r, err := m.Remove(t.Context()); err != nil || len(r.Changed) > 0 {
-			t.Errorf("%+v, %v", r, err)
-		}
-		if after := read(t, filepath.Join(dir, "boot/grub/menu.lst")); after != before {
-			t.Errorf("the menu is now\n%s", after)
-		}
-		if left, _ := filepath.Glob(filepath.Join(dir, "boot/*.upgrade")); len(left) > 0 {
-			t.Errorf("%v are left", left)
-		}
-	})
+	}
+	if said := read(t, filepath.Join(dir, log)); !strings.Contains(said, "upgrade finished") {
+		t.Error(said)
+	}
+	m := menu(t, dir)
+	overwrite(t, filepath.Join(dir, "boot/grub/menu.lst"), made)
+	if r, err := m.Remove(t.Context()); err != nil || len(r.Changed) > 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if after := read(t, filepath.Join(dir, "boot/grub/menu.lst")); after != before {
+		t.Errorf("the menu is now\n%s", after)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "boot/*.upgrade")); len(left) > 0 {
+		t.Errorf("%v are left", left)
+	}
 }
 
 // GRUB 2 takes the entry once, and then what it took before.
@@ -167,11 +162,9 @@ func TestEntryIsTakenOnce(t *testing.T) {
 			}
 		}
 	}
+	config := filepath.Join(l.Root, "boot/grub2/grub.cfg")
+	overwrite(t, config, strings.Replace(read(t, config), "timeout=8", "timeout=0", 1))
 	c := newComputer(t, l, pc.GRUB2)
-	c.mounted(func(dir string) {
-		config := filepath.Join(dir, "boot/grub2/grub.cfg")
-		overwrite(t, config, strings.Replace(read(t, config), "timeout=8", "timeout=0", 1))
-	})
 	for _, want := range []string{"has no autoupgrade=1", "has no upgrade=1"} {
 		if said := c.boot(); !strings.Contains(said, want) {
 			t.Fatalf("start %d does not say that the command line %s:\n%s", c.boots, want, said)

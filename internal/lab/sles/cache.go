@@ -63,25 +63,19 @@ func openCache() (*cache, error) {
 		return nil, err
 	}
 	now := time.Now()
-	return c, errors.Join(os.Chtimes(c.dir, now, now), c.prune(now))
+	c.prune(now)
+	return c, os.Chtimes(c.dir, now, now)
 }
 
-// prune removes what older sources built and nobody asked for lately.
-func (c *cache) prune(now time.Time) error {
-	entries, err := os.ReadDir(cacheDir)
-	if err != nil {
-		return err
-	}
+// prune removes what older sources built and nobody asked for lately. Others may do
+// so at the same time, and what is left over goes the next time.
+func (c *cache) prune(now time.Time) {
+	entries, _ := os.ReadDir(cacheDir)
 	for _, e := range entries {
-		info, err := e.Info()
-		if err != nil || now.Sub(info.ModTime()) < stale {
-			continue
-		}
-		if err := os.RemoveAll(filepath.Join(cacheDir, e.Name())); err != nil {
-			return err
+		if info, err := e.Info(); err == nil && now.Sub(info.ModTime()) >= stale {
+			_ = os.RemoveAll(filepath.Join(cacheDir, e.Name()))
 		}
 	}
-	return nil
 }
 
 // get returns the directory of that name, and builds it if nobody has yet. It
