@@ -10,7 +10,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"lifeboat/internal/apt"
-	"lifeboat/internal/config"
+	"lifeboat/internal/scratch"
 	"lifeboat/internal/upgrade/path"
 	"lifeboat/internal/zypper"
 )
@@ -23,23 +23,15 @@ func (a *app) askApt(ctx context.Context, j judged, v path.Verdict, root string)
 	if os.Geteuid() != 0 {
 		return nil, errors.New("--simulate needs root: apt is asked in a sandbox")
 	}
-	conf, err := a.loadOrEmpty()
-	if err != nil {
-		return nil, err
-	}
 	// Below /tmp there may be no disk, and the sandbox's layer lies on one.
-	state := filepath.Join(firstOf(a.stateDir, conf.StateDir, config.DefaultStateDir), "upgrade")
-	if err := os.MkdirAll(state, 0o700); err != nil {
-		return nil, err
-	}
-	dir, err := os.MkdirTemp(state, "apt-")
+	dir, err := scratch.Make(a.state(a.known()))
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	defer func() { err = errors.Join(err, dir.Remove()) }()
 	from, _ := j.catalogue.Edition(v.From)
 	to, _ := j.catalogue.Edition(v.To)
-	return apt.Simulate(ctx, apt.Options{Root: root, Dir: dir, From: from.Codename, To: to.Codename})
+	return apt.Simulate(ctx, apt.Options{Root: root, Dir: filepath.Join(dir.Path(), "apt"), From: from.Codename, To: to.Codename})
 }
 
 func (a *app) showApt(r *apt.Answer) {

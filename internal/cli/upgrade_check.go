@@ -45,7 +45,7 @@ ID=WORD where the report names a word, which stands for exactly what was seen.
 What becomes of packages is asked of zypper, with the package repositories of the
 target that --target names, or with those of the host where it has them already. What
 another vendor has for the target has to be named, too. Keys that the host does not
-know are not taken in.
+know are not taken in. On Debian apt is asked, with the host's own sources.
 
 Recovery points are looked for in --repository, else in the repositories of the
 configuration: the newest of this host by a profile that knows upgrades. --verify reads
@@ -101,7 +101,14 @@ func (a *app) check(c *cobra.Command, f checkFlags) error {
 	if i, ok := j.catalogue.Inventory(j.release, presentOf(j.facts)); ok {
 		in.Repositories = &i
 	}
-	if in.Transaction, err = a.simulate(c.Context(), j, v, f, targets); err != nil {
+	if in.Method != nil && in.Method.By == "apt" && f.facts == "" {
+		answer, err := a.askApt(c.Context(), j, v, string(f.root))
+		if err != nil {
+			in.Untold = err.Error()
+		} else {
+			in.Transaction, in.Conflicts = answer.Transaction, answer.Conflicts
+		}
+	} else if in.Transaction, err = a.simulate(c.Context(), j, v, f, targets); err != nil {
 		in.Untold, in.Conflicts = err.Error(), conflicts(err)
 	}
 	if in.Point, err = a.pointBefore(c.Context(), j.facts, f); err != nil {
