@@ -59,6 +59,12 @@ func startPostgres(ctx context.Context, place string) (*postgresd.Server, error)
 	if opts.Port, err = strconv.Atoi(number); err != nil {
 		return nil, err
 	}
+	if _, err := os.Stat("/etc/hosts"); opts.TCP && os.IsNotExist(err) {
+		// The machine's own is what a recovery only looks at, so none is here.
+		if err := host.Local().InstallFile("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n", 0o644); err != nil {
+			return nil, err
+		}
+	}
 	if err := public(opts.Socket); err != nil {
 		return nil, err
 	}

@@ -142,7 +142,7 @@ func (s *Server) command(ctx context.Context, attributes *syscall.SysProcAttr, n
 func (s *Server) spawn(attributes *syscall.SysProcAttr, program, data string) error {
 	listen := ""
 	if s.opts.TCP {
-		listen = "localhost"
+		listen = "127.0.0.1,::1" // nothing need be able to resolve a name
 	}
 	attributes.Pdeathsig = syscall.SIGQUIT
 	cmd := s.command(context.WithoutCancel(context.Background()), attributes, program, "-D", data, "-c", "port="+strconv.Itoa(s.opts.Port),
