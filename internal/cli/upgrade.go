@@ -15,6 +15,10 @@ func (a *app) upgradeCommand() *cobra.Command {
 	c.AddCommand(
 		a.upgradePlanCommand(),
 		a.upgradeCheckCommand(),
+		a.upgradeRunCommand(),
+		a.upgradeStatusCommand(),
+		a.upgradeResumeCommand(),
+		a.upgradeRollbackCommand(),
 		a.upgradeRepositoriesCommand(),
 		a.upgradeBootEntryCommand(),
 		a.upgradeHooksCommand(),

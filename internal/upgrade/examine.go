@@ -3,6 +3,7 @@ package upgrade
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -23,7 +24,9 @@ func (u *Upgrade) examine() runbook.Stage {
 		u.hooked("hooks/init", "Run the hooks of the beginning", hook.BeforeInit),
 		{
 			ID: "facts", Title: "Gather the facts of the host", Repeat: runbook.RepeatSafe, Run: u.gather,
-			Undo: func(ctx context.Context, task runbook.Task) error { return u.given(ctx, task, hook.BeforeExit) },
+			Undo: func(ctx context.Context, task runbook.Task) error {
+				return errors.Join(u.given(ctx, task, hook.BeforeExit), u.tidy(ctx, task))
+			},
 		},
 		{ID: "path", Title: "Judge the way to " + u.To.Name(), Repeat: runbook.RepeatSafe, Run: u.judge},
 		u.hooked("hooks/check", "Run the hooks before the plan", hook.BeforeWelcome, hook.AfterWelcome, hook.BeforeRegistrationCheck, hook.AfterRegistrationCheck,

@@ -135,3 +135,9 @@ func Last(runs []*runbook.Run, root, id string) (*runbook.Run, error) {
 	}
 	return nil, fmt.Errorf("%s: %w", root, ErrNone)
 }
+
+// Left is what an upgrade that has come to its end has left; ok is false before.
+func Left(run *runbook.Run) (out Outcome, ok bool) {
+	found, err := run.Value(keptOutcome, &out)
+	return out, found && err == nil
+}

@@ -53,6 +53,7 @@ type Request struct {
 	Scripts      Policy              `json:"scripts"`
 	Accept       preflight.Accepted  `json:"accept,omitempty"` // findings of the preflight checks
 	WayBack      string              `json:"way_back,omitempty"`
+	System       string              `json:"system,omitempty"` // configured, whose recovery points hold the host
 	// Stay leaves the root as it is when something fails behind the point of no return.
 	Stay bool `json:"stay,omitempty"`
 
@@ -123,9 +124,11 @@ func (u *Upgrade) Meta() (runbook.Meta, error) {
 	if err != nil {
 		return runbook.Meta{}, err
 	}
-	return runbook.Meta{
-		Title: u.title(), Options: map[string]string{options: string(raw)}, Resume: "lifeboat upgrade resume",
-	}, nil
+	resume := "lifeboat upgrade resume"
+	if u.Root != "/" {
+		resume += " --root " + u.Root
+	}
+	return runbook.Meta{Title: u.title(), Options: map[string]string{options: string(raw)}, Resume: resume}, nil
 }
 
 // Asked reads what a run was asked for.
