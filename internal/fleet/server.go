@@ -29,6 +29,7 @@ import (
 	"lifeboat/internal/fleet/action"
 	"lifeboat/internal/fleet/api"
 	"lifeboat/internal/fleet/rear"
+	"lifeboat/internal/fleet/record"
 )
 
 // Options are what a server works with. Desk and Log are needed.
@@ -223,8 +224,12 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
 	defer cancel()
 	if err := s.Desk.Store.Ping(ctx); err != nil {
-		s.Log.WarnContext(ctx, "the database does not answer", "error", err)
-		say(w, http.StatusServiceUnavailable, "the database does not answer")
+		what := "the database does not answer"
+		if errors.Is(err, record.ErrFull) {
+			what = record.ErrFull.Error()
+		}
+		s.Log.WarnContext(ctx, what, "error", err)
+		say(w, http.StatusServiceUnavailable, what)
 		return
 	}
 	say(w, http.StatusOK, "ok")

@@ -125,6 +125,8 @@ func status(err error) int {
 		return http.StatusTooManyRequests
 	case errors.Is(err, record.ErrSpent):
 		return http.StatusGone
+	case errors.Is(err, record.ErrFull):
+		return http.StatusInsufficientStorage
 	case errors.Is(err, action.ErrInvalid), errors.Is(err, keys.ErrRequest), errors.Is(err, record.ErrText):
 		return http.StatusUnprocessableEntity
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
@@ -136,6 +138,14 @@ func status(err error) int {
 // internal is what is said of an error that is nobody's business.
 const internal = "the server could not do that; its log says why"
 
+// trouble is what is said of an error of the server's own.
+func trouble(err error) string {
+	if errors.Is(err, record.ErrFull) {
+		return record.ErrFull.Error()
+	}
+	return internal
+}
+
 // failure makes an error of the interface of one of ours. What is wrong with the
 // server itself stands in its log alone.
 func (a *API) failure(ctx context.Context, err error) error {
@@ -145,7 +155,7 @@ func (a *API) failure(ctx context.Context, err error) error {
 	code := status(err)
 	if code >= http.StatusInternalServerError {
 		a.log.ErrorContext(ctx, "a request failed", "error", err)
-		return huma.NewError(code, internal)
+		return huma.NewError(code, trouble(err))
 	}
 	return huma.NewError(code, err.Error())
 }
@@ -155,7 +165,7 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, err error) {
 	code, text := status(err), err.Error()
 	if code >= http.StatusInternalServerError {
 		a.log.ErrorContext(r.Context(), "a request failed", "error", err)
-		text = internal
+		text = trouble(err)
 	}
 	problem(w, code, text)
 }

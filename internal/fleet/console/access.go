@@ -163,6 +163,9 @@ func (c *Console) failed(w http.ResponseWriter, r *http.Request, v *visit, err e
 	default:
 		c.Log.Error("console: a page failed", "method", r.Method, "path", r.URL.Path, "error", err)
 		p = &problem{http.StatusInternalServerError, "Something went wrong here", "The server's log says what. Try again; if it stays so, look there."}
+		if errors.Is(err, record.ErrFull) {
+			p = &problem{http.StatusInsufficientStorage, "The server's disk is full", "Nothing can be written until there is room on it. What is there can be read."}
+		}
 	}
 	if v.User == "" && p.status != http.StatusForbidden {
 		_ = v.know(r, false) // for the menu; without it the page does as well

@@ -16,6 +16,7 @@ var (
 	ErrNotFound = errors.New("there is no such entry")
 	ErrTaken    = errors.New("the name is taken")
 	ErrSpent    = errors.New("it was used already, or has expired")
+	ErrFull     = errors.New("the fleet server's disk is full, and nothing can be written; make room there")
 	// ErrText is given for what PostgreSQL cannot keep and SQLite should not.
 	ErrText = errors.New("a text holds NUL or is not UTF-8")
 )

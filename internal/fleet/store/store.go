@@ -13,7 +13,12 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"lifeboat/internal/fleet/record"
 )
@@ -25,6 +30,7 @@ type Store struct {
 	now    string             // SQL for the database's clock in microseconds
 	key    ed25519.PrivateKey // nil: the audit log's head is not signed
 	seen   atomic.Int64       // the number of the newest entry that this store knows of
+	full   atomic.Bool        // the last change found no room on the disk
 	close  func() error
 }
 
@@ -71,7 +77,7 @@ func Open(ctx context.Context, url string, options ...Option) (*Store, error) {
 		return nil, errors.New("open the fleet's database: give its place as sqlite:PATH or postgres://USER@HOST/NAME")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open the fleet's database: %w", err)
+		return nil, fmt.Errorf("open the fleet's database: %w", s.room(err))
 	}
 	s.close = sync.OnceValue(func() error { return errors.Join(s.engine.close(), s.db.Close()) })
 	return s, nil
@@ -80,8 +86,32 @@ func Open(ctx context.Context, url string, options ...Option) (*Store, error) {
 // Close ends the store. What runs is finished first, later calls fail.
 func (s *Store) Close() error { return s.close() }
 
-// Ping tells whether the database answers.
+// room notices that there is none left where the database is.
+func (s *Store) room(err error) error {
+	if !full(err) {
+		return err
+	}
+	s.full.Store(true)
+	return fmt.Errorf("%w (%w)", record.ErrFull, err)
+}
+
+// full tells that the disk was, here or at the server of the database (53100 of
+// https://www.postgresql.org/docs/current/errcodes-appendix.html).
+func full(err error) bool {
+	var lite *sqlite.Error
+	if errors.As(err, &lite) && lite.Code()&0xff == sqlite3.SQLITE_FULL {
+		return true
+	}
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "53100" || errors.Is(err, syscall.ENOSPC)
+}
+
+// Ping tells whether the database answers; record.ErrFull: it did not take the last
+// change. Leases are taken all the time, so that is never long ago.
 func (s *Store) Ping(ctx context.Context) error {
+	if s.full.Load() {
+		return record.ErrFull
+	}
 	return s.Read(ctx, func(r record.Reader) error {
 		_, err := r.AuditHead()
 		if errors.Is(err, record.ErrNotFound) {
@@ -102,7 +132,10 @@ func (s *Store) Change(ctx context.Context, f func(record.Tx) ([]record.Entry, e
 		return err
 	})
 	if err != nil {
-		return err
+		return s.room(err)
+	}
+	if newest > 0 {
+		s.full.Store(false)
 	}
 	for {
 		seen := s.seen.Load()
@@ -128,7 +161,10 @@ func (s *Store) Hold(ctx context.Context, job, holder string, d time.Duration) (
 		return err
 	})
 	if err != nil {
-		return false, fmt.Errorf("hold the lease of %s: %w", job, err)
+		return false, fmt.Errorf("hold the lease of %s: %w", job, s.room(err))
+	}
+	if held {
+		s.full.Store(false)
 	}
 	return held, nil
 }
