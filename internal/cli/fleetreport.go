@@ -156,6 +156,7 @@ func (a *app) fleetReports(ctx context.Context, conf *config.Config, member *age
 		return out
 	}
 	var whole *wire.Configuration
+	var missing []string
 	var reports []agent.Report
 	for _, r := range c.reports {
 		r.Identity, r.Version = machine.Identity, Version
@@ -170,17 +171,21 @@ func (a *app) fleetReports(ctx context.Context, conf *config.Config, member *age
 				detail["gaps"] = gaps
 			}
 		}
-		if r.Detail, err = json.Marshal(detail); err != nil {
-			a.notices.warn(err.Error())
-		}
 		good := r.State == string(runbook.StateDone) || r.State == string(runbook.StateWarnings)
 		if r.Kind == config.JobBackup && good && r.Point != "" {
 			if whole == nil {
-				if whole, err = a.recoveryConfiguration(ctx, conf, member); err != nil {
+				if whole, missing, err = a.recoveryConfiguration(ctx, conf, member); err != nil {
 					a.notices.warn("the fleet does not get this host's recovery configuration: " + err.Error())
+				}
+				for _, what := range missing {
+					a.notices.warn("the fleet's recovery configuration of this host lacks something: " + clean(what))
 				}
 			}
 			r.Configuration = whole
+			detail["missing"] = append([]string{}, words(missing)...)
+		}
+		if r.Detail, err = json.Marshal(detail); err != nil {
+			a.notices.warn(err.Error())
 		}
 		reports = append(reports, r)
 	}
@@ -197,8 +202,8 @@ func objectivesOf(s config.System) record.Objectives {
 }
 
 // recoveryConfiguration is what a rescue system needs to recover this host, sealed
-// for the fleet.
-func (a *app) recoveryConfiguration(ctx context.Context, conf *config.Config, member *agent.Agent) (*wire.Configuration, error) {
+// for the fleet, and what could not be put into it.
+func (a *app) recoveryConfiguration(ctx context.Context, conf *config.Config, member *agent.Agent) (*wire.Configuration, []string, error) {
 	quiet := a.silent() // nobody is asked for a password
 	quiet.notices.err = io.Discard
 	g, err := gather.Gather(ctx, gather.Source{
@@ -219,12 +224,13 @@ func (a *app) recoveryConfiguration(ctx context.Context, conf *config.Config, me
 		},
 	})
 	if err != nil || g == nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if a.verbose {
 		for _, note := range g.Notes {
 			fmt.Fprintf(os.Stderr, "recovery configuration: %s\n", clean(note))
 		}
 	}
-	return member.Seal(g.Open, g.Secret)
+	sealed, err := member.Seal(g.Open, g.Secret)
+	return sealed, g.Missing, err
 }

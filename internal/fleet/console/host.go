@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"lifeboat/internal/fleet/action"
 	"lifeboat/internal/fleet/record"
 	"lifeboat/internal/fleet/standing"
 	"lifeboat/internal/rescue/disks"
@@ -30,6 +31,7 @@ type hostView struct {
 	Versions []record.Version
 	Disks    []string // of the newest version, a line each
 	Gaps     []gapView
+	Missing  []string // in the newest recovery configuration
 }
 
 // gapView is what a system's recovery points would lack.
@@ -97,7 +99,7 @@ func (c *Console) host(w http.ResponseWriter, r *http.Request, v *visit) error {
 			view.Reports[report.ID] = report
 		}
 		view.Drills = drillCharts(reports, protections)
-		view.Gaps = gapsOf(reports)
+		view.Gaps, view.Missing = gapsOf(reports), action.Missing(reports)
 		if view.Versions, err = rd.Versions(id); err != nil || len(view.Versions) == 0 {
 			return err
 		}

@@ -50,7 +50,8 @@ const maxFile = 256 << 10
 type Gathered struct {
 	Open   *configuration.Open
 	Secret *configuration.Secret
-	Notes  []string // what could not be taken, and why
+	// Missing is what a recovery would lack, and why; Notes say what else is not in it.
+	Missing, Notes []string
 
 	files map[string]configuration.File
 }
@@ -96,7 +97,7 @@ func Gather(ctx context.Context, s Source) (*Gathered, error) {
 			used[r.Name] = true
 		}
 		if len(out.Repositories) == 0 {
-			g.note("system %s has no repository", system.Name)
+			g.miss("system %s has no repository", system.Name)
 			continue
 		}
 		g.Open.Systems = append(g.Open.Systems, out)
@@ -117,6 +118,10 @@ func Gather(ctx context.Context, s Source) (*Gathered, error) {
 	g.rear()
 	g.Secret.Files = sorted(g.files)
 	return g, nil
+}
+
+func (g *Gathered) miss(format string, args ...any) {
+	g.Missing = append(g.Missing, fmt.Sprintf(format, args...))
 }
 
 func (g *Gathered) note(format string, args ...any) {
@@ -157,7 +162,7 @@ var fromEnvironment = []string{
 func (g *Gathered) repository(ctx context.Context, s Source, r config.Repository) {
 	password, err := s.Password(ctx, r)
 	if err != nil {
-		g.note("the password of repository %s is not in it: %v", r.Name, err)
+		g.miss("the password of repository %s is not in it: %v", r.Name, err)
 	} else {
 		g.Secret.Passwords[r.Name] = string(password)
 		clear(password)
@@ -208,6 +213,8 @@ func (g *Gathered) beside(s Source) error {
 			return fs.SkipDir
 		case !d.Type().IsRegular() || name == s.File:
 			return nil
+		case strings.HasPrefix(rel, "rescue.") || strings.HasPrefix(rel, "rescue/"): // a medium's own
+			return nil
 		}
 		g.take(name, path.Join(Home, filepath.ToSlash(rel)), false)
 		return nil
@@ -245,7 +252,7 @@ func (g *Gathered) take(name, to string, spare bool) {
 	if err == nil {
 		g.files[to] = f
 	} else if !spare {
-		g.note("%s is not in it: %v", name, err)
+		g.miss("%s is not in it: %v", name, err)
 	}
 }
 

@@ -135,6 +135,9 @@ func TestNothingThatSomebodyWroteIsOpen(t *testing.T) {
 		if got := g.Open.Repositories; len(got) != 1 || got[0].Location != location || g.Open.Systems[0].Digest != "digest" {
 			t.Errorf("%+v %+v", got, g.Open.Systems)
 		}
+		if len(g.Missing) > 0 {
+			t.Errorf("nothing is missing but %v", g.Missing)
+		}
 		if g.Secret.Passwords["main"] != planted+"printed" || len(g.Secret.Passwords) != 1 {
 			t.Errorf("passwords: %v", g.Secret.Passwords)
 		}
@@ -158,5 +161,32 @@ func TestAHostWithoutSystemsHasNone(t *testing.T) {
 	g, err := Gather(context.Background(), Source{Config: &config.Config{}, Host: host.Local()})
 	if g != nil || err != nil {
 		t.Error(g, err)
+	}
+}
+
+// What a recovery would lack is told apart from the rest.
+func TestMissing(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "lifeboat.yaml")
+	key := filepath.Join(dir, "elsewhere.key") // no place where a rescue system puts anything
+	text := "repositories:\n  - name: main\n    url: sftp:backup@example.com:/srv\n    password: {command: [\"false\"]}\n    sftp: {key_file: " + key + "}\nsystems: [{name: smt, profile: smt}]\n"
+	for name, content := range map[string]string{file: text, key: "key"} {
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	conf, err := config.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := Gather(t.Context(), Source{
+		Config: conf, File: file, Host: host.Local(), Digest: func(string) string { return "" },
+		Password: func(context.Context, config.Repository) ([]byte, error) { return nil, errors.New("nobody says it") },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all := strings.Join(g.Missing, "\n"); len(g.Missing) != 2 || !strings.Contains(all, key+" is not in it: ") || !strings.Contains(all, "password of repository main is not in it: nobody says it") {
+		t.Errorf("%q", g.Missing)
 	}
 }

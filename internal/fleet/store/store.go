@@ -99,8 +99,11 @@ func (s *Store) room(err error) error {
 // https://www.postgresql.org/docs/current/errcodes-appendix.html).
 func full(err error) bool {
 	var lite *sqlite.Error
-	if errors.As(err, &lite) && lite.Code()&0xff == sqlite3.SQLITE_FULL {
-		return true
+	if errors.As(err, &lite) { // without room its shared memory cannot be made
+		switch lite.Code() {
+		case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE:
+			return true
+		}
 	}
 	var pg *pgconn.PgError
 	return errors.As(err, &pg) && pg.Code == "53100" || errors.Is(err, syscall.ENOSPC)
