@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/fleet/action"
 	"lifeboat/internal/fleet/client"
 	"lifeboat/internal/fleet/record"
 	"lifeboat/internal/fleet/standing"
@@ -86,6 +87,9 @@ administrator lets a revoked host in again.`,
 }
 
 func (a *app) showInvitation(made wire.Invitation) error {
+	for _, w := range made.Warnings {
+		a.notices.warn(printable(w))
+	}
 	if a.json {
 		return a.emitTyped("invitation", made)
 	}
@@ -202,6 +206,9 @@ func (a *app) printHost(d wire.HostDetail, reports []record.Report) {
 	a.printKnown(d.Host)
 	if d.Configuration > 0 {
 		a.printf("  %-14s version %d\n", "configuration", d.Configuration)
+	}
+	for _, what := range action.Missing(reports) {
+		a.printf("  %s its recovery configuration lacks something: %s\n", paint.yellow("gap"), printable(what))
 	}
 	var rows [][]string
 	for _, p := range d.Protections {

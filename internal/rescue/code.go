@@ -37,6 +37,8 @@ func (f *fetch) secret(ctx context.Context, got *Fetched) error {
 			return nil
 		case errors.Is(err, source.ErrSpent):
 			wrong = source.ErrSpent
+		case errors.Is(err, source.ErrOther):
+			wrong = source.ErrOther
 		case errors.Is(err, source.ErrCode), errors.Is(err, configuration.ErrCode):
 			wrong = source.ErrCode
 		default:

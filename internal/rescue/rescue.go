@@ -187,7 +187,7 @@ func temporary(err error) bool {
 	switch {
 	case errors.As(err, &busy), errors.Is(err, errNoAddress), errors.Is(err, source.ErrMissing):
 		return true
-	case errors.Is(err, source.ErrAddress), source.Refused(err), errors.Is(err, ErrNothing), errors.Is(err, source.ErrCode), errors.Is(err, source.ErrSpent), errors.Is(err, errVerify), errors.Is(err, errChoose), errors.Is(err, runbook.ErrRefused):
+	case errors.Is(err, source.ErrAddress), source.Refused(err), errors.Is(err, ErrNothing), errors.Is(err, source.ErrCode), errors.Is(err, source.ErrSpent), errors.Is(err, source.ErrOther), errors.Is(err, errVerify), errors.Is(err, errChoose), errors.Is(err, runbook.ErrRefused):
 		return false
 	}
 	return true

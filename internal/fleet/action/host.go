@@ -15,6 +15,7 @@ import (
 	"lifeboat/internal/fleet/keys"
 	"lifeboat/internal/fleet/record"
 	"lifeboat/internal/fleet/wire"
+	"lifeboat/internal/rescue/identity"
 )
 
 // How long what lets a host join holds.
@@ -37,11 +38,18 @@ func (d *Desk) AddHost(ctx context.Context, a Actor, n wire.NewHost) (wire.Invit
 	if err := checkNetworks(n.Networks); err != nil {
 		return wire.Invitation{}, err
 	}
-	identity, err := written(record.Identity{Serial: n.Serial, UUID: n.UUID, MACs: n.MACs})
+	if _, err := identity.Hostname(n.Name); err != nil {
+		return wire.Invitation{}, invalid("%q is no name for a host: %v", n.Name, err)
+	}
+	known, err := written(record.Identity{Serial: n.Serial, UUID: n.UUID, MACs: n.MACs})
 	if err != nil {
 		return wire.Invitation{}, err
 	}
-	h := record.Host{ID: newID(), Name: n.Name, Group: n.Group, Identity: identity, Networks: n.Networks, Created: d.now()}
+	like, _, err := d.Store.Recoverable(ctx, known)
+	if err != nil {
+		return wire.Invitation{}, err
+	}
+	h := record.Host{ID: newID(), Name: n.Name, Group: n.Group, Identity: known, Networks: n.Networks, Created: d.now()}
 	invitation, enrolment, err := d.invitation(h, a, n.Valid)
 	if err != nil {
 		return wire.Invitation{}, err
@@ -58,15 +66,31 @@ func (d *Desk) AddHost(ctx context.Context, a Actor, n wire.NewHost) (wire.Invit
 	if err != nil {
 		return wire.Invitation{}, err
 	}
+	for _, other := range like[:min(len(like), mostCandidates)] {
+		invitation.Warnings = append(invitation.Warnings, fmt.Sprintf("%s has the same %s: what two hosts share does not tell which of them a machine is", other.Name, strings.Join(identity.Shared(known, other.Identity), ", ")))
+	}
 	return invitation, nil
 }
 
 // written is an identity as a person has written it.
 func written(i record.Identity) (record.Identity, error) {
+	// What a rescue system would not say of itself would never be found.
 	for _, mac := range i.MACs {
-		if _, err := net.ParseMAC(mac); err != nil {
-			return i, invalid("%q is no MAC address", excerpt.Line(mac, 80))
+		if _, err := identity.MAC(mac); err != nil {
+			return i, invalid("%q is no MAC address that tells a card apart: %v", excerpt.Line(mac, 80), err)
 		}
+	}
+	if i.Serial != "" {
+		if _, err := identity.Serial(i.Serial); err != nil {
+			return i, invalid("serial number %q: %v", excerpt.Line(i.Serial, 80), err)
+		}
+	}
+	if i.UUID != "" {
+		uuid, err := identity.UUID(i.UUID)
+		if err != nil {
+			return i, invalid("UUID %q: %v", excerpt.Line(i.UUID, 80), err)
+		}
+		i.UUID = uuid
 	}
 	return normal(i)
 }

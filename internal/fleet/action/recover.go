@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"lifeboat/internal/fleet/record"
@@ -36,8 +37,12 @@ func (e *ChoiceError) Error() string {
 	return fmt.Sprintf("%d hosts may be meant; say which by its id", len(e.Candidates))
 }
 
+// ErrOtherCode says that a code is good, and another host's. Only who has one learns it.
+var ErrOtherCode = errors.New("the recovery code was made for another host")
+
 // Recover gives a lost machine its recovery configuration, signed for this request.
-// Errors: record.ErrNotFound, record.ErrSpent of the code, *ChoiceError.
+// Errors: record.ErrNotFound, ErrNoConfiguration, record.ErrSpent and ErrOtherCode of the
+// code, *ChoiceError.
 func (d *Desk) Recover(ctx context.Context, q Request) ([]byte, error) {
 	identity, err := normal(q.Identity)
 	if err != nil {
@@ -55,10 +60,14 @@ func (d *Desk) Recover(ctx context.Context, q Request) ([]byte, error) {
 		var v record.Version
 		err = d.Store.Read(ctx, func(r record.Reader) (err error) {
 			if h, err = find(r, q.ID); err == nil && !h.Revoked.IsZero() {
-				err = record.ErrNotFound
+				err = fmt.Errorf("host %s is revoked: %w", h.Name, record.ErrNotFound)
 			}
-			if err == nil {
-				v, err = r.OpenVersion(h.ID)
+			if err != nil {
+				return err
+			}
+			v, err = r.OpenVersion(h.ID)
+			if errors.Is(err, record.ErrNotFound) {
+				err = fmt.Errorf("host %s: %w", h.Name, ErrNoConfiguration)
 			}
 			return err
 		})
@@ -72,6 +81,9 @@ func (d *Desk) Recover(ctx context.Context, q Request) ([]byte, error) {
 		return nil, err
 	}
 	h, err := match(like, identity)
+	if errors.Is(err, record.ErrNotFound) {
+		err = d.namesake(ctx, identity.Hostname)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -88,6 +100,26 @@ func (d *Desk) Recover(ctx context.Context, q Request) ([]byte, error) {
 		return nil, err
 	}
 	return d.sign(h, *v, q.Nonce, nil)
+}
+
+// namesake offers the host that is called as a machine is, with its domain or without,
+// and that is recognised by nothing else: a person says whether it is the one.
+func (d *Desk) namesake(ctx context.Context, hostname string) error {
+	first, _, _ := strings.Cut(hostname, ".")
+	for _, name := range []string{hostname, first} {
+		if name == "" {
+			continue
+		}
+		var h record.Host
+		err := d.Store.Read(ctx, func(r record.Reader) (err error) { h, err = r.HostNamed(name); return err })
+		switch {
+		case err == nil && h.Revoked.IsZero():
+			return &ChoiceError{[]wire.Candidate{{ID: h.ID, Name: h.Name, Matched: []string{"hostname"}}}}
+		case err != nil && !errors.Is(err, record.ErrNotFound):
+			return err
+		}
+	}
+	return record.ErrNotFound
 }
 
 // recoverWithCode gives the secrets too. The code says which host is meant: what the
@@ -108,7 +140,10 @@ func (d *Desk) recoverWithCode(ctx context.Context, q Request) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if q.ID != "" && q.ID != string(h.ID) && q.ID != h.Name {
+		if q.ID != "" && q.ID != string(h.ID) && !strings.EqualFold(q.ID, h.Name) {
+			if known.Nonce == "" && now.Before(known.Expires) {
+				return nil, ErrOtherCode
+			}
 			return nil, record.ErrSpent
 		}
 		if code, err = tx.SpendCode(q.Lookup, q.Nonce, now); err != nil {

@@ -48,7 +48,13 @@ func (a *API) recover(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, record.ErrSpent):
 		a.limits.failed(from)
 		problem(w, http.StatusGone, "the recovery code is unknown, was used already, or has expired; an operator of the fleet issues another (lifeboat host code)")
+	case errors.Is(err, action.ErrOtherCode):
+		a.limits.failed(from)
+		problem(w, http.StatusConflict, err.Error())
+	case errors.Is(err, action.ErrNoConfiguration):
+		problem(w, http.StatusNotFound, err.Error())
 	case errors.Is(err, record.ErrNotFound):
+		a.log.WarnContext(r.Context(), "a machine got no recovery configuration", "from", from, "why", err)
 		problem(w, http.StatusNotFound, "no host of the fleet is this machine, or it has sent no recovery configuration yet")
 	case err != nil:
 		a.answer(w, r, err)

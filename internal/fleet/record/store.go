@@ -45,7 +45,7 @@ type Page struct {
 // Reader looks things up.
 type Reader interface {
 	Host(HostID) (Host, error)
-	HostNamed(name string) (Host, error)
+	HostNamed(name string) (Host, error) // in any case of its letters, where one alone has it so
 	HostByKey(hash string) (Host, error)
 	Hosts(group string, p Page) ([]Host, error) // by name
 

@@ -26,7 +26,18 @@ func (t *tx) Host(id record.HostID) (record.Host, error) {
 }
 
 func (t *tx) HostNamed(name string) (record.Host, error) {
-	return one(t, scanHost, `SELECT `+hostColumns+` FROM hosts WHERE name = ?`, name)
+	h, err := one(t, scanHost, `SELECT `+hostColumns+` FROM hosts WHERE name = ?`, name)
+	if !errors.Is(err, record.ErrNotFound) {
+		return h, err
+	}
+	alike, err := all(t, scanHost, `SELECT `+hostColumns+` FROM hosts WHERE lower(name) = ? LIMIT 2`, strings.ToLower(name))
+	if err == nil && len(alike) != 1 {
+		err = record.ErrNotFound
+	}
+	if err != nil {
+		return record.Host{}, err
+	}
+	return alike[0], nil
 }
 
 func (t *tx) HostByKey(hash string) (record.Host, error) {

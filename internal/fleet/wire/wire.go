@@ -55,6 +55,8 @@ type Invitation struct {
 	URL     string      `json:"url"`
 	Token   string      `json:"token" doc:"Shown once; it also says whom the host has to trust"`
 	Expires time.Time   `json:"expires"`
+	// Warnings are what should be put right, such as a card that another host has.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // Join is what a host says to be let in.

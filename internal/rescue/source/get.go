@@ -165,7 +165,9 @@ func (c *Client) get(ctx context.Context, target string, r Request) (Answer, err
 		if r.Lookup != "" {
 			return Answer{}, ErrCode
 		}
-		return Answer{}, ErrUnknown
+		return Answer{}, fmt.Errorf("%w%s", ErrUnknown, problem(text))
+	case http.StatusConflict:
+		return Answer{}, ErrOther
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		after, _ := strconv.Atoi(response.Header.Get("Retry-After"))
 		return Answer{}, &Busy{time.Duration(min(max(after, 1), 300)) * time.Second}

@@ -173,6 +173,7 @@ func Refused(err error) bool {
 var (
 	ErrUnknown = errors.New("this machine is not known there")
 	ErrCode    = errors.New("the recovery code is not known there")
+	ErrOther   = errors.New("the recovery code was made for another host")
 	ErrSpent   = errors.New("the recovery code was used already, or has expired")
 )
 

@@ -31,7 +31,8 @@ func hosts(t *testing.T, s *store.Store) {
 	same(t, Get(t, s, func(r record.Reader) (record.Host, error) { return r.HostByKey("key-2") }), Host(2))
 	lacks(t, s, func(r record.Reader) (record.Host, error) { return r.HostByKey("") })
 	lacks(t, s, func(r record.Reader) (record.Host, error) { return r.Host("gone") })
-	lacks(t, s, func(r record.Reader) (record.Host, error) { return r.HostNamed("HOST00001") })
+	same(t, Get(t, s, func(r record.Reader) (record.Host, error) { return r.HostNamed("HOST00001") }), Host(1))
+	lacks(t, s, func(r record.Reader) (record.Host, error) { return r.HostNamed("HOST0000") })
 
 	renamed := Host(1)
 	renamed.Name, renamed.Revoked, renamed.Identity.MACs = "renamed", at(9), []string{"52:54:09:00:00:01"}
