@@ -22,6 +22,7 @@ func (a *app) upgradeCommand() *cobra.Command {
 		a.upgradeRepositoriesCommand(),
 		a.upgradeBootEntryCommand(),
 		a.upgradeHooksCommand(),
+		a.upgradeSourceCommand(),
 	)
 	return c
 }

@@ -1,0 +1,176 @@
+package cli
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"lifeboat/internal/host"
+	"lifeboat/internal/runbook"
+	"lifeboat/internal/upgrade/medium"
+)
+
+func (a *app) upgradeSourceCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "source",
+		Short: "Check where an upgrade is to come from, and offer it to a target over the network",
+		Example: `  lifeboat upgrade source check http://10.0.0.1/sles12 --key suse.asc
+  lifeboat upgrade source check /srv/SLES-12-DVD1.iso`,
+		Args: args(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(a.sourceCheckCommand())
+	return c
+}
+
+// sourceFlags are what every verb about sources takes.
+type sourceFlags struct {
+	keys        []string
+	credentials string
+	arch        string
+	all         bool
+}
+
+func (f *sourceFlags) register(c *cobra.Command) {
+	c.Flags().StringArrayVar(&f.keys, "key", nil, "trust the OpenPGP keys in this `FILE`, and no others; may be repeated")
+	c.Flags().StringVar(&f.credentials, "credentials", "", "take user and password from this `FILE` (username=, password=, domain=)")
+	c.Flags().StringVar(&f.arch, "arch", "", "look at kernel and initrd for this `ARCHITECTURE` only")
+}
+
+func (f *sourceFlags) options(c *cobra.Command) (o medium.Options, err error) {
+	o.Arch, o.All = f.arch, f.all
+	if f.credentials != "" {
+		if o.Login, err = medium.ReadLogin(f.credentials); err != nil {
+			return o, usageError{err}
+		}
+	}
+	if len(f.keys) > 0 {
+		if o.Keys, err = medium.ReadKeys(f.keys...); err != nil {
+			return o, usageError{err}
+		}
+		return o, nil
+	}
+	o.Keys, err = medium.SystemKeys(c.Context(), host.Local())
+	return o, err
+}
+
+func (a *app) sourceCheckCommand() *cobra.Command {
+	var f sourceFlags
+	c := &cobra.Command{
+		Use:   "check ADDRESS",
+		Short: "Check that an installation source is what it claims to be",
+		Long: `Reads what an installation source says it is, verifies the signature of that against
+keys that are trusted, fetches kernel and initrd (of a package repository its list of
+packages), and compares them with what is listed.
+
+ADDRESS is a directory, such as a mounted medium or a stick; an ISO image, which needs not
+be mounted; or the URL of a server: http, https, ftp. Nothing is written.
+
+Keys are those of --key; without it those in ` + medium.KeyDir + ` and in rpm's
+keyring. A key that only the source itself brings proves nothing.
+
+Exit code 0: it is proven. 3: nobody who is trusted vouches for it. 4: a signature is
+wrong, or a file is not the one that is listed.`,
+		Example: `  lifeboat upgrade source check /media/SLES-12
+  lifeboat upgrade source check SLES-12-DVD1.iso --key suse.asc
+  lifeboat upgrade source check ftp://10.0.0.1/pub/sles12 --all --json`,
+		Args: args(cobra.ExactArgs(1)),
+		RunE: func(c *cobra.Command, names []string) error {
+			o, err := f.options(c)
+			if err != nil {
+				return err
+			}
+			r, err := medium.Check(c.Context(), names[0], o)
+			if err != nil {
+				return err
+			}
+			return a.showSource(r, o.Keys)
+		},
+	}
+	f.register(c)
+	c.Flags().BoolVar(&f.all, "all", false, "fetch and compare every file that is listed")
+	return c
+}
+
+// showSource prints what a source is. What is not proven is exit code 3, what is wrong 4.
+func (a *app) showSource(r *medium.Report, keys medium.Keyring) error {
+	switch r.Standing {
+	case medium.Unproven:
+		a.code = runbook.ExitWarnings
+	case medium.Refuted:
+		a.code = runbook.ExitRefused
+	}
+	if a.json {
+		return a.emit(struct {
+			Type string `json:"type"`
+			*medium.Report
+			Trusted []string `json:"trusted"`
+			Skipped []string `json:"skipped,omitempty"`
+		}{"upgrade-source", r, append([]string{}, keys.From...), keys.Skipped})
+	}
+	paint := painterFor(a.out)
+	name := r.Identity.Label
+	if name == "" {
+		name = strings.TrimSpace(r.Identity.Product + " " + r.Identity.Version)
+	}
+	if name == "" {
+		name = "an unknown product"
+	}
+	kind := "package repository"
+	if r.Kind == "medium" {
+		kind = "installation medium"
+	}
+	a.printf("%s\n  %s of %s", paint.bold(clean(r.Address)), kind, clean(name))
+	if len(r.Identity.Arch) > 0 {
+		a.printf(" (%s)", strings.Join(r.Identity.Arch, ", "))
+	}
+	a.printf("\n")
+	for _, i := range r.Indexes {
+		s := i.Signature
+		a.printf("  %s: ", i.Name)
+		switch s.State {
+		case medium.Good:
+			a.printf("%s by %s, key %s of %s\n", paint.green("signed"), clean(s.Name), s.Key, clean(s.From))
+		case medium.None:
+			a.printf("%s\n", paint.yellow("not signed"))
+		case medium.Bad:
+			a.printf("%s\n", paint.red("the signature is wrong"))
+		default:
+			a.printf("%s %s\n", paint.yellow("signed by a key that is not trusted:"), s.Key)
+		}
+	}
+	shown := 0
+	for _, f := range r.Files {
+		switch {
+		case !f.Good():
+			a.printf("  %s  %s\n", clean(f.Name), paint.red("is not what is listed"))
+		case shown < 10:
+			shown++
+			a.printf("  %s  %s, %s as listed\n", clean(f.Name), size(f.Size), f.Kind)
+		}
+	}
+	if n := len(r.Files); n > 10 {
+		a.printf("  %d files were compared\n", n)
+	}
+	for _, note := range r.Notes {
+		a.printf("  %s\n", clean(note))
+	}
+	for _, why := range r.Why {
+		a.printf("  %s\n", paint.yellow(clean(why)))
+	}
+	for _, s := range keys.Skipped {
+		a.printf("  not used: %s\n", clean(s))
+	}
+	switch r.Standing {
+	case medium.Proven:
+		a.printf("%s\n", paint.green("It is what it claims to be."))
+	case medium.Unproven:
+		if len(keys.From) == 0 {
+			a.printf("  No key is trusted here: %s holds none, and rpm knows none.\n", medium.KeyDir)
+		}
+		a.printf("%s\n", paint.yellow("Nothing contradicts it, and nobody who is trusted vouches for it."))
+	default:
+		a.printf("%s\n", paint.red("It is not what it claims to be: do not upgrade from it."))
+	}
+	return nil
+}
