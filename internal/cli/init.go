@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -27,7 +28,8 @@ func (a *app) initCommand() *cobra.Command {
 		Long: `Looks which products with a profile are on this machine, writes the
 configuration file, makes the repository (or uses the one that is there) with a
 random password in a file of its own, and installs the boot unit that starts a
-system again when power failed during a backup. With --second it makes a second
+system again when power failed during a backup. The host itself is protected only
+where no product was found, or where --profile names its profile. With --second it makes a second
 repository, which gets a copy of every point; that can be done later too.`,
 		Example: `  lifeboat init --repository /backup/lifeboat
   lifeboat init --repository /backup/lifeboat --profile smt --password-file /root/password
@@ -164,6 +166,12 @@ func (a *app) found(ctx context.Context, wanted []string) ([]*profile.Profile, e
 		if d.Found && d.Profile.Protects() {
 			found = append(found, d.Profile)
 		}
+	}
+	// The host itself is there on every machine of its kind. It is not taken beside a
+	// product unless somebody wants it: it is a backup of another size.
+	products := slices.DeleteFunc(slices.Clone(found), func(p *profile.Profile) bool { return p.Upgrade != nil })
+	if len(products) > 0 {
+		found = products
 	}
 	if len(found) == 0 {
 		return nil, fmt.Errorf("no product with a profile was found on this machine; lifeboat profile list shows what is known, and --profile NAME chooses one")
