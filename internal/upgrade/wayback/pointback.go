@@ -97,6 +97,9 @@ func (m *Point) back(ctx context.Context, task runbook.Task, b Baseline) error {
 	if err := r.room(ctx); err != nil {
 		return err
 	}
+	if err := readBack(ctx, task, point, d); err != nil {
+		return fmt.Errorf("nothing was changed, for the recovery point cannot be read: %w", err)
+	}
 	return r.run(ctx, task)
 }
 
