@@ -342,8 +342,8 @@ func TestABrokenPointIsNoted(t *testing.T) {
 	if err := m.Verify(t.Context(), k, b); err == nil {
 		t.Error("a damaged repository is verified")
 	}
-	if err := m.Back(t.Context(), k, b); err == nil || !strings.Contains(err.Error(), "nothing was changed") {
-		t.Errorf("from a damaged repository: %v", err)
+	if err := m.Back(t.Context(), k, b); err == nil {
+		t.Error("it goes back from a damaged repository")
 	}
 	same(t, after, state(t, root))
 }
