@@ -13,13 +13,14 @@ import (
 func (a *app) upgradeSourceCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "source",
-		Short: "Check where an upgrade is to come from, and offer it to a target over the network",
+		Short: "Check where an upgrade is to come from, and wake the target",
 		Example: `  lifeboat upgrade source check http://10.0.0.1/sles12 --key suse.asc
-  lifeboat upgrade source check /srv/SLES-12-DVD1.iso`,
+  lifeboat upgrade source check /srv/SLES-12-DVD1.iso
+  lifeboat upgrade source wake 52:54:00:12:34:56`,
 		Args: args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(a.sourceCheckCommand())
+	c.AddCommand(a.sourceCheckCommand(), a.sourceWakeCommand())
 	return c
 }
 
@@ -64,7 +65,7 @@ keys that are trusted, fetches kernel and initrd (of a package repository its li
 packages), and compares them with what is listed.
 
 ADDRESS is a directory, such as a mounted medium or a stick; an ISO image, which needs not
-be mounted; or the URL of a server: http, https, ftp. Nothing is written.
+be mounted; or the URL of a server: http, https, ftp, smb. Nothing is written.
 
 Keys are those of --key; without it those in ` + medium.KeyDir + ` and in rpm's
 keyring. A key that only the source itself brings proves nothing.

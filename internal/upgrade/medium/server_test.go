@@ -189,3 +189,21 @@ func TestFTP(t *testing.T) {
 		t.Errorf("a wrong password: %v", err)
 	}
 }
+
+func TestSMB(t *testing.T) {
+	if !alone(t, "smbd") {
+		return
+	}
+	suse := newVendor(t, "SUSE")
+	dir := published(t, suse)
+	for _, d := range []string{"/run/samba", "/var/lib/samba/private", "/var/cache/samba", "/var/log/samba"} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	conf := filepath.Join(dir, "conf")
+	put(t, conf, []byte("[global]\nserver role = standalone server\nmap to guest = Bad User\nguest account = nobody\ninterfaces = lo\nbind interfaces only = yes\nsmb ports = 445\ndisable netbios = yes\nload printers = no\nprintcap name = /dev/null\n[dvd]\npath = "+dir+"/pub\nguest ok = yes\nread only = yes\n"))
+	serve(t, "smbd", "--foreground", "--no-process-group", "--configfile="+conf)
+	listens(t, "127.0.0.1:445")
+	conforms(t, "smb://127.0.0.1/dvd", suse, Login{})
+}
