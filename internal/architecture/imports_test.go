@@ -9,7 +9,7 @@ import (
 // own layer and of those below, never of those above.
 var layers = [][]string{
 	{"cli"},
-	{"routine", "notice", "kit", "fleet", "rescue", "upgrade"},
+	{"routine", "notice", "kit", "fleet", "rescue", "upgrade", "changelog"},
 	{"drill"},
 	{"recovery", "backup"},
 	{"product", "vault", "component", "runbook", "guard"},

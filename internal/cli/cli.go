@@ -206,7 +206,7 @@ Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 done with warnings,
 		a.listCommand(), a.showCommand(), a.verifyCommand(), a.restoreCommand(), a.keyCommand(),
 		a.recoverCommand(), a.drillCommand(), a.importCommand(), a.exportCommand(), a.forgetCommand(), a.pruneCommand(),
 		a.kitCommand(), a.pinCommand(), a.unpinCommand(), a.copyCommand(), a.repositoryCommand(), a.profileCommand(), a.runsCommand(), a.scheduleCommand(), a.statusCommand(), a.noticeCommand(), a.metricsCommand(),
-		a.upgradeCommand(), a.factsCommand(), a.lifecycleCommand(),
+		a.upgradeCommand(), a.factsCommand(), a.changelogCommand(), a.lifecycleCommand(),
 		a.rescueCommand(), a.fleetServeCommand(), a.joinCommand(), a.hostCommand(), a.configCommand(), a.tokenCommand(), a.auditCommand(),
 		a.opsiBackupCommand(), a.versionCommand(), a.manCommand(), a.resumeServicesCommand(), a.completeRollbackCommand(),
 	)
