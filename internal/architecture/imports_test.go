@@ -14,7 +14,7 @@ var layers = [][]string{
 	{"recovery", "backup"},
 	{"product", "vault", "component", "runbook", "guard"},
 	{"profile", "config", "repository", "sandbox", "mysqld", "postgresd", "zypper", "apt"},
-	{"excerpt", "host", "scratch", "storage", "strict"},
+	{"excerpt", "host", "nfs", "scratch", "storage", "strict"},
 }
 
 // tools are rooms of the workshop. No product room uses them.

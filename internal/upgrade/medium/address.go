@@ -29,7 +29,7 @@ type place struct {
 }
 
 // schemes are those of servers.
-var schemes = map[string]string{"http": "80", "https": "443", "ftp": "21", "smb": "445"}
+var schemes = map[string]string{"http": "80", "https": "443", "ftp": "21", "nfs": "", "smb": "445"}
 
 // parse takes an address apart: a path of this machine, or a URL. One with a password is
 // refused: it would stand in the list of processes and in reports.
@@ -64,7 +64,7 @@ func parse(text string) (place, error) {
 		return bad("ask for it first: lifeboat upgrade source find")
 	}
 	if _, known := schemes[u.Scheme]; !known {
-		return bad("%q is none of http, https, ftp, smb, and no path of this machine", excerpt.Line(u.Scheme, 20))
+		return bad("%q is none of http, https, ftp, nfs, smb, and no path of this machine", excerpt.Line(u.Scheme, 20))
 	}
 	switch {
 	case u.User != nil:

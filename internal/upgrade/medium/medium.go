@@ -1,8 +1,8 @@
 // Package medium looks at installation sources before an upgrade relies on them: a
-// directory, an ISO image, or a server of HTTP, FTP or SMB. What a source says
+// directory, an ISO image, or a server of HTTP, FTP, NFS or SMB. What a source says
 // it is must be signed by a key that is trusted, and what it lists must be what it has.
-// The clients run in this process, so a rescue system whose kernel knows no CIFS reads
-// from there too. It also sends the packet that wakes a target. What an upgrade does, and
+// The clients run in this process, so a rescue system whose kernel knows neither NFS
+// nor CIFS reads from there too. It also sends the packet that wakes a target. What an upgrade does, and
 // the boot menu of an installed system, must not enter here.
 //
 // The form of SUSE's media is taken from the media themselves and from the published

@@ -207,3 +207,26 @@ func TestSMB(t *testing.T) {
 	listens(t, "127.0.0.1:445")
 	conforms(t, "smb://127.0.0.1/dvd", suse, Login{})
 }
+
+func TestNFS(t *testing.T) {
+	if !alone(t, "ganesha.nfsd", "rpcbind") {
+		return
+	}
+	suse := newVendor(t, "SUSE")
+	dir := published(t, suse)
+	for _, d := range []string{"/run/rpcbind", "/run/ganesha", "/var/lib/nfs/ganesha", "/var/log/ganesha"} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("linux", filepath.Join(dir, "pub/good/boot/x86_64/loader/vmlinuz")); err != nil {
+		t.Fatal(err)
+	}
+	serve(t, "rpcbind", "-f")
+	listens(t, "127.0.0.1:111")
+	conf := filepath.Join(dir, "conf")
+	put(t, conf, []byte("NFS_CORE_PARAM { Protocols = 3; Enable_NLM = false; Enable_RQUOTA = false; }\nEXPORT { Export_Id = 1; Path = "+dir+"; Pseudo = /x; Access_Type = RO; Squash = No_Root_Squash; SecType = sys; Protocols = 3; Transports = TCP; FSAL { Name = VFS; } }\n"))
+	serve(t, "ganesha.nfsd", "-F", "-f", conf, "-L", "/dev/stderr", "-p", "/run/ganesha/pid")
+	listens(t, "127.0.0.1:2049")
+	conforms(t, "nfs://127.0.0.1"+dir+"/pub", suse, Login{})
+}

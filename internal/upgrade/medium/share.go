@@ -5,11 +5,43 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"path"
 	"strings"
+	"syscall"
 
 	"github.com/cloudsoda/go-smb2"
+
+	"lifeboat/internal/nfs"
 )
+
+// export is a directory of a server of NFS.
+type export struct{ *nfs.Export }
+
+func openNFS(d dialer, p place) (tree, error) {
+	client := nfs.Client{Port: p.port, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := (&net.Dialer{Timeout: d.limit, ControlContext: func(ctx context.Context, network, address string, raw syscall.RawConn) error {
+			return nfs.Reserve(ctx, network, address, raw)
+		}}).DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return d.patient(conn), nil
+	}}
+	e, err := client.Open(d.ctx, p.host, p.path)
+	if err != nil {
+		return nil, err
+	}
+	return export{e}, nil
+}
+
+func (e export) open(_ context.Context, name string) (io.ReadCloser, error) {
+	r, err := e.Get(name)
+	if err != nil {
+		return nil, err
+	}
+	return io.NopCloser(r), nil
+}
 
 // share is a directory in a share of a server of SMB.
 type share struct {

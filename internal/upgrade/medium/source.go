@@ -56,6 +56,8 @@ func Open(ctx context.Context, address string, o Options) (*Source, error) {
 		s.tree = newWeb(d, p, o.Login)
 	case "ftp":
 		s.tree, err = dialFTP(d, p, o.Login)
+	case "nfs":
+		s.tree, err = openNFS(d, p)
 	case "smb":
 		s.tree, err = openSMB(d, p, o.Login)
 	default:
