@@ -31,7 +31,15 @@ func (u *Upgrade) rehearse(ctx context.Context, task runbook.Task) (err error) {
 	if err := sandbox.Remove(ctx, dir); err != nil { // what a killed one has left
 		return err
 	}
-	options := sandbox.Options{Dir: dir, Covers: []sandbox.Cover{{Path: u.apart()}}, DieWithParent: true, Volatile: true}
+	var planned zypper.Transaction
+	if err := load(task, transactionName, &planned); err != nil {
+		return err
+	}
+	options := sandbox.Options{
+		Dir: dir, Covers: []sandbox.Cover{{Path: u.apart()}}, DieWithParent: true, Volatile: true,
+		// The file is sparse. Packages unpack to several times what they weigh.
+		Size: sandbox.DefaultSize + 8*planned.Download + max(planned.Space, 0),
+	}
 	if u.Root == "/" {
 		// Packages that own /sys have rpm change its mode, which a sandbox forbids.
 		empty := filepath.Join(task.Dir(), "sys")
