@@ -65,7 +65,8 @@ keys that are trusted, fetches kernel and initrd (of a package repository its li
 packages), and compares them with what is listed.
 
 ADDRESS is a directory, such as a mounted medium or a stick; an ISO image, which needs not
-be mounted; or the URL of a server: http, https, ftp, nfs, smb. Nothing is written.
+be mounted; or the URL of a server: http, https, ftp, nfs, smb, tftp.
+Nothing is written.
 
 Keys are those of --key; without it those in ` + medium.KeyDir + ` and in rpm's
 keyring. A key that only the source itself brings proves nothing.

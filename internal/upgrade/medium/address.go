@@ -29,7 +29,7 @@ type place struct {
 }
 
 // schemes are those of servers.
-var schemes = map[string]string{"http": "80", "https": "443", "ftp": "21", "nfs": "", "smb": "445"}
+var schemes = map[string]string{"http": "80", "https": "443", "ftp": "21", "nfs": "", "smb": "445", "tftp": "69"}
 
 // parse takes an address apart: a path of this machine, or a URL. One with a password is
 // refused: it would stand in the list of processes and in reports.
@@ -61,10 +61,10 @@ func parse(text string) (place, error) {
 	case "cifs":
 		u.Scheme = "smb"
 	case "slp":
-		return bad("ask for it first: lifeboat upgrade source find")
+		return bad("SLP is not asked; give the address that slptool findsrvs install.suse shows")
 	}
 	if _, known := schemes[u.Scheme]; !known {
-		return bad("%q is none of http, https, ftp, nfs, smb, and no path of this machine", excerpt.Line(u.Scheme, 20))
+		return bad("%q is none of http, https, ftp, nfs, smb, tftp, and no path of this machine", excerpt.Line(u.Scheme, 20))
 	}
 	switch {
 	case u.User != nil:

@@ -1,5 +1,5 @@
 // Package medium looks at installation sources before an upgrade relies on them: a
-// directory, an ISO image, or a server of HTTP, FTP, NFS or SMB. What a source says
+// directory, an ISO image, or a server of HTTP, FTP, NFS, SMB or TFTP. What a source says
 // it is must be signed by a key that is trusted, and what it lists must be what it has.
 // The clients run in this process, so a rescue system whose kernel knows neither NFS
 // nor CIFS reads from there too. It also sends the packet that wakes a target. What an upgrade does, and

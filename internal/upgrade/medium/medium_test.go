@@ -109,7 +109,7 @@ func TestNoSource(t *testing.T) {
 		"http://-x/y":                  "no name of a server",
 		"iso:///dev/null":              "neither a directory nor an image",
 		"ftp://x/y?z":                  "behind a ?",
-		"slp:":                         "ask for it first",
+		"slp:":                         "SLP is not asked",
 		"":                             "empty",
 		"http://127.0.0.1:1/x":         "refused",
 		"ftp://127.0.0.1:1/x":          "refused",

@@ -60,6 +60,8 @@ func Open(ctx context.Context, address string, o Options) (*Source, error) {
 		s.tree, err = openNFS(d, p)
 	case "smb":
 		s.tree, err = openSMB(d, p, o.Login)
+	case "tftp":
+		s.tree = trivial{d, p.server(), p.path}
 	default:
 		err = ErrAddress
 	}
