@@ -11,11 +11,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/config"
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/upgrade"
 	"lifeboat/internal/upgrade/facts"
 	"lifeboat/internal/upgrade/hook"
 	"lifeboat/internal/upgrade/path"
+	"lifeboat/internal/upgrade/wayback"
 	"lifeboat/internal/zypper"
 )
 
@@ -50,11 +52,11 @@ the installer has done.
 
 Hooks of YaST Wagon are called at their places (lifeboat upgrade hooks). A host too old
 for this program is upgraded from a rescue system, with --root.`,
-		Example: `  lifeboat upgrade run --to "SLES 12 SP1" --repository SLES12-SP1-Pool=http://smt/repo/SLES12-SP1-Pool \
-      --repository SLES12-SP1-Updates=http://smt/repo/SLES12-SP1-Updates --accept release-notes=SLES-12-SP1
-  lifeboat upgrade run --to "SLES 12 SP1" --repositories sp1.repo --accept-file accepted --dry-run
+		Example: `  lifeboat upgrade run --to "SLES 12 SP1" --target SLES12-SP1-Pool=http://smt/repo/SLES12-SP1-Pool \
+      --target SLES12-SP1-Updates=http://smt/repo/SLES12-SP1-Updates --accept release-notes=SLES-12-SP1
+  lifeboat upgrade run --to "SLES 12 SP1" --targets sp1.repo --accept-file accepted --dry-run
   lifeboat upgrade run --to "SLES 12" --method boot-entry --medium /media/SLES-12 --auto
-  lifeboat upgrade run --to "SLES 11 SP3" --root /mnt --repositories sp3.repo`,
+  lifeboat upgrade run --to "SLES 11 SP3" --root /mnt --targets sp3.repo`,
 		Args: args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return a.upgradeRun(c.Context(), f) },
 	}
@@ -62,8 +64,8 @@ for this program is upgraded from a rescue system, with --root.`,
 	flags.StringVar(&f.to, "to", "", "the `RELEASE` that is wanted, such as \"SLES 12 SP1\"")
 	flags.StringVar(&f.method, "method", "", "go there by this `METHOD` (default: online where the vendor supports it, else boot-entry)")
 	flags.Var(&f.root, "root", "upgrade the machine whose root file system is mounted at `DIR`")
-	flags.StringArrayVar(&f.repositories, "repository", nil, "a package repository of the new release, as `ALIAS=URL`; may be given several times")
-	flags.Var(&f.repositoryFile, "repositories", "take the package repositories of the new release from a .repo `FILE`")
+	flags.StringArrayVar(&f.repositories, "target", nil, "a package repository of the new release, as `[ALIAS=]URL`; may be given several times")
+	flags.Var(&f.repositoryFile, "targets", "take the package repositories of the new release from a .repo `FILE`")
 	flags.StringArrayVar(&f.accept, "accept", nil, "accept a finding of the preflight checks, as `ID[=WORD,WORD]`")
 	flags.Var(&f.acceptFile, "accept-file", "accept the findings that `FILE` lists, one a line")
 	flags.StringVar(&f.wayBack, "way-back", "auto", "go back by `MEANS`: btrfs, point, or auto for the first that suits")
@@ -104,6 +106,15 @@ func (a *app) upgradeRun(ctx context.Context, f upgradeFlags) error {
 	if err != nil {
 		return err
 	}
+	question := fmt.Sprintf("Upgrade %s, %s, to %s (%s)?", system, request.From.Name(), request.To.Name(), request.Method)
+	if !f.dry {
+		if err := confirm(ctx, question, a.yes); err != nil {
+			return err
+		}
+		if err := a.separate(ctx, conf, request); err != nil {
+			return err
+		}
+	}
 	u, done, err := a.upgradeOf(ctx, conf, system, f.system, request, catalogue)
 	if err != nil {
 		return err
@@ -118,11 +129,21 @@ func (a *app) upgradeRun(ctx context.Context, f upgradeFlags) error {
 		}
 		return a.dryRun(ctx, engine, book)
 	}
-	if err := confirm(ctx, fmt.Sprintf("Upgrade %s, %s, to %s (%s)?", system, request.From.Name(), request.To.Name(), request.Method), a.yes); err != nil {
-		return err
-	}
 	a.ran, err = u.Start(ctx, engine)
 	return a.upgradeEnded(err)
+}
+
+// separate keeps the journals out of a root that is to go back as a snapshot of btrfs.
+// It has to be done before anything of ours has a file there open.
+func (a *app) separate(ctx context.Context, conf *config.Config, r upgrade.Request) error {
+	if r.WayBack == (*wayback.Point)(nil).Name() {
+		return nil
+	}
+	err := wayback.Separate(ctx, wayback.Target{Root: r.Root, State: a.state(conf)})
+	if err != nil && r.WayBack != (*wayback.Btrfs)(nil).Name() {
+		return a.warn(fmt.Errorf("%w; the way back is a recovery point then, not a snapshot", err))
+	}
+	return err
 }
 
 // upgradeRequest is what the flags ask for, of this host.
@@ -224,13 +245,13 @@ func newRepositories(file absolutePath, list []string) ([]zypper.Repository, err
 			all, err = zypper.ParseRepositories(text)
 		}
 		if err != nil {
-			return nil, usageError{fmt.Errorf("--repositories %s: %w", file, err)}
+			return nil, usageError{fmt.Errorf("--targets %s: %w", file, err)}
 		}
 	}
 	for _, text := range list {
-		alias, url, ok := strings.Cut(text, "=")
-		if !ok || alias == "" || url == "" {
-			return nil, usagef("--repository %q: write ALIAS=URL", text)
+		alias, url, err := splitTarget(text)
+		if err != nil {
+			return nil, err
 		}
 		all = append(all, zypper.Repository{Alias: alias, URLs: []string{url}, Enabled: true})
 	}

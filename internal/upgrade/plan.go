@@ -22,7 +22,7 @@ const transactionName = "transaction.json"
 // the root, which stay as they are.
 func (u *Upgrade) offer(ctx context.Context, task runbook.Task) error {
 	if len(u.Repositories) == 0 {
-		return runbook.Refuse("", "no package repositories of %s are named (--repository ALIAS=URL)", u.To.Name())
+		return runbook.Refuse("", "no package repositories of %s are named (--target [ALIAS=]URL)", u.To.Name())
 	}
 	z, err := u.zypper(ctx, true)
 	if err != nil {
