@@ -4,24 +4,33 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
+	"net"
 	"os"
 	"path"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"lifeboat/internal/excerpt"
 	"lifeboat/internal/host"
+	"lifeboat/internal/nfs"
 )
 
 const nonblock = syscall.O_NONBLOCK
 
-// getNFS reads one file of an NFS server. The directory of the file is mounted, read
-// only, in a mount namespace that ends with the thread: whatever happens, nothing
-// stays mounted, and nobody else sees it.
+// patienceNFS is how long a server has for one file.
+const patienceNFS = time.Minute
+
+// getNFS reads one file of an NFS server. Version 3 of the protocol needs nothing of
+// the machine. A server that has only newer ones, or asks for more, is left to the
+// kernel: the directory of the file is mounted, read only, in a mount namespace that
+// ends with the thread. Whatever happens, nothing stays mounted, and nobody else sees it.
 func getNFS(ctx context.Context, target string, most int64) ([]byte, error) {
 	server, where, ok := strings.Cut(strings.TrimPrefix(target, "nfs://"), "/")
 	where = "/" + where
@@ -31,6 +40,10 @@ func getNFS(ctx context.Context, target string, most int64) ([]byte, error) {
 	// A server's name that mount would take for something else.
 	if _, err := label(strings.Trim(server, "[]:")); err != nil && !strings.HasPrefix(server, "[") || strings.HasPrefix(server, "-") {
 		return nil, fmt.Errorf("%w: %s is no name of a server", ErrAddress, excerpt.Line(server, 200))
+	}
+	plain, err := readNFS(ctx, server, where, most)
+	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrLarge) || ctx.Err() != nil {
+		return plain, err
 	}
 	type result struct {
 		text []byte
@@ -43,7 +56,42 @@ func getNFS(ctx context.Context, target string, most int64) ([]byte, error) {
 		done <- result{text, err}
 	}()
 	r := <-done
-	return r.text, r.err
+	if r.err != nil {
+		return nil, errors.Join(err, r.err)
+	}
+	return r.text, nil
+}
+
+func readNFS(ctx context.Context, server, where string, most int64) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, patienceNFS)
+	defer cancel()
+	client := nfs.Client{Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := (&net.Dialer{ControlContext: func(ctx context.Context, network, address string, raw syscall.RawConn) error {
+			return nfs.Reserve(ctx, network, address, raw)
+		}}).DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		end, _ := ctx.Deadline()
+		return conn, conn.SetDeadline(end)
+	}}
+	export, err := client.Open(ctx, strings.Trim(server, "[]"), path.Dir(where))
+	if err != nil {
+		return nil, fmt.Errorf("read %s of %s by NFS version 3: %w", where, server, err)
+	}
+	defer export.Close()
+	file, err := export.Get(path.Base(where))
+	var text []byte
+	if err == nil {
+		text, err = io.ReadAll(io.LimitReader(file, most+1))
+	}
+	if err == nil && int64(len(text)) > most {
+		err = fmt.Errorf("%w: more than %d bytes", ErrLarge, most)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s of %s by NFS version 3: %w", where, server, err)
+	}
+	return text, nil
 }
 
 func readMounted(ctx context.Context, server, where string, most int64) (text []byte, err error) {

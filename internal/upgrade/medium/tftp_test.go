@@ -8,10 +8,12 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+
+	"lifeboat/internal/nfs/nfstest"
 )
 
 func TestTFTP(t *testing.T) {
-	if !alone(t, "in.tftpd") {
+	if !nfstest.Alone(t, "in.tftpd") {
 		return
 	}
 	// It looks addresses up only where there is a network besides loopback.
@@ -25,7 +27,7 @@ func TestTFTP(t *testing.T) {
 	}
 	suse := newVendor(t, "SUSE")
 	dir := published(t, suse)
-	serve(t, "in.tftpd", "--foreground", "--ipv4", "--secure", "--user", "nobody", "--address", "127.0.0.1:69", dir)
+	nfstest.Serve(t, "in.tftpd", "--foreground", "--ipv4", "--secure", "--user", "nobody", "--address", "127.0.0.1:69", dir)
 	conforms(t, "tftp://127.0.0.1/pub", suse, Login{})
 }
 

@@ -8,11 +8,13 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+
+	"lifeboat/internal/nfs/nfstest"
 )
 
 // The packet leaves by the card that was named, although no route leads there.
 func TestWake(t *testing.T) {
-	if !alone(t) {
+	if !nfstest.Alone(t) {
 		return
 	}
 	card := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "card"}, PeerName: "far"}
