@@ -16,6 +16,8 @@ import (
 	"strings"
 	"time"
 
+	"filippo.io/age"
+
 	"lifeboat/internal/fleet/action"
 	"lifeboat/internal/fleet/keys"
 	"lifeboat/internal/fleet/record"
@@ -61,7 +63,7 @@ func makeMembers(k *keys.Keys, count int) ([]member, error) {
 		}
 		block, _ := pem.Decode(text)
 		m.host.Key, m.certificate = hash, tls.Certificate{Certificate: [][]byte{block.Bytes}, PrivateKey: key}
-		if m.configuration, err = configurationOf(m.host); err != nil {
+		if m.configuration, err = configurationOf(m.host, k.Age.Recipient()); err != nil {
 			return nil, err
 		}
 	}
@@ -69,7 +71,7 @@ func makeMembers(k *keys.Keys, count int) ([]member, error) {
 }
 
 // configurationOf is about as large as that of a server with two systems.
-func configurationOf(h record.Host) (wire.Configuration, error) {
+func configurationOf(h record.Host, to age.Recipient) (wire.Configuration, error) {
 	var disks []map[string]string
 	for n := range 12 {
 		disks = append(disks, map[string]string{"name": fmt.Sprintf("/dev/sda%d", n), "uuid": fmt.Sprintf("%s-%d", h.ID, n), "type": "ext4", "mount": fmt.Sprintf("/srv/part%d", n)})
@@ -87,6 +89,9 @@ func configurationOf(h record.Host) (wire.Configuration, error) {
 		Repositories: []configuration.Repository{{Name: "main", Location: "rest:https://backup.example.com:8443/" + h.Identity.Hostname + "/"}},
 		Network:      json.RawMessage(`{"hostname":"` + h.Identity.Hostname + `","addresses":["192.0.2.7/24"],"routes":["default via 192.0.2.1"]}`),
 		Layout:       layout,
+	}
+	secret := configuration.Secret{
+		Format: configuration.Format, Host: h.ID,
 		Files: []configuration.File{
 			{Path: "/etc/lifeboat/lifeboat.yaml", Mode: 0o600, Content: []byte(strings.Repeat("# "+h.Name+": what is protected, and where to\n", 30))},
 			{Path: "/etc/lifeboat/profiles/site.yaml", Mode: 0o600, Content: []byte(strings.Repeat("# a profile of the site for "+string(h.ID)+"\n", 40))},
@@ -96,8 +101,10 @@ func configurationOf(h record.Host) (wire.Configuration, error) {
 	if err != nil {
 		return wire.Configuration{}, err
 	}
-	sealed := make([]byte, 2048) // nobody opens it here
-	_, _ = rand.Read(sealed)     // it never fails, crypto/rand says
+	sealed, err := secret.Seal(to)
+	if err != nil {
+		return wire.Configuration{}, err
+	}
 	return wire.Configuration{Open: text, Secret: sealed, SecretDigest: nonce()}, nil
 }
 
