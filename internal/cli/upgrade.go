@@ -8,7 +8,7 @@ func (a *app) upgradeCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "upgrade",
 		Short:   "Take a host to a later release, with a way back",
-		Example: "  lifeboat upgrade --help",
+		Example: "  lifeboat upgrade plan\n  lifeboat upgrade check --to \"SLES 12 SP1\"\n  lifeboat upgrade run --to \"SLES 12 SP1\" --targets sp1.repo",
 		Args:    args(cobra.NoArgs),
 		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
 	}

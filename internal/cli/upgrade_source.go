@@ -16,11 +16,12 @@ func (a *app) upgradeSourceCommand() *cobra.Command {
 		Short: "Check where an upgrade is to come from, and wake the target",
 		Example: `  lifeboat upgrade source check http://10.0.0.1/sles12 --key suse.asc
   lifeboat upgrade source check /srv/SLES-12-DVD1.iso
+  lifeboat upgrade source pxe http://10.0.0.1/sles12 --mac 52:54:00:12:34:56 --tftp /srv/tftpboot
   lifeboat upgrade source wake 52:54:00:12:34:56`,
 		Args: args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(a.sourceCheckCommand(), a.sourceWakeCommand())
+	c.AddCommand(a.sourceCheckCommand(), a.sourcePXECommand(), a.sourceWakeCommand())
 	return c
 }
 

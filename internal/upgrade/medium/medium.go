@@ -13,8 +13,10 @@ package medium
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"slices"
 	"strings"
@@ -35,6 +37,10 @@ type Options struct {
 	Login Login
 	// Limit is how long a server may send nothing; 0 is a minute.
 	Limit time.Duration
+	// Save gives what a kernel or an initrd is copied to while it is compared, by its
+	// name in the source; nil for what is not wanted. What was copied counts only when
+	// the report says that the file is good.
+	Save func(name string) (io.Writer, error)
 }
 
 // Standing is what came out.
@@ -248,7 +254,21 @@ func (s *Source) compare(ctx context.Context, r *Report, i index, trusted bool) 
 			r.refute("%s lists a file with the name %q", i.name, excerpt.Line(sum.name, 200))
 			continue
 		}
-		got, size, err := s.hash(ctx, sum.name, h)
+		var to io.Writer = h
+		if s.options.Save != nil && sum.first {
+			copied, err := s.options.Save(sum.name)
+			if err != nil {
+				return err
+			}
+			if copied != nil {
+				to = io.MultiWriter(h, copied)
+			}
+		}
+		size, err := s.copyTo(ctx, sum.name, to)
+		got := hex.EncodeToString(h.Sum(nil))
+		if err != nil {
+			got = ""
+		}
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			r.refute("%s lists %s, which is not there", i.name, sum.name)

@@ -95,17 +95,17 @@ func (s *Source) small(ctx context.Context, name string) ([]byte, error) {
 	return s.get(ctx, name, maxSmall)
 }
 
-// hash reads a file for its checksum.
-func (s *Source) hash(ctx context.Context, name string, h hash.Hash) (sum string, size int64, err error) {
+// copyTo reads a file for what takes its checksum.
+func (s *Source) copyTo(ctx context.Context, name string, to io.Writer) (size int64, err error) {
 	f, err := s.tree.open(ctx, name)
 	if err != nil {
-		return "", 0, fmt.Errorf("read %s: %w", name, err)
+		return 0, fmt.Errorf("read %s: %w", name, err)
 	}
-	size, err = io.Copy(h, &capped{ctx, f, maxFile})
+	size, err = io.Copy(to, &capped{ctx, f, maxFile})
 	if err = errors.Join(err, f.Close()); err != nil {
-		return "", size, fmt.Errorf("read %s: %w", name, err)
+		return size, fmt.Errorf("read %s: %w", name, err)
 	}
-	return hex.EncodeToString(h.Sum(nil)), size, nil
+	return size, nil
 }
 
 // newHash makes a hash by the name that indexes give it.
