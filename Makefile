@@ -10,7 +10,7 @@ VERSION  ?= $(shell git describe --tags --dirty 2>/dev/null || \
                     echo "0.1.0-dev+$$(git rev-parse --short HEAD 2>/dev/null || echo unknown)")
 LDFLAGS  := -s -w -X lifeboat/internal/cli.Version=$(VERSION)
 BUILD    := $(GO) build -trimpath -ldflags '$(LDFLAGS)'
-FUZZTIME ?= 3s
+FUZZTIME ?= 2s
 SOAK     ?= 10m
 
 export CGO_ENABLED := 0
@@ -52,7 +52,7 @@ lint: ## vet, staticcheck, gofumpt and the rules of internal/architecture
 race: ## the tests beside the code under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race ./internal/...
 
-fuzz: ## every fuzz target for FUZZTIME (3s)
+fuzz: ## every fuzz target for FUZZTIME (2s)
 	@$(GO) run ./scripts/testreport -go $(GO) -only-fuzz -fuzz $(FUZZTIME)
 
 soak: ## random histories of a repository for SOAK (10m), each judged by restic
