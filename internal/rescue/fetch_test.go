@@ -248,6 +248,11 @@ func TestRefused(t *testing.T) {
 			answer: func(w http.ResponseWriter, r *http.Request) { send(t, w, right(t, r), signer(1)) },
 			change: func(o *Options) { _ = o.Seen.Remember(hostA, configuration.Seen{Version: 8}) }, want: "version 7, and version 8 was seen. Where the fleet's server itself was put back.*remove rescue.seen.json",
 		},
+		"shared with another host": {answer: func(w http.ResponseWriter, r *http.Request) {
+			s := right(t, r) // what they share is no longer among what decides
+			s.Matched = &record.Identity{}
+			send(t, w, s, signer(1))
+		}, want: "had neither this machine's"},
 		"static": {answer: func(w http.ResponseWriter, r *http.Request) {
 			s := right(t, r)
 			s.Static, s.Nonce = true, ""

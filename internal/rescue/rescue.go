@@ -306,6 +306,9 @@ func (f *fetch) verify(a source.Answer, t source.Target, r source.Request) (*Fet
 func (f *fetch) meant(s *configuration.Statement, open *configuration.Open, url string) ([]string, error) {
 	shared := identity.Shared(f.me.Identity, open.Identity)
 	differ := identity.Differ(f.me.Identity, open.Identity)
+	if s.Matched != nil { // the server says what of the host is not another's as well
+		shared = identity.Shared(f.me.Identity, *s.Matched)
+	}
 	named := firstOf(string(f.chosen), f.Server)
 	scheme, _, _ := strings.Cut(url, ":")
 	switch {

@@ -52,7 +52,7 @@ func (d *Desk) Recover(ctx context.Context, q Request) ([]byte, error) {
 		return nil, invalid("a request carries a nonce of %d bytes in hexadecimal", configuration.NonceSize)
 	}
 	if q.Lookup != "" {
-		return d.recoverWithCode(ctx, q)
+		return d.recoverWithCode(ctx, q, identity)
 	}
 	// Anybody may ask: what is secret stays in the database.
 	if q.ID != "" {
@@ -74,7 +74,11 @@ func (d *Desk) Recover(ctx context.Context, q Request) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		return d.sign(h, v, q.Nonce, nil)
+		like, _, err := d.Store.Recoverable(ctx, identity)
+		if err != nil {
+			return nil, err
+		}
+		return d.sign(h, v, q.Nonce, decisive(like, h, identity), nil)
 	}
 	like, v, err := d.Store.Recoverable(ctx, identity)
 	if err != nil {
@@ -99,7 +103,7 @@ func (d *Desk) Recover(ctx context.Context, q Request) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return d.sign(h, *v, q.Nonce, nil)
+	return d.sign(h, *v, q.Nonce, decisive(like, h, identity), nil)
 }
 
 // namesake offers the host that is called as a machine is, with its domain or without,
@@ -124,7 +128,7 @@ func (d *Desk) namesake(ctx context.Context, hostname string) error {
 
 // recoverWithCode gives the secrets too. The code says which host is meant: what the
 // machine looks like may have changed with it.
-func (d *Desk) recoverWithCode(ctx context.Context, q Request) ([]byte, error) {
+func (d *Desk) recoverWithCode(ctx context.Context, q Request, identity record.Identity) ([]byte, error) {
 	var h record.Host
 	var v record.Version
 	var code record.Code
@@ -163,10 +167,14 @@ func (d *Desk) recoverWithCode(ctx context.Context, q Request) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return d.sign(h, v, q.Nonce, code.Sealed)
+	like, _, err := d.Store.Recoverable(ctx, identity)
+	if err != nil {
+		return nil, err
+	}
+	return d.sign(h, v, q.Nonce, decisive(like, h, identity), code.Sealed)
 }
 
-func (d *Desk) sign(h record.Host, v record.Version, nonce string, sealed []byte) ([]byte, error) {
+func (d *Desk) sign(h record.Host, v record.Version, nonce string, matched *record.Identity, sealed []byte) ([]byte, error) {
 	now := d.now()
 	open, err := configuration.Public(v.Open)
 	if err != nil {
@@ -265,6 +273,35 @@ func match(like []record.Host, i record.Identity) (record.Host, error) {
 		return record.Host{}, record.ErrNotFound
 	}
 	return record.Host{}, choice
+}
+
+// decisive is what of a request's identity a host has and none of the others that are
+// alike. It is signed, so that who sits in between cannot ask for another host that
+// shares a value with the machine.
+func decisive(like []record.Host, h record.Host, i record.Identity) *record.Identity {
+	alone := func(is func(record.Identity) bool) bool {
+		return is(h.Identity) && !slices.ContainsFunc(like, func(o record.Host) bool { return o.ID != h.ID && is(o.Identity) })
+	}
+	var d record.Identity
+	for _, v := range []struct {
+		to    *string
+		value string
+		of    func(record.Identity) string
+	}{
+		{&d.Hostname, i.Hostname, func(o record.Identity) string { return o.Hostname }},
+		{&d.Serial, i.Serial, func(o record.Identity) string { return o.Serial }},
+		{&d.UUID, i.UUID, func(o record.Identity) string { return o.UUID }},
+	} {
+		if v.value != "" && alone(func(o record.Identity) bool { return v.of(o) == v.value }) {
+			*v.to = v.value
+		}
+	}
+	for _, m := range i.MACs {
+		if alone(func(o record.Identity) bool { return slices.Contains(o.MACs, m) }) {
+			d.MACs = append(d.MACs, m)
+		}
+	}
+	return &d
 }
 
 // mostCandidates bounds what a person is asked to choose from.

@@ -29,17 +29,20 @@ const NonceSize = 16
 // Statement is what is signed: a host's configuration, for one request or, Static,
 // for whoever reads the file.
 type Statement struct {
-	Format   int             `json:"format"`
-	Host     record.HostID   `json:"host"`
-	HostName string          `json:"host_name"`
-	Version  int64           `json:"version"` // of the configuration, from 1
-	Created  time.Time       `json:"created"` // when the host sent that version
-	Issued   time.Time       `json:"issued"`  // when this was signed
-	Expires  time.Time       `json:"expires"`
-	Nonce    string          `json:"nonce,omitempty"`
-	Static   bool            `json:"static,omitempty"`
-	Open     json.RawMessage `json:"open"`             // as Open.Encode wrote it
-	Sealed   []byte          `json:"sealed,omitempty"` // as Secret.SealToCode made it
+	Format   int           `json:"format"`
+	Host     record.HostID `json:"host"`
+	HostName string        `json:"host_name"`
+	Version  int64         `json:"version"` // of the configuration, from 1
+	Created  time.Time     `json:"created"` // when the host sent that version
+	Issued   time.Time     `json:"issued"`  // when this was signed
+	Expires  time.Time     `json:"expires"`
+	Nonce    string        `json:"nonce,omitempty"`
+	Static   bool          `json:"static,omitempty"`
+	// Matched is what of the request this host has now and no other; empty where a
+	// person named the host. Static answers have none.
+	Matched *record.Identity `json:"matched,omitempty"`
+	Open    json.RawMessage  `json:"open"`             // as Open.Encode wrote it
+	Sealed  []byte           `json:"sealed,omitempty"` // as Secret.SealToCode made it
 }
 
 func (s *Statement) format() int { return s.Format }
