@@ -43,6 +43,7 @@ var shared = map[string]bool{
 	"internal/component/aside":    true,
 	"internal/component/boundary": true,
 	"internal/component/files":    true,
+	"internal/component/journal":  true,
 }
 
 // withoutPrograms must reach the machine through package host alone.

@@ -10,6 +10,8 @@ import (
 
 	driver "github.com/go-sql-driver/mysql"
 	"github.com/google/renameio/v2"
+
+	log "lifeboat/internal/component/journal"
 )
 
 // Admit lets the application's own account in with its configured password: the
@@ -149,7 +151,7 @@ func (a *accountant) keep(ctx context.Context, x account) (account, error) {
 	if err := renameio.WriteFile(j.savedPath(), script, 0o600); err != nil {
 		return had, fmt.Errorf("save the present account: %w", err)
 	}
-	if err := syncDir(a.r.c.env.State); err != nil {
+	if err := log.SyncDir(a.r.c.env.State); err != nil {
 		return had, err
 	}
 	return had, j.add(ctx, record{Do: doSaved})

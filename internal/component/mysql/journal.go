@@ -1,17 +1,13 @@
 package mysql
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 
-	"lifeboat/internal/component/boundary"
+	log "lifeboat/internal/component/journal"
 )
 
 // What a record of a restore's journal announces or states. A record is durable
@@ -58,7 +54,7 @@ const journalLimit = 256 << 20
 // journal is the record of one restore, in Env.State. It survives kill -9; a
 // line that was cut off by it announces nothing that began.
 type journal struct {
-	file *os.File
+	file *log.File
 	path string
 	// What the records say.
 	begun      *record
@@ -84,55 +80,19 @@ func openJournal(dir, database string, create bool) (*journal, error) {
 		return nil, errors.New("restore database: no directory to keep a journal in")
 	}
 	j := &journal{path: filepath.Join(dir, "database-"+database+".jsonl")}
-	flags := os.O_RDWR | os.O_APPEND
-	if create {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, fmt.Errorf("journal of database %s: %w", database, err)
-		}
-		flags |= os.O_CREATE
-	}
-	file, err := os.OpenFile(j.path, flags, 0o600)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil //nolint:nilnil // no journal is an answer
-	}
-	if err != nil {
-		return nil, fmt.Errorf("journal of database %s: %w", database, err)
-	}
-	j.file = file
-	if err := j.read(); err != nil {
-		return nil, errors.Join(fmt.Errorf("journal %s: %w", j.path, err), file.Close())
-	}
-	return j, syncDir(dir)
-}
-
-// read applies every whole line and cuts a torn one off.
-func (j *journal) read() error {
-	if info, err := j.file.Stat(); err != nil {
-		return err
-	} else if !info.Mode().IsRegular() || info.Size() > journalLimit {
-		return errors.New("it is no journal")
-	}
-	data, err := os.ReadFile(j.path)
-	if err != nil {
-		return err
-	}
-	whole := bytes.LastIndexByte(data, '\n') + 1
-	lines := bufio.NewScanner(bytes.NewReader(data[:whole]))
-	lines.Buffer(nil, 64<<20)
-	for n := 1; lines.Scan(); n++ {
+	file, err := log.Open(j.path, journalLimit, create, func(line []byte) error {
 		var r record
-		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
-			return fmt.Errorf("line %d: %w", n, err)
+		if err := json.Unmarshal(line, &r); err != nil {
+			return err
 		}
 		j.apply(r)
+		return nil
+	})
+	if err != nil || file == nil {
+		return nil, err
 	}
-	if err := lines.Err(); err != nil {
-		return err
-	}
-	if whole < len(data) {
-		return j.file.Truncate(int64(whole))
-	}
-	return nil
+	j.file = file
+	return j, nil
 }
 
 func (j *journal) apply(r record) {
@@ -170,37 +130,12 @@ func (j *journal) apply(r record) {
 
 // add makes a record durable.
 func (j *journal) add(ctx context.Context, r record) error {
-	boundary.Reached(ctx, "before "+r.Do)
-	line, err := json.Marshal(r)
-	if err != nil {
-		return fmt.Errorf("journal: %w", err)
-	}
-	if _, err := j.file.Write(append(line, '\n')); err != nil {
-		return fmt.Errorf("journal %s: %w", j.path, err)
-	}
-	if err := j.file.Sync(); err != nil {
-		return fmt.Errorf("journal %s: %w", j.path, err)
-	}
-	j.apply(r)
-	boundary.Reached(ctx, "after "+r.Do)
-	return nil
+	return j.file.Add(ctx, r.Do, r, func() { j.apply(r) })
 }
 
-func (j *journal) close() { _ = j.file.Close() }
+func (j *journal) close() { j.file.Close() }
 
 // savedPath is the file with what hung on the present tables.
 func (j *journal) savedPath() string {
 	return j.path[:len(j.path)-len(".jsonl")] + ".present.sql"
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("journal: %w", err)
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
-		return fmt.Errorf("journal: %w", err)
-	}
-	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/google/renameio/v2"
 
 	"lifeboat/internal/component"
+	log "lifeboat/internal/component/journal"
 )
 
 // sectionLimit bounds the second section, in bytes.
@@ -43,7 +44,7 @@ func (r *restore) savePresent(ctx context.Context) error {
 	if err := renameio.WriteFile(r.j.savedPath(), script, 0o600); err != nil {
 		return fmt.Errorf("save what hangs on the present tables: %w", err)
 	}
-	if err := syncDir(r.c.env.State); err != nil {
+	if err := log.SyncDir(r.c.env.State); err != nil {
 		return err
 	}
 	return r.j.add(ctx, record{Do: doSaved})

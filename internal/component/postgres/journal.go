@@ -1,18 +1,13 @@
 package postgres
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 
-	"lifeboat/internal/component/boundary"
+	log "lifeboat/internal/component/journal"
 )
 
 // What a record of a restore's journal announces or states. A record is durable
@@ -48,7 +43,7 @@ const journalLimit = 64 << 20
 // journal is the record of one restore, in Env.State. A line that was cut off by a
 // kill announces nothing that began.
 type journal struct {
-	file       *os.File
+	file       *log.File
 	begun      *record
 	roles      []string
 	loaded     *record
@@ -70,60 +65,20 @@ func (c *Component) openJournal(create bool) (*journal, error) {
 		}
 		return nil, nil //nolint:nilnil // nothing was restored
 	}
-	flags := os.O_RDWR | os.O_APPEND
-	if create {
-		if err := os.MkdirAll(c.env.State, 0o700); err != nil {
-			return nil, err
-		}
-		flags |= os.O_CREATE
-	}
-	file, err := os.OpenFile(filepath.Join(c.env.State, "postgres-"+c.name+".jsonl"), flags, 0o600)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil //nolint:nilnil // nothing was restored
-	}
-	if err != nil {
-		return nil, err
-	}
-	j := &journal{file: file}
-	if err := j.read(); err != nil {
-		return nil, errors.Join(fmt.Errorf("journal %s: %w", file.Name(), err), file.Close())
-	}
-	dir, err := os.Open(c.env.State)
-	if err != nil {
-		return nil, errors.Join(err, file.Close())
-	}
-	defer dir.Close()
-	return j, dir.Sync()
-}
-
-// read applies every whole line and cuts a torn one off.
-func (j *journal) read() error {
-	if info, err := j.file.Stat(); err != nil {
-		return err
-	} else if !info.Mode().IsRegular() || info.Size() > journalLimit {
-		return errors.New("it is no journal")
-	}
-	data, err := os.ReadFile(j.file.Name())
-	if err != nil {
-		return err
-	}
-	whole := bytes.LastIndexByte(data, '\n') + 1
-	lines := bufio.NewScanner(bytes.NewReader(data[:whole]))
-	lines.Buffer(nil, journalLimit)
-	for lines.Scan() {
+	j := &journal{}
+	file, err := log.Open(filepath.Join(c.env.State, "postgres-"+c.name+".jsonl"), journalLimit, create, func(line []byte) error {
 		var r record
-		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
+		if err := json.Unmarshal(line, &r); err != nil {
 			return err
 		}
 		j.apply(r)
+		return nil
+	})
+	if err != nil || file == nil {
+		return nil, err
 	}
-	if err := lines.Err(); err != nil {
-		return err
-	}
-	if whole < len(data) {
-		return j.file.Truncate(int64(whole))
-	}
-	return nil
+	j.file = file
+	return j, nil
 }
 
 func (j *journal) apply(r record) {
@@ -155,20 +110,7 @@ func (j *journal) apply(r record) {
 
 // add makes a record durable.
 func (j *journal) add(ctx context.Context, r record) error {
-	boundary.Reached(ctx, "before "+r.Do)
-	line, err := json.Marshal(r)
-	if err != nil {
-		return err
-	}
-	if _, err := j.file.Write(append(line, '\n')); err != nil {
-		return err
-	}
-	if err := j.file.Sync(); err != nil {
-		return err
-	}
-	j.apply(r)
-	boundary.Reached(ctx, "after "+r.Do)
-	return nil
+	return j.file.Add(ctx, r.Do, r, func() { j.apply(r) })
 }
 
-func (j *journal) close() { _ = j.file.Close() }
+func (j *journal) close() { j.file.Close() }
