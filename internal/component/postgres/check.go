@@ -38,7 +38,7 @@ func (c *Component) Check(ctx context.Context, record component.Record) ([]compo
 	if err != nil {
 		return nil, c.wrap(ctx, "check", err)
 	}
-	different := differing(d.Tables, found)
+	different := component.Unlike(d.Tables, found)
 	was, is := Detail{Tables: d.Tables}, Detail{Tables: found}
 	return []component.Check{entered, {
 		Name: c.name + ": tables", OK: len(found) == len(d.Tables),
@@ -77,20 +77,7 @@ func (c *Component) Compare(ctx context.Context, _ component.Source, opts compon
 	if err != nil {
 		return none, c.wrap(ctx, "compare", err)
 	}
-	for _, name := range differing(d.Tables, found) {
-		before, had := d.Tables[name]
-		now, has := found[name]
-		diff := component.Difference{Path: "table " + name + " of database " + d.Database, Kind: repository.Changed}
-		switch {
-		case !has:
-			diff.Kind = repository.Missing
-		case !had:
-			diff.Kind = repository.New
-		case before.Rows != now.Rows:
-			diff.Fields = []repository.Field{{Name: "rows", Was: strconv.FormatInt(before.Rows, 10), Now: strconv.FormatInt(now.Rows, 10)}}
-		}
-		opts.Report(diff)
-	}
+	component.ReportTables(d.Tables, found, "database "+d.Database, func(t Table) int64 { return t.Rows }, opts.Report)
 	return component.Comparison{
 		Items: int64(len(found)), Bytes: d.Bytes,
 		What: []string{"the rows of every table of database " + d.Database}, Not: []string{"indexes, views, functions and rights"},

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -175,20 +174,9 @@ func (s *session) describe(ctx context.Context, d *Detail) (warnings []string, e
 	return warnings, err
 }
 
-// differing names the tables that two databases do not have alike.
-func differing(was, is map[string]Table) []string {
-	names := slices.Concat(slices.Collect(maps.Keys(was)), slices.Collect(maps.Keys(is)))
-	slices.Sort(names)
-	return slices.DeleteFunc(slices.Compact(names), func(name string) bool {
-		before, had := was[name]
-		now, has := is[name]
-		return had && has && before == now
-	})
-}
-
 // miscounted names the tables that two databases do not have with as many rows.
 func miscounted(was, is map[string]Table) []string {
-	return slices.DeleteFunc(differing(was, is), func(name string) bool {
+	return slices.DeleteFunc(component.Unlike(was, is), func(name string) bool {
 		before, had := was[name]
 		now, has := is[name]
 		return had && has && before.Rows == now.Rows

@@ -224,7 +224,7 @@ func (r *restore) verify(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if wrong := differing(r.d.Tables, tables); len(wrong) > 0 {
+	if wrong := component.Unlike(r.d.Tables, tables); len(wrong) > 0 {
 		return fmt.Errorf("what was loaded is not what was captured (the present database is untouched): %s", strings.Join(wrong[:min(10, len(wrong))], ", "))
 	}
 	if was, is := fmt.Sprint(r.d.Objects), fmt.Sprint(objects); was != is {

@@ -160,7 +160,7 @@ func (r *restore) changed(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	var changed []string
-	for _, name := range differing(j.loaded.Tables, now) {
+	for _, name := range component.Unlike(j.loaded.Tables, now) {
 		changed = append(changed, fmt.Sprintf("table %s of database %s", name, j.begun.Database))
 	}
 	return changed, nil

@@ -37,7 +37,7 @@ func (c *Component) Check(ctx context.Context, record component.Record) ([]compo
 		}
 		return n
 	}
-	differing := differences(detail.Tables, found)
+	differing := component.Unlike(detail.Tables, found)
 	return []component.Check{whole, {
 		Name: c.name + ": tables", OK: len(found) == len(detail.Tables),
 		Expected: strconv.Itoa(len(detail.Tables)), Found: strconv.Itoa(len(found)),
@@ -71,20 +71,7 @@ func (c *Component) Compare(ctx context.Context, _ component.Source, opts compon
 	if err != nil {
 		return none, c.wrap("compare", err)
 	}
-	for _, name := range differences(detail.Tables, found) {
-		before, had := detail.Tables[name]
-		now, has := found[name]
-		d := component.Difference{Path: "table " + name + " of " + c.file, Kind: repository.Changed}
-		switch {
-		case !has:
-			d.Kind = repository.Missing
-		case !had:
-			d.Kind = repository.New
-		case before.Rows != now.Rows:
-			d.Fields = []repository.Field{{Name: "rows", Was: strconv.FormatInt(before.Rows, 10), Now: strconv.FormatInt(now.Rows, 10)}}
-		}
-		opts.Report(d)
-	}
+	component.ReportTables(detail.Tables, found, c.file, func(t Table) int64 { return t.Rows }, opts.Report)
 	return component.Comparison{
 		Items: int64(len(found)), Bytes: detail.Pages * detail.PageSize,
 		What: []string{"the rows of every table of " + c.file}, Not: []string{"indices, triggers and views"},

@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 
 	"lifeboat/internal/component"
@@ -130,7 +128,7 @@ func verify(ctx context.Context, file string, detail Detail) error {
 	if err != nil {
 		return err
 	}
-	if differing := differences(detail.Tables, found); len(differing) > 0 {
+	if differing := component.Unlike(detail.Tables, found); len(differing) > 0 {
 		return fmt.Errorf("tables differ from what was captured: %v", differing)
 	}
 	for _, ending := range besides {
@@ -151,22 +149,6 @@ func look(ctx context.Context, file string) (map[string]Table, error) {
 		return nil, err
 	}
 	return i.contents(ctx)
-}
-
-// differences names the tables that two databases do not have alike.
-func differences(was, is map[string]Table) []string {
-	names := map[string]bool{}
-	for name := range was {
-		names[name] = true
-	}
-	for name := range is {
-		names[name] = true
-	}
-	return slices.DeleteFunc(slices.Sorted(maps.Keys(names)), func(name string) bool {
-		before, had := was[name]
-		now, has := is[name]
-		return had && has && before == now
-	})
 }
 
 // owner finds the recorded owner by name. One that the machine does not have
