@@ -97,7 +97,7 @@ func Listens(t *testing.T, address string) {
 }
 
 // Programs are what Ganesha needs; Alone has to be asked for them first.
-var Programs = []string{"ganesha.nfsd", "rpcbind"}
+var Programs = []string{"ganesha.nfsd", "rpcbind", "rpcinfo"}
 
 // Ganesha exports a directory by NFS version 3, under its own path, read only.
 func Ganesha(t *testing.T, dir string) {
@@ -117,4 +117,24 @@ func Ganesha(t *testing.T, dir string) {
 	}
 	Serve(t, "ganesha.nfsd", "-F", "-f", conf, "-L", "/dev/stderr", "-p", "/run/ganesha/pid")
 	Listens(t, "127.0.0.1:2049")
+	// It tells the portmapper of its programs one after the other, and after it listens.
+	offers(t, "mountd")
+	offers(t, "nfs")
+}
+
+// offers waits until a program answers at the port the portmapper names for it.
+func offers(t *testing.T, program string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	for {
+		out, err := exec.CommandContext(ctx, "rpcinfo", "-T", "tcp", "127.0.0.1", program, "3").CombinedOutput()
+		if err == nil {
+			return
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("%s: %v: %s", program, err, out)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }

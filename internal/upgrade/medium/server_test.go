@@ -127,7 +127,7 @@ func TestSMB(t *testing.T) {
 }
 
 func TestNFS(t *testing.T) {
-	if !nfstest.Alone(t, "ganesha.nfsd", "rpcbind") {
+	if !nfstest.Alone(t, nfstest.Programs...) {
 		return
 	}
 	suse := newVendor(t, "SUSE")
