@@ -156,10 +156,11 @@ func (a *app) tellKept(ctx context.Context, r *recovery.Recovery, system string)
 	}
 	if a.ran.State == runbook.StateRolledBack {
 		found := recovery.Found(a.ran)
+		a.code = runbook.ExitWarnings // somebody's work is not where it was
 		if a.json {
 			return a.emit(map[string]any{"type": "found", "system": system, "run": a.ran.ID, "places": found})
 		}
-		a.printf("\nWhat was changed since the restore is kept:\n")
+		a.printf("\n%s What was changed since the restore is no longer in its place; it is kept:\n", painterFor(a.out).yellow("warning:"))
 		for _, name := range names {
 			for _, place := range found[name] {
 				a.printf("  %s  %s\n", name, clean(place))
