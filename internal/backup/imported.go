@@ -161,21 +161,25 @@ func believe(ctx context.Context, h *host.Host, p *product.Product, found *produ
 	if p.Admit == nil {
 		return nil
 	}
-	var places []string
+	var places []product.Place
 	for _, f := range found.Files {
-		places = append(places, f.Path)
+		places = append(places, product.Place{Component: f.Component, Path: f.Path})
 	}
-	never, strange, err := p.Admit(ctx, h, places)
-	switch {
-	case err != nil:
+	admission, err := p.Admit(ctx, h, places)
+	if err != nil {
 		return err
-	case len(never) > 0:
-		return runbook.Refuse("", "what was saved says that its data belong to %q, which is a place of the system and never one of %s", never, p.Name)
-	case len(strange) > 0 && !anywhere:
-		return runbook.Refuse(Places, "what was saved says that its data belong to %q, which is neither a usual place of %s nor one that it has on this machine", strange, p.Name)
-	case len(strange) > 0:
-		found.Warnings = append(found.Warnings, fmt.Sprintf("what was saved says that its data belong to %q, which is neither a usual place of %s nor one that it has on this machine", strange, p.Name))
 	}
+	if why := admission.Refusal(p.Name); why != "" {
+		return runbook.Refuse("", "what was saved says that its data belong to %s", why)
+	}
+	if len(admission.Strange) == 0 {
+		return nil
+	}
+	why := fmt.Sprintf("what was saved says that its data belong to %q, which is neither a usual place of %s nor one that it has on this machine", admission.Strange, p.Name)
+	if !anywhere {
+		return runbook.Refuse(Places, "%s", why)
+	}
+	found.Warnings = append(found.Warnings, why)
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"lifeboat/internal/host"
@@ -43,9 +44,30 @@ type Product struct {
 	// returns describes that directory. ErrUnrecognised for any other file.
 	Unpack func(ctx context.Context, file, dir string, password Password) (*Import, error)
 	// Admit judges absolute paths that a foreign file names as places of this
-	// machine: never ones must not be written whatever anybody says, strange ones
-	// only when somebody says that they are right. nil believes every file.
-	Admit func(ctx context.Context, h *host.Host, places []string) (never, strange []string, err error)
+	// machine. nil believes every file.
+	Admit func(ctx context.Context, h *host.Host, places []Place) (Admission, error)
+}
+
+// Place is where a foreign file has data of a component.
+type Place struct{ Component, Path string }
+
+// Admission is what is wrong with places, each in the order of the places.
+type Admission struct {
+	Never   []string // paths of the system: not written, whatever anybody says
+	Taken   []string // neither, being where other components are; each with the reason
+	Strange []string // paths that are written only when somebody says that they are right
+}
+
+// Refusal is why the places are refused whatever anybody says, in words that follow
+// those of who names them; "" where they are not.
+func (a Admission) Refusal(product string) string {
+	switch {
+	case len(a.Never) > 0:
+		return fmt.Sprintf("%q, which is a place of the system and never one of %s", a.Never, product)
+	case len(a.Taken) > 0:
+		return "places of other components, which would be overwritten: " + strings.Join(a.Taken, "; ")
+	}
+	return ""
 }
 
 // ErrUnrecognised says that a file is none that the product's tools write.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"lifeboat/internal/component"
+	"lifeboat/internal/product"
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/vault"
 )
@@ -21,18 +22,22 @@ func (r *Recovery) checkPlaces(ctx context.Context) (*runbook.Check, string, err
 	if r.Manifest.Trigger != vault.Imported || p == nil || p.Admit == nil {
 		return nil, "", nil
 	}
-	var places []string
+	var places []product.Place
 	for _, c := range r.Manifest.Components {
 		if c.Status == component.StatusCaptured && r.wanted(c.Name) {
-			places = append(places, c.Paths...)
+			for _, path := range c.Paths {
+				places = append(places, product.Place{Component: c.Name, Path: path})
+			}
 		}
 	}
-	never, strange, err := p.Admit(ctx, r.Host, places)
-	switch {
-	case err != nil:
+	admission, err := p.Admit(ctx, r.Host, places)
+	if err != nil {
 		return nil, "", fmt.Errorf("look at the places of the imported point: %w", err)
-	case len(never) > 0:
-		return nil, fmt.Sprintf("the imported point holds data for %q, which is a place of the system and never one of %s", never, p.Name), nil
+	}
+	strange := admission.Strange
+	switch why := admission.Refusal(p.Name); {
+	case why != "":
+		return nil, "the imported point holds data for " + why, nil
 	case len(strange) == 0 || r.Rehearsal != nil: // a sandbox has other places, and nothing to lose
 		return nil, "", nil
 	}

@@ -16,16 +16,18 @@ import (
 // made before the import refused that; of other points the machine itself has said
 // where its data are.
 func TestPlacesOfAnImportedPoint(t *testing.T) {
-	p := &product.Product{Name: "x", Admit: func(_ context.Context, _ *host.Host, places []string) (never, strange []string, _ error) {
+	p := &product.Product{Name: "x", Admit: func(_ context.Context, _ *host.Host, places []product.Place) (a product.Admission, _ error) {
 		for _, place := range places {
 			switch {
-			case strings.HasPrefix(place, "/etc"):
-				never = append(never, place)
-			case strings.HasPrefix(place, "/srv"):
-				strange = append(strange, place)
+			case strings.HasPrefix(place.Path, "/etc"):
+				a.Never = append(a.Never, place.Path)
+			case strings.HasPrefix(place.Path, "/opt"):
+				a.Taken = append(a.Taken, place.Path+" of "+place.Component+" is where another is")
+			case strings.HasPrefix(place.Path, "/srv"):
+				a.Strange = append(a.Strange, place.Path)
 			}
 		}
-		return never, strange, nil
+		return a, nil
 	}}
 	for _, c := range []struct {
 		place   string
@@ -41,6 +43,8 @@ func TestPlacesOfAnImportedPoint(t *testing.T) {
 		{"/etc/cron.d/x", vault.Imported, "", "a place of the system", false},
 		{"/etc/cron.d/x", vault.Imported, CheckPlaces, "a place of the system", false},
 		{"/etc/cron.d/x", vault.Manual, "", "", false},
+		{"/opt/x", vault.Imported, CheckPlaces, "/opt/x of data is where another is", false},
+		{"/opt/x", vault.Manual, "", "", false},
 	} {
 		m := vault.Manifest{Trigger: c.trigger, Components: []component.Record{
 			{Name: "data", Status: component.StatusCaptured, Paths: []string{"/var/y", c.place}},

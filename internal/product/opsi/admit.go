@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"lifeboat/internal/host"
+	"lifeboat/internal/product"
 	"lifeboat/internal/product/opsi/backend"
 )
 
@@ -32,36 +33,45 @@ var (
 )
 
 // Places where opsi and the DHCP server have their files, on every distribution
-// that opsi was ever packaged for.
-var (
-	usualAs     = []string{backend.Dir, "/etc/dhcpd.conf"}
-	usualBelow  = []string{backend.Dir, "/etc/dhcp", "/etc/dhcp3", "/var/lib/opsi", "/opt/pcbin", "/tftpboot", "/srv/tftpboot", "/var/lib/tftpboot"}
-	usualPrefix = []string{"/home/opsi"}
-)
+// that opsi was ever packaged for, by component: directories or files, such of which
+// only the inside is usual, and beginnings of names.
+var usualPlaces = map[string]struct{ as, below, begin []string }{
+	Configuration: {as: []string{backend.Dir}, below: []string{backend.Dir}},
+	fileBackend:   {as: []string{usualKeys}, below: []string{"/var/lib/opsi", "/opt/pcbin"}, begin: []string{"/home/opsi"}},
+	dhcp:          {as: []string{"/etc/dhcpd.conf"}, below: []string{"/etc/dhcp", "/etc/dhcp3"}},
+	extensions:    {as: []string{customCommands}},
+}
 
-// admit judges places that an archive names, which nobody has to believe. Those in
-// never must not be written at all; strange ones are neither usual places of opsi
+// admit judges places that an archive names, which nobody has to believe. Never and
+// taken ones must not be written at all; strange ones are neither usual places of opsi
 // nor where this machine's opsi has its data, and somebody has to say that they
 // are right. It errs when the machine's configuration cannot be looked at.
-func admit(ctx context.Context, h *host.Host, places []string) (never, strange []string, err error) {
-	var here []string
+func admit(ctx context.Context, h *host.Host, places []product.Place) (a product.Admission, err error) {
+	a.Taken = clashes(places)
+	var m *machine
 	for _, place := range places {
-		switch {
-		case forbidden(place):
-			never = append(never, place)
+		if forbidden(place.Path) {
+			a.Never = append(a.Never, place.Path)
 			continue
-		case usual(place):
+		}
+		if where, known := usualAt[place.Component]; known && slices.Contains(where, place.Path) {
 			continue
-		case here == nil:
-			if here, err = present(ctx, h); err != nil {
-				return nil, nil, err
+		}
+		if m == nil {
+			if m, err = present(ctx, h); err != nil {
+				return product.Admission{}, err
 			}
 		}
-		if !slices.Contains(here, place) {
-			strange = append(strange, place)
+		if slices.Contains(m.here[place.Component], place.Path) {
+			continue
+		}
+		if why := m.taken(place); why != "" {
+			a.Taken = append(a.Taken, why)
+		} else if !usual(place) {
+			a.Strange = append(a.Strange, place.Path)
 		}
 	}
-	return never, strange, nil
+	return a, nil
 }
 
 func forbidden(place string) bool {
@@ -77,27 +87,39 @@ func forbidden(place string) bool {
 	return slices.ContainsFunc(forbiddenRoots, begins("/")) || slices.ContainsFunc(forbiddenEtc, begins("/etc/"))
 }
 
-func usual(place string) bool {
-	return slices.Contains(usualAs, place) ||
-		slices.ContainsFunc(usualBelow, func(dir string) bool { return place != dir && within(place, dir) }) ||
-		slices.ContainsFunc(usualPrefix, func(begin string) bool { return strings.HasPrefix(place, begin) })
+func usual(place product.Place) bool {
+	where := usualPlaces[place.Component]
+	return slices.Contains(where.as, place.Path) ||
+		slices.ContainsFunc(where.below, func(dir string) bool { return place.Path != dir && within(place.Path, dir) }) ||
+		slices.ContainsFunc(where.begin, func(begin string) bool { return strings.HasPrefix(place.Path, begin) })
 }
 
-// present lists where this machine's own configuration has opsi's data, used or
-// not. The list is never nil.
-func present(ctx context.Context, h *host.Host) ([]string, error) {
+// machine is where a machine has opsi's data, as its own configuration says, used or
+// not.
+type machine struct {
+	*view
+	here map[string][]string // by component
+}
+
+func present(ctx context.Context, h *host.Host) (*machine, error) {
 	v, err := lookAt(ctx, h)
 	if err != nil {
 		return nil, err
 	}
-	here := []string{v.dhcpdConf()}
+	here := map[string][]string{}
+	for _, f := range backend.DHCPFiles(v.dhcpdConf(), v.text) {
+		here[dhcp] = append(here[dhcp], path.Clean(f))
+	}
+	for name, what := range map[string]string{"depot": "depot_dir", "workbench": "workbench_dir", "repository": "repository_dir"} {
+		here[name] = []string{v.share(ctx, what)}
+	}
 	for _, c := range v.server.Confs {
 		if c.Err != nil || c.Kind() != backend.File {
 			continue
 		}
 		if b, err := c.FileBackend(); err == nil {
-			here = append(here, b.BaseDir, b.HostKeyFile)
+			here[fileBackend] = append(here[fileBackend], b.BaseDir, b.HostKeyFile)
 		}
 	}
-	return here, nil
+	return &machine{v, here}, nil
 }
