@@ -20,7 +20,7 @@ var update = flag.Bool("update", false, "write what commands print into the scri
 
 // together bounds how many stories run at once: each may have several database
 // servers.
-const together = "2"
+const together = "3"
 
 // programs is the directory of the built lifeboat and lab.
 var programs string

@@ -10,9 +10,12 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"lifeboat/internal/testreport"
 )
@@ -60,24 +63,35 @@ func runFuzz(report *testreport.Report, tool string, each time.Duration, interru
 	if len(targets) > 0 {
 		fmt.Printf("fuzzing %d targets for %s each\n", len(targets), each)
 	}
+	// A target has one processor and its neighbours the others: what takes longest
+	// in a short run, linking and beginning, takes one processor anyway.
+	var group errgroup.Group
+	group.SetLimit(runtime.NumCPU())
 	for _, target := range targets {
-		if len(interrupts) > 0 {
-			return
-		}
-		args := []string{
-			"test", "-json", "-run", "^$", "-fuzz", "^" + target.Name + "$",
-			// Making every interesting input smaller would take up a short run.
-			"-fuzztime", each.String(), "-fuzzminimizetime", "10x", target.Package,
-		}
-		one := testreport.New(os.Stdout, target.Name)
-		goTest(one, tool, args)
-		if one.Deadline() {
-			fmt.Printf("     %s %s ran out of time while it ended; once more\n", target.Package, target.Name)
-			one = testreport.New(os.Stdout, target.Name)
-			goTest(one, tool, args)
-		}
-		report.Add(one)
+		group.Go(func() error {
+			if len(interrupts) == 0 {
+				report.Add(fuzzOne(tool, target, each))
+			}
+			return nil
+		})
 	}
+	_ = group.Wait()
+}
+
+func fuzzOne(tool string, target testreport.Target, each time.Duration) *testreport.Report {
+	args := []string{
+		"test", "-json", "-run", "^$", "-fuzz", "^" + target.Name + "$", "-parallel", "1",
+		// Making every interesting input smaller would take up a short run.
+		"-fuzztime", each.String(), "-fuzzminimizetime", "10x", target.Package,
+	}
+	one := testreport.New(os.Stdout, target.Name)
+	goTest(one, tool, args)
+	if one.Deadline() {
+		fmt.Printf("     %s %s ran out of time while it ended; once more\n", target.Package, target.Name)
+		one = testreport.New(os.Stdout, target.Name)
+		goTest(one, tool, args)
+	}
+	return one
 }
 
 // goTest runs one go test -json and reads its events into the report.
