@@ -3,7 +3,6 @@ package apt
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -30,11 +29,14 @@ func switchSources(h *host.Host, etc string, o Options) (left []string, err erro
 		"sources.list", "sources.list.d/*.list", "sources.list.d/*.sources", "trusted.gpg", "trusted.gpg.d/*", "keyrings/*",
 		"preferences", "preferences.d/*", "auth.conf", "auth.conf.d/*",
 	} {
-		names, err := match(h, pattern)
+		names, err := h.Match("/etc/apt/" + pattern)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("switch sources: %w", err)
 		}
 		for _, name := range names {
+			if isDirectory(h, name) {
+				continue
+			}
 			text, err := read1(h, name)
 			if err != nil {
 				return nil, fmt.Errorf("switch sources: %w", err)
@@ -61,25 +63,13 @@ func switchSources(h *host.Host, etc string, o Options) (left []string, err erro
 	return left, nil
 }
 
-func match(h *host.Host, pattern string) ([]string, error) {
-	dir, err := h.Path("/etc/apt/" + filepath.Dir(pattern))
+func isDirectory(h *host.Host, name string) bool {
+	path, err := h.Path(name)
 	if err != nil {
-		return nil, err
+		return false
 	}
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("switch sources: %w", err)
-	}
-	var names []string
-	for _, e := range entries {
-		if ok, _ := filepath.Match(filepath.Base(pattern), e.Name()); ok && !e.IsDir() {
-			names = append(names, filepath.Join("/etc/apt", filepath.Dir(pattern), e.Name()))
-		}
-	}
-	return names, nil
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 func read1(h *host.Host, name string) (string, error) {

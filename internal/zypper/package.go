@@ -145,37 +145,31 @@ const maxProduct = 1 << 20
 
 // Products lists the installed products, by their files.
 func (z *Zypper) Products() ([]Product, error) {
-	const dir = "/etc/products.d"
+	const dir = "/etc/products.d/"
 	h, err := host.At(z.o.Files)
 	if err != nil {
 		return nil, err
+	}
+	files, err := h.Match(dir + "*.prod")
+	if err != nil {
+		return nil, fmt.Errorf("read products: %w", err)
 	}
 	at, err := h.Path(dir)
 	if err != nil {
 		return nil, err
 	}
-	entries, err := os.ReadDir(at)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read products: %w", err)
-	}
 	base, _ := os.Readlink(filepath.Join(at, "baseproduct"))
 	var list []Product
-	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), ".prod") {
-			continue
-		}
-		path, err := h.Path(filepath.Join(dir, e.Name()))
+	for _, name := range files {
+		path, err := h.Path(name)
 		if err != nil {
 			return nil, err
 		}
 		p, err := readProduct(path)
 		if err != nil {
-			return nil, fmt.Errorf("product %s: %w", e.Name(), err)
+			return nil, fmt.Errorf("product %s: %w", filepath.Base(name), err)
 		}
-		p.Base = filepath.Base(base) == e.Name()
+		p.Base = filepath.Base(base) == filepath.Base(name)
 		list = append(list, p)
 	}
 	return list, nil

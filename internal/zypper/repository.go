@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -53,32 +52,22 @@ func (z *Zypper) Repositories() ([]Repository, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := h.Path(repositoryDir)
-	if err != nil {
-		return nil, err
-	}
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	files, err := h.Match(filepath.Join(repositoryDir, "*.repo"))
 	if err != nil {
 		return nil, fmt.Errorf("read package repositories: %w", err)
 	}
 	var all []Repository
-	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), ".repo") {
-			continue
-		}
-		path, err := h.Path(filepath.Join(repositoryDir, e.Name()))
+	for _, name := range files {
+		path, err := h.Path(name)
 		if err != nil {
 			return nil, err
 		}
 		list, err := readRepositoryFile(path)
 		if err != nil {
-			return nil, fmt.Errorf("package repositories of %s: %w", e.Name(), err)
+			return nil, fmt.Errorf("package repositories of %s: %w", filepath.Base(name), err)
 		}
 		for i := range list {
-			list[i].File = e.Name()
+			list[i].File = filepath.Base(name)
 		}
 		if all = append(all, list...); len(all) > maxRepositories {
 			return nil, fmt.Errorf("more than %d package repositories", maxRepositories)

@@ -96,7 +96,8 @@ func read(place string) ([]byte, bool) {
 
 func (g gatherer) glob(s source) {
 	odd := false
-	for _, name := range g.match(path.Join(s.name, s.args[0])) {
+	names, _ := g.host.Match(path.Join(s.name, s.args[0]))
+	for _, name := range names {
 		if !isPlain(name) {
 			odd = true
 			continue
@@ -108,34 +109,12 @@ func (g gatherer) glob(s source) {
 	}
 }
 
-// match lists what a pattern fits, in the order of bytes. Only the last part of a
-// pattern has wildcards, which do not match hidden names.
-func (g gatherer) match(pattern string) []string {
-	dir, last := path.Split(pattern)
-	place, err := g.host.Path(dir)
-	if err != nil {
-		return nil
-	}
-	entries, err := os.ReadDir(place)
-	if err != nil {
-		return nil
-	}
-	var list []string
-	for _, e := range entries {
-		if ok, err := path.Match(last, e.Name()); ok && err == nil && !strings.HasPrefix(e.Name(), ".") {
-			list = append(list, dir+e.Name())
-		}
-	}
-	slices.Sort(list)
-	return list
-}
-
 func (g gatherer) names(patterns []string) []byte {
 	var b bytes.Buffer
 	for _, p := range patterns {
 		found := []string{p}
 		if strings.Contains(p, "*") {
-			found = g.match(p)
+			found, _ = g.host.Match(p)
 		}
 		for _, name := range found {
 			place, err := g.host.Entry(name)
