@@ -15,6 +15,7 @@ import (
 	"lifeboat/internal/fleet/agent"
 	"lifeboat/internal/fleet/client"
 	"lifeboat/internal/fleet/keys"
+	"lifeboat/internal/fleet/secret"
 	"lifeboat/internal/fleet/wire"
 	"lifeboat/internal/runbook"
 )
@@ -76,7 +77,7 @@ func (a *app) fleetClient(f fleetFlags) (*client.Client, error) {
 	if token == "" {
 		return nil, usagef("no token is known: give --token-file FILE, or set %s; an administrator makes one with lifeboat token add", fleetTokenVariable)
 	}
-	text, err := keys.ReadToken(token)
+	text, err := secret.ReadToken(token)
 	if err != nil {
 		return nil, usageError{err}
 	}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"lifeboat/internal/fleet/action"
 	"lifeboat/internal/fleet/client"
 	"lifeboat/internal/fleet/record"
 	"lifeboat/internal/fleet/standing"
@@ -207,7 +206,7 @@ func (a *app) printHost(d wire.HostDetail, reports []record.Report) {
 	if d.Configuration > 0 {
 		a.printf("  %-14s version %d\n", "configuration", d.Configuration)
 	}
-	for _, what := range action.Missing(reports) {
+	for _, what := range standing.Missing(reports) {
 		a.printf("  %s its recovery configuration lacks something: %s\n", paint.yellow("gap"), printable(what))
 	}
 	var rows [][]string

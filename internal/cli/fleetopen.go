@@ -23,6 +23,7 @@ import (
 	"lifeboat/internal/fleet/console"
 	"lifeboat/internal/fleet/keys"
 	"lifeboat/internal/fleet/record"
+	"lifeboat/internal/fleet/secret"
 	"lifeboat/internal/fleet/store"
 	"lifeboat/internal/runbook"
 )
@@ -123,7 +124,7 @@ func fleetAccounts(desk *action.Desk, directory string, log *slog.Logger) (*peop
 		if err != nil {
 			return nil, usageError{fmt.Errorf("%s: %w", filepath.Join(directory, providerFile), err)}
 		}
-		p.Secret, err = keys.ReadToken(filepath.Join(directory, providerSecret))
+		p.Secret, err = secret.ReadToken(filepath.Join(directory, providerSecret))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}

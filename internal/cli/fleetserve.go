@@ -19,6 +19,7 @@ import (
 	"lifeboat/internal/fleet"
 	"lifeboat/internal/fleet/action"
 	"lifeboat/internal/fleet/keys"
+	"lifeboat/internal/fleet/secret"
 	"lifeboat/internal/storage/restserver"
 )
 
@@ -178,7 +179,7 @@ func (a *app) fleetServe(ctx context.Context, f fleetServeFlags) error {
 		o.Certificate = own.GetCertificate
 		desk.Trust = action.TrustSystem
 	}
-	token, err := keys.ReadToken(filepath.Join(f.directory, keys.AdministratorFile))
+	token, err := secret.ReadToken(filepath.Join(f.directory, keys.AdministratorFile))
 	switch {
 	case errors.Is(err, fs.ErrNotExist): // it was put away, as it should be
 	case err != nil:

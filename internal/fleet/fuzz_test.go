@@ -22,6 +22,7 @@ import (
 	"lifeboat/internal/fleet/client"
 	"lifeboat/internal/fleet/keys"
 	"lifeboat/internal/fleet/record"
+	"lifeboat/internal/fleet/secret"
 	"lifeboat/internal/fleet/store"
 	"lifeboat/internal/fleet/wire"
 )
@@ -54,7 +55,7 @@ func FuzzRequests(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() { db.Close() })
-	token, err := keys.ReadToken(filepath.Join(dir, keys.AdministratorFile))
+	token, err := secret.ReadToken(filepath.Join(dir, keys.AdministratorFile))
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -28,6 +28,7 @@ import (
 	"lifeboat/internal/fleet/client"
 	"lifeboat/internal/fleet/keys"
 	"lifeboat/internal/fleet/record"
+	"lifeboat/internal/fleet/secret"
 	"lifeboat/internal/fleet/store"
 	"lifeboat/internal/fleet/store/postgrestest"
 	"lifeboat/internal/fleet/wire"
@@ -56,7 +57,7 @@ func serveProcess(spec []string) error {
 	if err != nil {
 		return err
 	}
-	token, err := keys.ReadToken(filepath.Join(spec[0], keys.AdministratorFile))
+	token, err := secret.ReadToken(filepath.Join(spec[0], keys.AdministratorFile))
 	if err != nil {
 		return err
 	}

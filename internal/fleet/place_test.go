@@ -18,6 +18,7 @@ import (
 	"lifeboat/internal/fleet/client"
 	"lifeboat/internal/fleet/keys"
 	"lifeboat/internal/fleet/record"
+	"lifeboat/internal/fleet/secret"
 	"lifeboat/internal/fleet/store"
 	"lifeboat/internal/fleet/wire"
 	"lifeboat/internal/rescue/configuration"
@@ -73,7 +74,7 @@ func newFleet(t *testing.T) fleet {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := keys.ReadToken(filepath.Join(dir, keys.AdministratorFile))
+	token, err := secret.ReadToken(filepath.Join(dir, keys.AdministratorFile))
 	if err != nil {
 		t.Fatal(err)
 	}

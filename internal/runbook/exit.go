@@ -5,24 +5,26 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"lifeboat/internal/runbook/ending"
 )
 
-// Exit codes of a run, as the command line gives them.
+// How a run ends is said in the words of package ending; these are the same ones.
 const (
-	ExitDone        = 0
-	ExitFailed      = 1
-	ExitUsage       = 2
-	ExitWarnings    = 3
-	ExitRefused     = 4
-	ExitWaiting     = 5
-	ExitInterrupted = 130
+	ExitDone        = ending.ExitDone
+	ExitFailed      = ending.ExitFailed
+	ExitUsage       = ending.ExitUsage
+	ExitWarnings    = ending.ExitWarnings
+	ExitRefused     = ending.ExitRefused
+	ExitWaiting     = ending.ExitWaiting
+	ExitInterrupted = ending.ExitInterrupted
 )
 
 // Reasons for which a run does not go on; errors of the engine wrap them.
 var (
 	// ErrRefused says that a check of identity or safety forbids the step or
 	// the run. Steps wrap it too, see Refuse.
-	ErrRefused = errors.New("refused")
+	ErrRefused = ending.ErrRefused
 	// ErrWaiting says that a person or a restart is waited for; the run
 	// resumes afterwards. A step may return it, wrapped; it should then declare
 	// Done or RepeatSafe.
@@ -30,7 +32,7 @@ var (
 	// ErrBusy says that another run of the system holds its lock.
 	ErrBusy = errors.New("another run of this system is active")
 	// ErrInterrupted says that the run was interrupted and can be resumed.
-	ErrInterrupted = errors.New("interrupted")
+	ErrInterrupted = ending.ErrInterrupted
 	// ErrInvalid says that the runbook itself is wrong.
 	ErrInvalid = errors.New("invalid runbook")
 	// ErrJournal says that the journal cannot be written or read.
@@ -60,42 +62,12 @@ func ExitCode(run *Run, err error) int {
 	return ExitFailed
 }
 
-// ExitCode is the exit code that the state of a run stands for, whatever it was that
-// stopped it.
-func (s State) ExitCode() int {
-	switch s {
-	case StateDone, StateRolledBack:
-		return ExitDone
-	case StateWarnings:
-		return ExitWarnings
-	case StateWaiting:
-		return ExitWaiting
-	case StateInterrupted:
-		return ExitInterrupted
-	}
-	return ExitFailed
-}
-
 // RefusedError is a check that forbids to go on.
-type RefusedError struct {
-	Check string // name that --force takes; "" when it cannot be forced
-	Text  string
-}
+type RefusedError = ending.RefusedError
 
-// Refuse returns a *RefusedError.
-func Refuse(check, format string, args ...any) error {
-	return &RefusedError{Check: check, Text: fmt.Sprintf(format, args...)}
-}
-
-func (e *RefusedError) Error() string {
-	if e.Check == "" {
-		return "refused: " + e.Text
-	}
-	return fmt.Sprintf("refused: %s (--force %s goes on in spite of it)", e.Text, e.Check)
-}
-
-// Is makes the error an ErrRefused.
-func (e *RefusedError) Is(target error) bool { return target == ErrRefused }
+// Refuse returns a *RefusedError. check is the name that --force takes, "" when it
+// cannot be forced.
+func Refuse(check, format string, args ...any) error { return ending.Refuse(check, format, args...) }
 
 // StepError says which step failed.
 type StepError struct {

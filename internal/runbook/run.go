@@ -6,20 +6,22 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"lifeboat/internal/runbook/ending"
 )
 
 // State says where a run stands.
-type State string
+type State = ending.State
 
 // The states of a run.
 const (
-	StateRunning     State = "running"
-	StateDone        State = "done"
-	StateWarnings    State = "done with warnings"
-	StateFailed      State = "failed"
-	StateInterrupted State = "interrupted" // by a person, or its process was killed
-	StateWaiting     State = "waiting"     // for a person or a restart
-	StateRolledBack  State = "rolled back"
+	StateRunning     = ending.StateRunning
+	StateDone        = ending.StateDone
+	StateWarnings    = ending.StateWarnings
+	StateFailed      = ending.StateFailed
+	StateInterrupted = ending.StateInterrupted // by a person, or its process was killed
+	StateWaiting     = ending.StateWaiting     // for a person or a restart
+	StateRolledBack  = ending.StateRolledBack
 )
 
 // StepState says where a step of a run stands.

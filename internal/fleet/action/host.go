@@ -14,6 +14,7 @@ import (
 	"lifeboat/internal/excerpt"
 	"lifeboat/internal/fleet/keys"
 	"lifeboat/internal/fleet/record"
+	"lifeboat/internal/fleet/secret"
 	"lifeboat/internal/fleet/wire"
 	"lifeboat/internal/rescue/identity"
 )
@@ -170,10 +171,10 @@ func (d *Desk) invitation(h record.Host, a Actor, valid string) (wire.Invitation
 	if d.Trust != TrustSystem {
 		trust = keys.Fingerprint(d.Keys.Authority)
 	}
-	secret := keys.NewToken("lfj")
+	text := secret.NewToken("lfj")
 	expires := d.now().Add(holds)
-	return wire.Invitation{Host: h, URL: d.Keys.URL, Token: secret + "." + trust, Expires: expires},
-		record.Enrolment{Hash: keys.HashToken(secret), Host: h.ID, Expires: expires, By: a.Name}, nil
+	return wire.Invitation{Host: h, URL: d.Keys.URL, Token: text + "." + trust, Expires: expires},
+		record.Enrolment{Hash: secret.HashToken(text), Host: h.ID, Expires: expires, By: a.Name}, nil
 }
 
 // Revoke shuts a host out, at once, and makes its codes worthless. What it has

@@ -10,6 +10,7 @@ import (
 
 	"lifeboat/internal/fleet/keys"
 	"lifeboat/internal/fleet/record"
+	"lifeboat/internal/fleet/secret"
 	"lifeboat/internal/fleet/wire"
 )
 
@@ -20,8 +21,8 @@ func (d *Desk) Join(ctx context.Context, from string, j wire.Join) (wire.Joined,
 	if err != nil {
 		return wire.Joined{}, err
 	}
-	secret, _, _ := strings.Cut(j.Token, ".")
-	hash := keys.HashToken(secret)
+	text, _, _ := strings.Cut(j.Token, ".")
+	hash := secret.HashToken(text)
 	now := d.now()
 	var made wire.Joined
 	err = d.Store.Change(ctx, func(tx record.Tx) ([]record.Entry, error) {

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"lifeboat/internal/excerpt"
-	"lifeboat/internal/fleet/keys"
 	"lifeboat/internal/fleet/record"
+	"lifeboat/internal/fleet/secret"
 	"lifeboat/internal/fleet/wire"
 )
 
@@ -30,8 +30,8 @@ func (d *Desk) AddToken(ctx context.Context, a Actor, n wire.NewToken) (wire.Mad
 		return wire.MadeToken{}, err
 	}
 	now := d.now()
-	made := wire.MadeToken{Text: keys.NewToken("lft"), Token: record.Token{ID: string(newID()), Name: n.Name, Role: n.Role, By: a.Name, Created: now}}
-	made.Hash = keys.HashToken(made.Text)
+	made := wire.MadeToken{Text: secret.NewToken("lft"), Token: record.Token{ID: string(newID()), Name: n.Name, Role: n.Role, By: a.Name, Created: now}}
+	made.Hash = secret.HashToken(made.Text)
 	if holds > 0 {
 		made.Expires = now.Add(holds)
 	}
@@ -72,7 +72,7 @@ const usedEvery = time.Hour
 // Token is who acts with a token; record.ErrNotFound if nobody does.
 func (d *Desk) Token(ctx context.Context, text, from string) (Actor, error) {
 	var t record.Token
-	hash := keys.HashToken(text)
+	hash := secret.HashToken(text)
 	err := d.Store.Read(ctx, func(r record.Reader) (err error) { t, err = r.Token(hash); return err })
 	if err != nil {
 		return Actor{}, err
@@ -104,7 +104,7 @@ const administratorSetting = "first-administrator"
 // TakeAdministrator takes in the token of the first administrator that stands beside
 // the keys, once.
 func (d *Desk) TakeAdministrator(ctx context.Context, text string) error {
-	hash := keys.HashToken(text)
+	hash := secret.HashToken(text)
 	return d.Store.Change(ctx, func(tx record.Tx) ([]record.Entry, error) {
 		known, err := tx.Setting(administratorSetting)
 		if err == nil && string(known) == hash {

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"lifeboat/internal/fleet/action"
 	"lifeboat/internal/fleet/record"
 	"lifeboat/internal/fleet/standing"
 	"lifeboat/internal/rescue/disks"
@@ -99,7 +98,7 @@ func (c *Console) host(w http.ResponseWriter, r *http.Request, v *visit) error {
 			view.Reports[report.ID] = report
 		}
 		view.Drills = drillCharts(reports, protections)
-		view.Gaps, view.Missing = gapsOf(reports), action.Missing(reports)
+		view.Gaps, view.Missing = gapsOf(reports), standing.Missing(reports)
 		if view.Versions, err = rd.Versions(id); err != nil || len(view.Versions) == 0 {
 			return err
 		}

@@ -23,6 +23,8 @@ import (
 
 	"filippo.io/age"
 	"github.com/google/renameio/v2"
+
+	"lifeboat/internal/fleet/secret"
 )
 
 // The files of a directory of keys.
@@ -39,9 +41,6 @@ const (
 	// with its password. Without it they are where the server is told, or in SQLite.
 	DatabaseFile = "database.url"
 )
-
-// maxFile bounds a file of the directory, in bytes.
-const maxFile = 64 << 10
 
 // Keys are a fleet's keys, opened. They are safe for concurrent use.
 type Keys struct {
@@ -117,7 +116,7 @@ func (k *Keys) write(dir string) error {
 		{authorityFile, 0o644, k.AuthorityPEM()},
 		{signingFile, 0o600, pem.EncodeToMemory(&pem.Block{Type: keyBlock, Bytes: signing})},
 		{ageFile, 0o600, []byte(k.Age.String() + "\n")},
-		{AdministratorFile, 0o600, []byte(NewToken("lfa") + "\n")},
+		{AdministratorFile, 0o600, []byte(secret.NewToken("lfa") + "\n")},
 		{settingsFile, 0o600, settings},
 	} {
 		if err := renameio.WriteFile(filepath.Join(dir, f.name), f.data, f.mode, renameio.IgnoreUmask()); err != nil {

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"lifeboat/internal/fleet/secret"
 )
 
 func create(t *testing.T) (*Keys, string) {
@@ -84,11 +86,11 @@ func TestKeysOfTwoFleetsAreNotMixed(t *testing.T) {
 
 func TestToken(t *testing.T) {
 	_, dir := create(t)
-	token, err := ReadToken(filepath.Join(dir, AdministratorFile))
+	token, err := secret.ReadToken(filepath.Join(dir, AdministratorFile))
 	if err != nil || !strings.HasPrefix(token, "lfa_") || len(token) < 40 {
 		t.Errorf("%q %v", token, err)
 	}
-	if one, other := NewToken("x"), NewToken("x"); one == other || len(HashToken(token)) != 64 {
+	if one, other := secret.NewToken("x"), secret.NewToken("x"); one == other || len(secret.HashToken(token)) != 64 {
 		t.Error("tokens are not random, or their hash is none")
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"lifeboat/internal/fleet/record"
-	"lifeboat/internal/runbook"
+	"lifeboat/internal/runbook/ending"
 )
 
 // State is how something stands, in one word or two for people.
@@ -64,10 +64,10 @@ func OfSystem(p record.Protection, now time.Time) System {
 		}
 		s.Reasons = append(s.Reasons, fmt.Sprintf(format, args...))
 	}
-	switch runbook.State(p.LastState) {
-	case runbook.StateFailed, runbook.StateInterrupted, runbook.StateRolledBack:
+	switch ending.State(p.LastState) {
+	case ending.StateFailed, ending.StateInterrupted, ending.StateRolledBack:
 		worse(Failing, "the last run ended %s", short(p.LastState))
-	case runbook.StateWaiting:
+	case ending.StateWaiting:
 		worse(Failing, "the last run waits for a person")
 	}
 	if p.PointAt.IsZero() {

@@ -1,4 +1,4 @@
-package action
+package standing
 
 import (
 	"encoding/json"
@@ -13,7 +13,7 @@ func Missing(reports []record.Report) []string {
 		var detail struct {
 			Missing []string `json:"missing"`
 		}
-		if r.Kind == kindBackup && len(r.Detail) > 0 && json.Unmarshal(r.Detail, &detail) == nil && detail.Missing != nil {
+		if r.Kind == "backup" && len(r.Detail) > 0 && json.Unmarshal(r.Detail, &detail) == nil && detail.Missing != nil {
 			return detail.Missing
 		}
 	}
