@@ -38,7 +38,7 @@ func (c *Component) Check(ctx context.Context, record component.Record) ([]compo
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("component %s: %w", c.spec.Name, err)
 		}
-		real, err := c.env.Host.Entry(path)
+		real, err := c.Behind(path)
 		if err != nil {
 			return nil, fmt.Errorf("component %s: %w", c.spec.Name, err)
 		}

@@ -40,11 +40,16 @@ type Change struct {
 	Keys      []KeyChange `json:"keys,omitempty"`
 	Diff      string      `json:"diff,omitempty"`       // from the fresh to the saved file, secrets masked
 	KeptFresh aside.Name  `json:"kept_fresh,omitempty"` // where the fresh file is kept
+	// Through is where a link of the target leads, which stays, as this process sees it.
+	Through aside.Name `json:"through,omitempty"`
 	// Sum is the SHA-256 of the file as it will be, "" when it is no regular file.
 	Sum string `json:"sum,omitempty"`
 
 	content []byte // with Merge
 }
+
+// wasLink begins why a file takes the place of a link of the target.
+const wasLink = "it was a symbolic link"
 
 // Conflicts lists the settings that both sides changed.
 func (c Change) Conflicts() []KeyChange {
@@ -56,6 +61,9 @@ func (c Change) String() string {
 	text := fmt.Sprintf("%s: %s, %s", files.Shown(string(c.Path)), c.Action, c.Why)
 	if n := len(c.Conflicts()); n > 0 {
 		text += fmt.Sprintf(", %d settings changed on both sides", n)
+	}
+	if c.Through != "" {
+		text += "; it is a symbolic link on this machine, which stays, to " + files.Shown(string(c.Through))
 	}
 	if c.KeptFresh != "" {
 		text += "; the fresh file is kept as " + filepath.Base(string(c.KeptFresh))
@@ -154,9 +162,12 @@ type decider struct {
 
 func (d *decider) decide(ctx context.Context, path string, node *repository.Node) (Change, error) {
 	change := Change{Path: aside.Name(path), Action: Add, Why: "the target does not have it", Sum: d.detail.saved(path).SHA256}
-	real, err := d.env.Host.Entry(path)
+	real, through, why, err := d.Place(ctx, d.source, path, node)
 	if err != nil {
 		return change, err
+	}
+	if through {
+		change.Through = aside.Name(real)
 	}
 	info, err := os.Lstat(real)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -172,6 +183,9 @@ func (d *decider) decide(ctx context.Context, path string, node *repository.Node
 		}
 	}
 	change.Action, change.Why = Saved, "it is of another sort on the target"
+	if why != "" {
+		change.Why = "it was " + why
+	}
 	if node.Type != repository.File || !info.Mode().IsRegular() {
 		if info.Mode().IsRegular() {
 			change.KeptFresh = aside.Name(freshName(path))

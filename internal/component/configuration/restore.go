@@ -8,7 +8,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -63,6 +65,12 @@ func (c *Component) restore(ctx context.Context, source component.Source, opts c
 		return err
 	}
 	for _, change := range changes {
+		if strings.HasPrefix(change.Why, wasLink) {
+			c.tell(opts, fmt.Sprintf("%s %s; a plain file takes its place", files.Shown(string(change.Path)), strings.TrimPrefix(change.Why, "it ")))
+		}
+		if change.Through != "" && change.Action != Same {
+			c.tell(opts, fmt.Sprintf("%s is a symbolic link on this machine and a file in the recovery point; the link stays, and the file is %s", files.Shown(string(change.Path)), files.Shown(string(change.Through))))
+		}
 		for _, k := range change.Conflicts() {
 			c.tell(opts, fmt.Sprintf("%s, %s: %s; saved %q, fresh %q, %s was taken", files.Shown(string(change.Path)), k.Key, k.Why, k.Saved, k.Fresh, k.Taken))
 		}
@@ -225,6 +233,12 @@ func (a *adapter) file(ctx context.Context, change Change, node *repository.Node
 	if err != nil {
 		return err
 	}
+	if change.Through != "" {
+		real = string(change.Through)
+		if slices.ContainsFunc(a.plan.Swaps, func(s aside.Swap) bool { return s.Path == real }) {
+			return fmt.Errorf("on this machine a symbolic link leads %s to %s, where another file of the component is too; remove the link and restore again", files.Shown(path), files.Shown(real))
+		}
+	}
 	place, err := a.session.Stage(ctx, filepath.Dir(real))
 	if err != nil {
 		return err
@@ -256,6 +270,9 @@ func (a *adapter) file(ctx context.Context, change Change, node *repository.Node
 	}
 	kept, err := a.env.Host.Entry(string(change.KeptFresh))
 	if err != nil {
+		return err
+	}
+	if place, err = a.session.Stage(ctx, filepath.Dir(kept)); err != nil {
 		return err
 	}
 	copied := a.next(place)

@@ -1,6 +1,7 @@
 package files
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,6 +16,7 @@ import (
 
 	"lifeboat/internal/component"
 	"lifeboat/internal/profile"
+	"lifeboat/internal/repository"
 )
 
 // Check compares what is on the machine with what was captured: existence,
@@ -52,8 +54,8 @@ func (c *Component) Check(ctx context.Context, record component.Record) ([]compo
 			return nil, fmt.Errorf("component %s: check %s: %w", c.spec.Name, want.Path, err)
 		}
 		if _, linked := detail.Links[path]; !linked && want.Entries != found.Entries {
-			// A link of this machine stays where the point has a directory.
-			if at := c.leadsTo(path); at != "" {
+			// A link of this machine stays where the point has a directory or a file.
+			if at := cmp.Or(c.leadsTo(path, repository.Dir), c.leadsTo(path, repository.File)); at != "" {
 				if found, err = c.treeAt(ctx, at, path, f); err != nil {
 					return nil, fmt.Errorf("component %s: check %s: %w", c.spec.Name, want.Path, err)
 				}

@@ -78,8 +78,8 @@ func (c *Component) CompareFiles(ctx context.Context, source component.Source, o
 		if err != nil {
 			return fail(err)
 		}
-		if node, err := Node(ctx, source, path); err == nil && node.Type == repository.Dir {
-			place = cmp.Or(c.leadsTo(path), place)
+		if node, err := Node(ctx, source, path); err == nil && writable[node.Type] != "" {
+			place = cmp.Or(c.leadsTo(path, node.Type), place)
 		}
 		stats, err := source.ComparePath(ctx, path, place, repository.CompareOptions{
 			Exclude: func(p string) bool { return p != path && f.Excluded(p) },

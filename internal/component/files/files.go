@@ -243,7 +243,7 @@ func (c *Component) sweep(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		top = cmp.Or(c.leadsTo(path), top)
+		top = cmp.Or(c.leadsTo(path, repository.Dir), top)
 		err = filepath.WalkDir(top, func(real string, entry fs.DirEntry, err error) error {
 			if err == nil && entry.Type().IsRegular() && strings.HasPrefix(entry.Name(), repository.TempPrefix) {
 				err = os.Remove(real)

@@ -1,6 +1,7 @@
 package files_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,6 +45,66 @@ func TestLinkOfTheMachineStays(t *testing.T) {
 				t.Errorf("rollback: got\n%s\nwant\n%s", after, before)
 			}
 		})
+	}
+}
+
+// TestLinkToAFileStays: as for directories. Where it cannot be followed, a plain file
+// takes its place, and that is told; what it led to stays as it was.
+func TestLinkToAFileStays(t *testing.T) {
+	for name, c := range map[string]struct {
+		target string
+		stays  bool
+		told   string
+	}{
+		"a file":            {"../disk/keys", true, "the link stays, and the data are in "},
+		"nothing":           {"../disk/none", false, "is a disk not mounted?); a plain file takes its place"},
+		"a directory":       {"../disk", false, "which is no file that the data could be put into"},
+		"of the system":     {"/usr/lib/os-release", false, "which the system itself fills"},
+		"by way of another": {"../disk/way", true, "the link stays"},
+		"of the point":      {"../conf/way", false, "the recovery point has a link of its own"},
+	} {
+		for _, inPlace := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, in place %t", name, inPlace), func(t *testing.T) {
+				dir := t.TempDir()
+				keys, disk := dir+"/etc/keys", dir+"/disk/keys"
+				write(t, keys, "saved")
+				must(t, os.MkdirAll(dir+"/conf", 0o755))
+				must(t, os.Symlink("../disk/keys", dir+"/conf/way"))
+				source, record := save(t, part(t, files.Options{Paths: []string{keys, dir + "/conf"}}))
+				record.Paths = []string{keys}
+				must(t, os.Remove(keys))
+				write(t, disk, "fresh")
+				must(t, os.Symlink("keys", dir+"/disk/way"))
+				must(t, os.Symlink(c.target, keys))
+				componenttest.Age(t, dir)
+				before := componenttest.Digest(t, dir)
+				part := part(t, files.Options{Paths: []string{keys}, InPlace: inPlace})
+				warned := ""
+				opts := component.RestoreOptions{Record: record, Warn: func(m string) { warned += m }}
+				for range 2 { // a resume does it again
+					must(t, part.Restore(t.Context(), source, opts))
+				}
+				if !strings.Contains(warned, c.told) {
+					t.Errorf("told: %q", warned)
+				}
+				to, _ := os.Readlink(keys)
+				if (to == c.target) != c.stays || read(t, keys) != "saved" {
+					t.Errorf("the link leads to %q, the data are %q", to, read(t, keys))
+				}
+				if want := map[bool]string{true: "saved", false: "fresh"}[c.stays]; read(t, disk) != want {
+					t.Errorf("what it led to is %q", read(t, disk))
+				}
+				passes(t, part, record)
+				result, err := part.Compare(t.Context(), source, component.CompareOptions{Record: record, Report: func(d component.Difference) { t.Errorf("differs: %+v", d) }})
+				if err != nil || result.Items == 0 {
+					t.Errorf("compared: %+v, %v", result, err)
+				}
+				must(t, part.Rollback(t.Context()))
+				if after := componenttest.Digest(t, dir); !inPlace && after != before {
+					t.Errorf("rollback: got\n%s\nwant\n%s", after, before)
+				}
+			})
+		}
 	}
 }
 
