@@ -24,12 +24,12 @@ const maxLine = 64 << 20
 type File struct {
 	file *os.File
 	path string
+	size int64 // of the records that count
 }
 
 // Open reads the journal at a path, of at most limit bytes, and gives each whole line to
-// apply, in order; a torn
-// last line, which a crash leaves, is cut off. With create it makes the journal, and its
-// directory, durably; without, a missing one is nil.
+// apply, in order; a torn last line, which a crash leaves, is cut off. With create it makes
+// the journal, and its directory, durably; without, a missing one is nil.
 func Open(path string, limit int64, create bool, apply func(line []byte) error) (*File, error) {
 	dir := filepath.Dir(path)
 	flags := os.O_RDWR | os.O_APPEND
@@ -78,13 +78,14 @@ func (j *File) read(limit int64, apply func([]byte) error) error {
 	if err := lines.Err(); err != nil {
 		return err
 	}
+	j.size = int64(whole)
 	if whole < len(data) {
 		return j.file.Truncate(int64(whole))
 	}
 	return nil
 }
 
-// Add makes a record durable and then has it applied. What it does names the places
+// Add makes a record durable and then has it applied; after an error it does not count. What it does names the places
 // before and after, at which kills are tried.
 func (j *File) Add(ctx context.Context, does string, record any, apply func()) error {
 	boundary.Reached(ctx, "before "+does)
@@ -92,12 +93,15 @@ func (j *File) Add(ctx context.Context, does string, record any, apply func()) e
 	if err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
-	if _, err := j.file.Write(append(line, '\n')); err != nil {
-		return fmt.Errorf("journal %s: %w", j.path, err)
+	line = append(line, '\n')
+	if _, err = j.file.Write(line); err == nil {
+		err = j.file.Sync()
 	}
-	if err := j.file.Sync(); err != nil {
-		return fmt.Errorf("journal %s: %w", j.path, err)
+	if err != nil {
+		// What does not count must not stand before the next record.
+		return errors.Join(fmt.Errorf("journal %s: %w", j.path, err), j.file.Truncate(j.size))
 	}
+	j.size += int64(len(line))
 	apply()
 	boundary.Reached(ctx, "after "+does)
 	return nil
