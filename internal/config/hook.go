@@ -74,7 +74,15 @@ func handleHooks(doc *strict.Document) {
 			}
 		}
 	})
-	strict.Handle(doc, func(node *yaml.Node, h *Hook) { doc.Fill(node, h) })
+	strict.Handle(doc, func(node *yaml.Node, h *Hook) {
+		doc.Fill(node, h)
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			// Else it would say nothing, and be the usual time.
+			if d, err := strict.ParseDuration(node.Content[i+1].Value); node.Content[i].Value == "timeout" && err == nil && d == 0 {
+				doc.Problem(node.Content[i+1], "timeout: a hook without a time limit could keep a backup from ever ending; leave timeout out for %s, or say as much as it may need, at most 24h", Words(DefaultHookTimeout))
+			}
+		}
+	})
 	strict.Handle(doc, func(node *yaml.Node, l *HookList) {
 		if node.Kind == yaml.MappingNode {
 			var one Hook

@@ -38,15 +38,17 @@ func TestHooks(t *testing.T) {
 		t.Errorf("%v, %s", err, text)
 	}
 	for says, change := range map[string][2]string{
-		"command is missing":            {"command: [note]", "timeout: 1s"},
-		"a hook needs a program":        {"[note]", "[]"},
-		"must be a list":                {"[note]", "note"},
-		"more than 24h":                 {"5m", "25h"},
-		"is no name of a user":          {"user: smt", "user: 'a b'"},
-		"is none of stop, warn":         {"on_failure: stop", "on_failure: ignore"},
-		"unknown key befor":             {"before: {command: [/usr", "befor: {command: [/usr"},
-		"unknown key during":            {"database: {before", "database: {during"},
-		"must be a mapping (key: value": {"components:\n        database: {before: {command: [note]}}", "components: [database]"},
+		"command is missing":                     {"command: [note]", "timeout: 1s"},
+		"a hook needs a program":                 {"[note]", "[]"},
+		"must be a list":                         {"[note]", "note"},
+		"more than 24h":                          {"5m", "25h"},
+		": timeout: a hook without a time limit": {"5m", "0s"},
+		"leave timeout out for 10 min":           {"5m", "0"},
+		"is no name of a user":                   {"user: smt", "user: 'a b'"},
+		"is none of stop, warn":                  {"on_failure: stop", "on_failure: ignore"},
+		"unknown key befor":                      {"before: {command: [/usr", "befor: {command: [/usr"},
+		"unknown key during":                     {"database: {before", "database: {during"},
+		"must be a mapping (key: value":          {"components:\n        database: {before: {command: [note]}}", "components: [database]"},
 	} {
 		_, err := Parse("lifeboat.yaml", []byte(strings.Replace(hooked, change[0], change[1], 1)))
 		if err == nil || !strings.Contains(err.Error(), says) {
