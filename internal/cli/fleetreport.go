@@ -208,13 +208,6 @@ func (a *app) recoveryConfiguration(ctx context.Context, conf *config.Config, me
 	quiet.notices.err = io.Discard
 	g, err := gather.Gather(ctx, gather.Source{
 		Config: conf, File: a.configFile, Host: host.Local(),
-		Digest: func(name string) string {
-			p, err := a.catalogue().Load(name)
-			if err != nil || p.Source != name+".yaml" { // a site's own
-				return ""
-			}
-			return p.Digest()
-		},
 		Password: func(ctx context.Context, r config.Repository) ([]byte, error) {
 			flags := passwordFlags{}
 			if used, err := a.chooseRepository(conf, ""); err == nil && used.Name == r.Name {

@@ -5,8 +5,11 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"net/http"
+	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -18,6 +21,7 @@ import (
 	"lifeboat/internal/fleet/wire"
 	"lifeboat/internal/kit/typed"
 	"lifeboat/internal/rescue/configuration"
+	"lifeboat/internal/runbook"
 )
 
 // planted stands in a file that an older lifeboat has sent in the open half.
@@ -27,15 +31,66 @@ const planted = "password: {command: [printf, planted-password]}\n"
 func open(t *testing.T) []byte {
 	t.Helper()
 	text, err := (&configuration.Open{
-		Format:       configuration.Format,
-		Systems:      []configuration.System{{Name: "smt", Profile: "smt", Repositories: []string{"main"}}},
-		Repositories: []configuration.Repository{{Name: "main", Location: "/backup"}},
-		Files:        []configuration.File{{Path: "/etc/lifeboat/lifeboat.yaml", Mode: 0o600, Content: []byte(planted)}},
+		Format:  configuration.Format,
+		Systems: []configuration.System{{Name: "smt", Profile: "smt", Digest: "sha256:planted-digest", Repositories: []string{"main", "web", "ssh"}}},
+		Repositories: []configuration.Repository{
+			{Name: "main", Location: "/backup"},
+			{Name: "web", Location: "rest:https://planted-user@backup.example.com/smt1/?key=planted-key"},
+			{Name: "ssh", Location: "sftp:backup@backup.example.com:/srv"},
+		},
+		Files: []configuration.File{{Path: "/etc/lifeboat/lifeboat.yaml", Mode: 0o600, Content: []byte(planted)}},
 	}).Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return text
+}
+
+// told is what it tells of a run, with arguments of hooks; the profile's commands and
+// what a hook prints stay.
+func told(t *testing.T) []record.Event {
+	t.Helper()
+	var list []record.Event
+	for i, e := range []runbook.Event{
+		{Type: runbook.StepLog, Step: "before/hooks", Text: "run /usr/local/bin/announce --token planted-token"},
+		{Type: runbook.StepLog, Step: "capture/database", Text: "run sh -c curl\n-H planted-header"},
+		{Type: runbook.StepLog, Step: "after/hooks", Text: "run /usr/local/bin/bare"},
+		{Type: runbook.StepLog, Step: "after/hooks", Text: "run /usr/local/bin/new (arguments: 2)"},
+		{Type: runbook.StepLog, Step: "after/hooks", Text: "it is printed"},
+		{Type: runbook.StepLog, Step: "quiesce/stop", Text: "run systemctl stop smt"},
+	} {
+		e.Run, e.System, e.Time = "run-old", "smt", time.Now()
+		data, err := json.Marshal(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, record.Event{Run: "run-old", Seq: int64(i + 1), Time: e.Time, Data: data})
+	}
+	return list
+}
+
+// toldBy is what viewers see of that run.
+func (p *place) toldBy(t *testing.T, host string) {
+	t.Helper()
+	events := ask[wire.List[record.Event]](t, p.administrator, http.MethodGet, "/hosts/"+host+"/runs/run-old/events", nil)
+	var texts []string
+	for _, e := range events.Items {
+		var one runbook.Event
+		if err := json.Unmarshal(e.Data, &one); err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, one.Text)
+		if one.Run != "run-old" || one.Type != runbook.StepLog || one.Time.IsZero() {
+			t.Errorf("the rest of an event is gone: %s", e.Data)
+		}
+	}
+	want := []string{
+		"run /usr/local/bin/announce (its arguments are left out)", "run sh (its arguments are left out)", "run /usr/local/bin/bare",
+		"run /usr/local/bin/new (arguments: 2)", "it is printed", "run systemctl stop smt",
+	}
+	if !slices.Equal(texts, want) {
+		t.Errorf("a run tells %q", texts)
+	}
 }
 
 // given is what a server gives to a viewer, to an operator without a code and to
@@ -121,6 +176,14 @@ func (p *place) brought(t *testing.T, host string) map[string]string {
 func TestFilesOfAnOlderHostAreSealed(t *testing.T) {
 	p := start(t, nil)
 	a := p.join(t, wire.NewHost{Name: "smt1"})
+	live := wire.RunEvents{System: "smt", Kind: "backup", Started: time.Now()}
+	for _, e := range told(t) {
+		live.Events = append(live.Events, wire.RunEvent{Seq: e.Seq, Time: e.Time, Data: e.Data})
+	}
+	if err := p.hostClient(t, a).Do(t.Context(), http.MethodPost, "/agent/runs/run-old/events", live, nil); err != nil {
+		t.Fatal(err)
+	}
+	p.toldBy(t, "smt1")
 	spool := agent.NewSpool(t.TempDir())
 	for n, password := range []string{"password", "password", ""} {
 		r := report("run-"+string('a'+rune(n)), time.Now())
@@ -142,6 +205,11 @@ func TestFilesOfAnOlderHostAreSealed(t *testing.T) {
 	}
 }
 
+// small is a store without room to be written anew.
+type small struct{ record.Store }
+
+func (small) Compact(context.Context) error { return record.ErrFull }
+
 // What a database holds openly from before is sealed when a server starts on it, and
 // given to nobody by one that has started already.
 func TestOldVersionsAreSealed(t *testing.T) {
@@ -153,7 +221,8 @@ func TestOldVersionsAreSealed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	database := "sqlite:" + filepath.Join(t.TempDir(), "old.db")
+	file := filepath.Join(t.TempDir(), "old.db")
+	database := "sqlite:" + file
 	old, err := store.Open(t.Context(), database, store.Signed(f.keys.Signing))
 	if err != nil {
 		t.Fatal(err)
@@ -162,7 +231,12 @@ func TestOldVersionsAreSealed(t *testing.T) {
 	for db, add := range map[record.Store]bool{p.Desk.Store: false, old: true} {
 		err := db.Change(t.Context(), func(tx record.Tx) ([]record.Entry, error) {
 			if add {
-				if err := tx.PutHost(host); err != nil {
+				events := told(t)
+				for i := range events {
+					events[i].Host = host.ID
+				}
+				err := errors.Join(tx.PutHost(host), tx.PutRun(record.Run{ID: "run-old", Host: host.ID, System: "smt", Kind: "backup", Started: time.Now(), Updated: time.Now()}), tx.AddEvents(events))
+				if err != nil {
 					return nil, err
 				}
 			}
@@ -181,8 +255,39 @@ func TestOldVersionsAreSealed(t *testing.T) {
 		t.Errorf("without a code is given: %s", text)
 	}
 
+	traces := func() (found []string) {
+		t.Helper()
+		for _, name := range []string{file, file + "-wal"} {
+			bytes, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, trace := range []string{"planted", base64.StdEncoding.EncodeToString([]byte(planted))} {
+				if strings.Contains(string(bytes), trace) {
+					found = append(found, trace+" in "+filepath.Base(name))
+				}
+			}
+		}
+		return found
+	}
+	if len(traces()) == 0 {
+		t.Error("there is nothing to be found")
+	}
+	small := f.serve(t, database, func(o *Options) { o.Desk.Store = small{o.Desk.Store} })
+	small.fetch(t, "", "", "") // it has started
+	small.stop()
+	if !strings.Contains(small.log.String(), "tried again at the next start") {
+		t.Error(small.log.String())
+	}
 	again := f.serve(t, database, nil)
-	again.fetch(t, "", "", "") // it has started
+	again.fetch(t, "", "", "")
+	if found := traces(); len(found) > 0 {
+		t.Errorf("the database's files hold %q", found)
+	}
+	again.toldBy(t, "smt1")
+	if text := again.given(t, "smt1"); strings.Contains(text, "planted") || !strings.Contains(text, `"sftp:backup@backup.example.com:/srv"`) {
+		t.Errorf("without a code is given: %s", text)
+	}
 	for n := int64(1); n <= 4; n++ {
 		var v record.Version
 		err := again.Desk.Store.Read(context.Background(), func(r record.Reader) (err error) { v, err = r.Version(a.Host, n); return err })
@@ -193,7 +298,7 @@ func TestOldVersionsAreSealed(t *testing.T) {
 	if files := again.brought(t, "smt1"); files["/etc/lifeboat/lifeboat.yaml"] != planted || files["main"] != "password" {
 		t.Errorf("with a code is given: %v", files)
 	}
-	if !strings.Contains(again.log.String(), "the files of version 3 could not be sealed") {
-		t.Error(again.log.String())
+	if !strings.Contains(small.log.String(), "the files of version 3 could not be sealed") {
+		t.Error(small.log.String())
 	}
 }

@@ -41,6 +41,20 @@ func Redact(address string) string {
 	return scheme + u.String()
 }
 
+// Public returns a repository's URL for everybody to see: without password, and, where
+// the store is reached by HTTP, without the user's name and parameters, which may let
+// one in there. sftp keeps its user's name: it takes a key beside it.
+func Public(address string) string {
+	address = Redact(address)
+	scheme, rest, found := strings.Cut(address, "://")
+	if before, _, _ := strings.Cut(scheme, ":"); !found || before != "rest" && before != "s3" {
+		return address
+	}
+	rest = rest[:strings.IndexAny(rest+"?", "?#")]
+	server, place, _ := strings.Cut(rest, "/")
+	return scheme + "://" + server[strings.LastIndex(server, "@")+1:] + "/" + place
+}
+
 // ValidRange refuses handles and ranges that no store takes.
 func ValidRange(h Handle, offset, length int64) error {
 	if err := h.Validate(); err != nil {

@@ -13,45 +13,116 @@ import (
 	"lifeboat/internal/rescue/configuration"
 )
 
-// conceal moves the files of a version's open half into its secret half: hosts with an
-// older lifeboat send them openly. It tells whether there were any.
-func (d *Desk) conceal(v *record.Version) (bool, error) {
+// conceal moves the files of a version's open half into its secret half, and takes out
+// what else hosts with an older lifeboat send openly.
+func (d *Desk) conceal(v *record.Version) error {
 	open, err := configuration.ParseOpen(v.Open)
 	if err != nil {
-		return false, err
-	}
-	files := open.Conceal()
-	if len(files) == 0 {
-		return false, nil
-	}
-	secret := &configuration.Secret{Format: configuration.Format, Host: v.Host}
-	if len(v.Secret) > 0 {
-		if secret, err = configuration.Unseal(v.Secret, v.Host, d.Keys.Age); err != nil {
-			return false, err
-		}
-	}
-	secret.Take(files)
-	if v.Secret, err = secret.Seal(d.Keys.Age.Recipient()); err != nil {
-		return false, err
-	}
-	// A plain digest of what is secret would let people try passwords against it.
-	sum := hmac.New(sha256.New, d.Keys.Signing.Seed())
-	sum.Write([]byte(v.Digest))
-	v.Digest = hex.EncodeToString(sum.Sum(nil))
-	v.Open, err = open.Encode()
-	return true, err
-}
-
-// concealed is the setting that says that Conceal has been here.
-const concealed = "configurations.concealed"
-
-// Conceal seals, once, what versions from before files were sealed hold openly. One
-// that cannot be sealed loses its files: problem is told of it.
-func (d *Desk) Conceal(ctx context.Context, problem func(error)) error {
-	err := d.Store.Read(ctx, func(r record.Reader) error { _, err := r.Setting(concealed); return err })
-	if err == nil || !errors.Is(err, record.ErrNotFound) {
 		return err
 	}
+	files, any := open.Conceal()
+	if !any {
+		return nil
+	}
+	text, err := open.Encode()
+	if err != nil {
+		return err
+	}
+	if len(files) > 0 {
+		secret := &configuration.Secret{Format: configuration.Format, Host: v.Host}
+		if len(v.Secret) > 0 {
+			if secret, err = configuration.Unseal(v.Secret, v.Host, d.Keys.Age); err != nil {
+				return err
+			}
+		}
+		secret.Take(files)
+		if v.Secret, err = secret.Seal(d.Keys.Age.Recipient()); err != nil {
+			return err
+		}
+	}
+	v.Open, v.Digest = text, d.blind(v.Digest)
+	return nil
+}
+
+// blind is in place of a digest of what is secret: against a plain one people could try
+// what they guess.
+func (d *Desk) blind(digest string) string {
+	sum := hmac.New(sha256.New, d.Keys.Signing.Seed())
+	sum.Write([]byte(digest))
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// Settings of what was done to records of older servers.
+const (
+	concealed = "configurations.concealed" // everyConcealed: Conceal has been here
+	compact   = "database.compact"         // compactDue or compactDone
+
+	everyConcealed = "2" // "1" was before events, addresses and digests
+	compactDue     = "due"
+	compactDone    = "done"
+)
+
+// Conceal takes out, once, what records of older servers hold openly: files, which it
+// seals, who signs in to repositories, profiles' digests and arguments of hooks. A file
+// that cannot be sealed is lost: problem is told of it. Then it has the database
+// overwrite what was there, at the next start if there is no room for it now.
+func (d *Desk) Conceal(ctx context.Context, problem func(error)) error {
+	kept, err := d.setting(ctx, concealed)
+	if err != nil {
+		return err
+	}
+	if kept != everyConcealed {
+		if err := d.concealHosts(ctx, problem); err != nil {
+			return err
+		}
+		if err := d.scrub(ctx); err != nil {
+			return fmt.Errorf("take the arguments of hooks out of what runs told: %w", err)
+		}
+		err = d.Store.Change(ctx, func(tx record.Tx) ([]record.Entry, error) {
+			if kept != "" { // an older server has sealed files, and left what was there
+				if err := tx.PutSetting(compact, []byte(compactDue)); err != nil {
+					return nil, err
+				}
+			}
+			return nil, tx.PutSetting(concealed, []byte(everyConcealed))
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if kept, err = d.setting(ctx, compact); err != nil || kept != compactDue {
+		return err
+	}
+	if err := d.Store.Compact(ctx); err != nil {
+		problem(fmt.Errorf("what was open in the database before it was sealed is still in unused parts of its files; that is tried again at the next start: %w", err))
+		return ctx.Err()
+	}
+	return d.Store.Change(ctx, func(tx record.Tx) ([]record.Entry, error) {
+		return nil, tx.PutSetting(compact, []byte(compactDone))
+	})
+}
+
+// setting is a setting's text, "" if it was never set.
+func (d *Desk) setting(ctx context.Context, name string) (string, error) {
+	var value []byte
+	err := d.Store.Read(ctx, func(r record.Reader) (err error) { value, err = r.Setting(name); return err })
+	if errors.Is(err, record.ErrNotFound) {
+		err = nil
+	}
+	return string(value), err
+}
+
+// rewrite changes what is to leave nothing in the database's files.
+func (d *Desk) rewrite(ctx context.Context, f func(record.Tx) error) error {
+	return d.Store.Change(ctx, func(tx record.Tx) ([]record.Entry, error) {
+		if err := tx.PutSetting(compact, []byte(compactDue)); err != nil {
+			return nil, err
+		}
+		return nil, f(tx)
+	})
+}
+
+func (d *Desk) concealHosts(ctx context.Context, problem func(error)) error {
 	const limit = 500
 	var page record.Page
 	for page.Limit = limit; ; {
@@ -66,12 +137,9 @@ func (d *Desk) Conceal(ctx context.Context, problem func(error)) error {
 			page.After = h.Name
 		}
 		if len(hosts) < limit {
-			break
+			return nil
 		}
 	}
-	return d.Store.Change(ctx, func(tx record.Tx) ([]record.Entry, error) {
-		return nil, tx.PutSetting(concealed, []byte("1"))
-	})
 }
 
 func (d *Desk) concealHost(ctx context.Context, h record.Host, problem func(error)) error {
@@ -89,12 +157,11 @@ func (d *Desk) concealHost(ctx context.Context, h record.Host, problem func(erro
 		if err == nil && bytes.Equal(public, v.Open) {
 			continue
 		}
-		_, err = d.conceal(&v)
-		if err != nil {
+		if err := d.conceal(&v); err != nil {
 			problem(fmt.Errorf("host %s: the files of version %d could not be sealed, and are not kept: %w", h.Name, v.Number, err))
-			v.Open = public
+			v.Open, v.Digest = public, d.blind(v.Digest)
 		}
-		if err := d.Store.Change(ctx, func(tx record.Tx) ([]record.Entry, error) { return nil, tx.PutHalves(v) }); err != nil {
+		if err := d.rewrite(ctx, func(tx record.Tx) error { return tx.PutHalves(v) }); err != nil {
 			return err
 		}
 	}

@@ -43,7 +43,7 @@ func (d *Desk) AddEvents(ctx context.Context, h record.Host, id string, e wire.R
 		if one.Time.After(now) {
 			one.Time = now
 		}
-		events = append(events, record.Event{Run: id, Host: h.ID, Seq: one.Seq, Time: one.Time.UTC(), Data: one.Data})
+		events = append(events, record.Event{Run: id, Host: h.ID, Seq: one.Seq, Time: one.Time.UTC(), Data: scrubbed(one.Data)})
 	}
 	if err := checkText("the state", state, 64); err != nil {
 		return err

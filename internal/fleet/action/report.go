@@ -197,7 +197,7 @@ func (d *Desk) checkConfiguration(h record.Host, c *wire.Configuration) (*record
 		return nil, invalid("the secret half is too large")
 	}
 	v := &record.Version{Host: h.ID, Digest: ConfigurationDigest(c), Open: c.Open, Secret: c.Secret}
-	if _, err := d.conceal(v); err != nil {
+	if err := d.conceal(v); err != nil {
 		return nil, invalid("%v", err)
 	}
 	return v, nil

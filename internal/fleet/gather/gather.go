@@ -33,9 +33,6 @@ type Source struct {
 	Config *config.Config
 	File   string // the configuration file; what stands beside it is taken too
 	Host   *host.Host
-	// Digest is that of an installed profile, "" if there is none or if it is the
-	// site's own: what is short and secret in it could be guessed by its digest.
-	Digest func(profile string) string
 	// Password reads that of a repository; nobody may be asked for it.
 	Password func(context.Context, config.Repository) ([]byte, error)
 }
@@ -91,7 +88,7 @@ func Gather(ctx context.Context, s Source) (*Gathered, error) {
 	}
 	used := map[string]bool{}
 	for _, system := range s.Config.Systems {
-		out := configuration.System{Name: system.Name, Profile: system.Profile, Digest: s.Digest(system.Profile)}
+		out := configuration.System{Name: system.Name, Profile: system.Profile}
 		for _, r := range s.Config.RepositoriesOf(system) {
 			out.Repositories = append(out.Repositories, r.Name)
 			used[r.Name] = true
@@ -109,7 +106,7 @@ func Gather(ctx context.Context, s Source) (*Gathered, error) {
 		if !used[r.Name] {
 			continue
 		}
-		g.Open.Repositories = append(g.Open.Repositories, configuration.Repository{Name: r.Name, Location: location(r.URL)})
+		g.Open.Repositories = append(g.Open.Repositories, configuration.Repository{Name: r.Name, Location: storage.Public(r.URL)})
 		g.repository(ctx, s, r)
 	}
 	if err := g.beside(s); err != nil {
@@ -136,19 +133,6 @@ func lasting(n host.Network) host.Network {
 	}
 	n.Interfaces = slices.DeleteFunc(slices.Clone(n.Interfaces), passing)
 	return n
-}
-
-// location is a repository's address without what lets one in: over HTTP that may be a
-// user's name too, or a parameter.
-func location(address string) string {
-	address = storage.Redact(address)
-	scheme, rest, found := strings.Cut(address, "://")
-	if before, _, _ := strings.Cut(scheme, ":"); !found || before != "rest" && before != "s3" {
-		return address
-	}
-	rest = rest[:strings.IndexAny(rest+"?", "?#")]
-	server, place, _ := strings.Cut(rest, "/")
-	return scheme + "://" + server[strings.LastIndex(server, "@")+1:] + "/" + place
 }
 
 // fromEnvironment is what stores read of it.

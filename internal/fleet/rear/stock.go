@@ -32,7 +32,7 @@ func (v Versions) Files(ctx context.Context, host record.HostID) ([]File, error)
 	if err != nil {
 		return nil, err
 	}
-	all := open.Conceal()
+	all, _ := open.Conceal()
 	if len(newest.Secret) > 0 {
 		secret, err := configuration.Unseal(newest.Secret, host, v.Identities...)
 		if err != nil {

@@ -32,6 +32,10 @@ type Store interface {
 	Hold(ctx context.Context, job, holder string, d time.Duration) (bool, error)
 	// Release gives a lease up, if holder has it.
 	Release(ctx context.Context, job, holder string) error
+	// Compact overwrites, where the database can, and gives back what was changed or
+	// removed. It takes as much room for a while as all records do, and others wait.
+	// ErrFull: there is not that much, and nothing was changed.
+	Compact(ctx context.Context) error
 	Ping(ctx context.Context) error
 	Close() error
 }
@@ -55,6 +59,10 @@ type Reader interface {
 	Runs(host HostID, p Page) ([]Run, error) // newest first; "" is all hosts, and After is HOST/ID then
 	Run(host HostID, id string) (Run, error)
 	Events(host HostID, run string, after int64, limit int) ([]Event, error)
+
+	// AllEvents are those of all runs, by host, run and number, after one: its zero value
+	// is before the first.
+	AllEvents(after Event, limit int) ([]Event, error)
 
 	Versions(host HostID) ([]Version, error)            // newest first, without contents
 	Version(host HostID, number int64) (Version, error) // 0 is the newest
@@ -94,6 +102,8 @@ type Tx interface {
 	// AddEvents leaves those that are there already as they are. ErrNotFound: the
 	// run is not there.
 	AddEvents([]Event) error
+	// PutEvent puts other data in place of an event's.
+	PutEvent(Event) error
 	// AddVersion appends a version if its digest differs from the newest's, or if the
 	// newest has a lower number than it asks for, and gives the number it has: its own,
 	// or the next.

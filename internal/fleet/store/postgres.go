@@ -100,6 +100,17 @@ func migratePostgres(ctx context.Context, db *sql.DB) error {
 	return errors.Join(err, unlock)
 }
 
+// compact writes the tables anew that may have held what was open once, see
+// https://www.postgresql.org/docs/current/sql-vacuum.html.
+func (e postgresEngine) compact(ctx context.Context) error {
+	for _, table := range []string{"versions", "events"} {
+		if _, err := e.db.ExecContext(ctx, "VACUUM FULL "+table); err != nil {
+			return fmt.Errorf("write the table %s anew: %w", table, err)
+		}
+	}
+	return nil
+}
+
 func (e postgresEngine) close() error { return nil }
 
 func (e postgresEngine) read(ctx context.Context, f func(*tx) error) error {

@@ -135,6 +135,19 @@ func (t *tx) Events(host record.HostID, run string, after int64, count int) ([]r
 		ORDER BY seq LIMIT ?`, host, run, after, n)
 }
 
+func (t *tx) AllEvents(after record.Event, count int) ([]record.Event, error) {
+	n, err := limit(count)
+	if err != nil {
+		return nil, err
+	}
+	return all(t, scanEvent, `SELECT run, host, seq, time, data FROM events WHERE (host, run, seq) > (?, ?, ?)
+		ORDER BY host, run, seq LIMIT ?`, after.Host, after.Run, after.Seq, n)
+}
+
+func (t *tx) PutEvent(e record.Event) error {
+	return t.must(`UPDATE events SET data = ? WHERE host = ? AND run = ? AND seq = ?`, e.Data, e.Host, e.Run, e.Seq)
+}
+
 func (t *tx) AddEvents(events []record.Event) error {
 	var rows [][]any
 	for _, e := range events {

@@ -24,6 +24,7 @@ const busy = 30 * time.Second
 // wait at the same time share a transaction, and so one flush to the disk; each is in
 // a savepoint of its own.
 type sqliteEngine struct {
+	db      *sql.DB
 	jobs    chan *job
 	closing chan struct{}
 	closed  chan struct{}
@@ -55,6 +56,7 @@ func (s *Store) openSQLite(ctx context.Context, path string) error {
 	query := url.Values{"_txlock": {"immediate"}, "_pragma": {
 		fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds()),
 		"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "trusted_schema(0)",
+		"secure_delete(1)", // what is removed is overwritten
 	}}
 	name := "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + query.Encode()
 	if s.db, err = sql.Open("sqlite", name); err != nil {
@@ -80,6 +82,7 @@ func startSQLite(ctx context.Context, db *sql.DB, path string) (*sqliteEngine, e
 	}
 	n := max(4, 2*runtime.GOMAXPROCS(0))
 	e := &sqliteEngine{
+		db:   db,
 		jobs: make(chan *job), closing: make(chan struct{}), closed: make(chan struct{}),
 		readers: make(chan *session, n),
 	}
@@ -98,6 +101,28 @@ func startSQLite(ctx context.Context, db *sql.DB, path string) (*sqliteEngine, e
 	}
 	go e.write()
 	return e, nil
+}
+
+// compact writes the database anew, see https://www.sqlite.org/lang_vacuum.html, and
+// empties the log, in which the old pages are.
+func (e *sqliteEngine) compact(ctx context.Context) error {
+	conn, err := e.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(ctx, "VACUUM"); err != nil {
+		return fmt.Errorf("write the database anew: %w", err)
+	}
+	var busy, pages, done int
+	err = conn.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &pages, &done)
+	if err == nil && busy != 0 {
+		err = errors.New("somebody reads in it")
+	}
+	if err != nil {
+		return fmt.Errorf("empty the database's log: %w", err)
+	}
+	return nil
 }
 
 func (e *sqliteEngine) close() error {

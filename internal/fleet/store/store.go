@@ -45,6 +45,8 @@ type engine interface {
 	read(ctx context.Context, f func(*tx) error) error
 	// ask runs f, which is one statement that reads.
 	ask(ctx context.Context, f func(*tx) error) error
+	// compact is Store.Compact.
+	compact(ctx context.Context) error
 	// close ends what the engine has open, before the database is closed.
 	close() error
 }
@@ -85,6 +87,16 @@ func Open(ctx context.Context, url string, options ...Option) (*Store, error) {
 
 // Close ends the store. What runs is finished first, later calls fail.
 func (s *Store) Close() error { return s.close() }
+
+// Compact leaves nothing of what was changed or removed in the database's files. That it
+// finds no room says nothing of other changes, which take less.
+func (s *Store) Compact(ctx context.Context) error {
+	err := s.engine.compact(ctx)
+	if full(err) {
+		err = fmt.Errorf("%w (%w)", record.ErrFull, err)
+	}
+	return err
+}
 
 // room notices that there is none left where the database is.
 func (s *Store) room(err error) error {

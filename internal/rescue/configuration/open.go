@@ -60,7 +60,9 @@ type Open struct {
 type System struct {
 	Name    string `json:"name"`
 	Profile string `json:"profile"`
-	Digest  string `json:"digest"` // of the profile, as in a recovery point's manifest
+	// Digest is "": by it, what is short and secret in a site's own profile could be
+	// guessed. Hosts with an older lifeboat send it.
+	Digest string `json:"digest"`
 	// Repositories are names; points come from the first that can be used.
 	Repositories []string `json:"repositories"`
 }
@@ -68,7 +70,7 @@ type System struct {
 // Repository says where recovery points are.
 type Repository struct {
 	Name     string `json:"name"`
-	Location string `json:"location"` // storage.Redact has seen it
+	Location string `json:"location"` // as storage.Public gives it
 }
 
 // Encode checks the open half and gives its only form in JSON.

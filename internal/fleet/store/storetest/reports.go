@@ -188,6 +188,22 @@ func events(t *testing.T, s *store.Store) {
 		}
 	}
 	same(t, got, list)
+	var every []record.Event
+	for after := (record.Event{}); ; after = every[len(every)-1] {
+		page := Get(t, s, func(r record.Reader) ([]record.Event, error) { return r.AllEvents(after, 64) })
+		if every = append(every, page...); len(page) < 64 {
+			break
+		}
+	}
+	same(t, every, append([]record.Event{event(two, 1, "other")}, list...)) // its id comes first
+	other := event(two, 1, "another")
+	Change(t, s, func(tx record.Tx) error { return tx.PutEvent(other) })
+	if err := s.Compact(t.Context()); err != nil {
+		t.Error(err)
+	}
+	same(t, Get(t, s, func(r record.Reader) ([]record.Event, error) { return r.Events(two, "run", 0, 64) }), []record.Event{other})
+	other.Seq = 2
+	wrong(t, s, record.ErrNotFound, func(tx record.Tx) error { return tx.PutEvent(other) })
 	wrong(t, s, record.ErrNotFound, func(tx record.Tx) error {
 		return tx.AddEvents([]record.Event{{Run: "gone", Host: one, Seq: 1}})
 	})
