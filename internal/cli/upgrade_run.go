@@ -129,8 +129,19 @@ func (a *app) upgradeRun(ctx context.Context, f upgradeFlags) error {
 		}
 		return a.dryRun(ctx, engine, book)
 	}
+	defer a.noticed(ctx)()
 	a.ran, err = u.Start(ctx, engine)
 	return a.upgradeEnded(err)
+}
+
+// noticed tells at once that an interrupt was heard: packages are not left half-way, so
+// that it may take a while until it is followed.
+func (a *app) noticed(ctx context.Context) (stop func() bool) {
+	return context.AfterFunc(ctx, func() {
+		if !a.json {
+			fmt.Fprintln(a.err, "\nlifeboat: told to end. What has begun to change packages comes to its end first; told once more, Lifeboat leaves it running by itself.")
+		}
+	})
 }
 
 // separate keeps the journals out of a root that is to go back as a snapshot of btrfs.
@@ -274,5 +285,9 @@ func (a *app) upgradeEnded(err error) error {
 	if !upgrade.Changed(a.ran) {
 		return fmt.Errorf("%w\nNothing was changed yet. Mend the cause, and begin anew or go on with this run", err)
 	}
-	return fmt.Errorf("%w\nThe upgrade is %s. It can be taken back: lifeboat upgrade rollback", err, upgrade.Standing(a.ran))
+	where := ""
+	if r, askErr := upgrade.Asked(a.ran); askErr == nil {
+		where = rootOption(r)
+	}
+	return fmt.Errorf("%w\nThe upgrade is %s. It can be taken back: lifeboat upgrade rollback%s", err, upgrade.Standing(a.ran), where)
 }

@@ -118,6 +118,7 @@ func (a *app) goOn(ctx context.Context, root absolutePath, names []string, act o
 	defer done()
 	engine, ended := a.engine(a.state(conf), false)
 	defer ended()
+	defer a.noticed(ctx)()
 	a.ran, err = act(ctx, u, engine, run)
 	return a.upgradeEnded(err)
 }
@@ -248,10 +249,7 @@ func (a *app) tellStanding(_ *config.Config, run *runbook.Run) error {
 	if out, ok := upgrade.Left(run); ok {
 		v.Outcome = &out
 	}
-	where := ""
-	if r.Root != "/" {
-		where = " --root " + r.Root
-	}
+	where := rootOption(r)
 	switch {
 	case run.State == runbook.StateRunning, run.State == runbook.StateRolledBack:
 	case run.RollingBack:
@@ -275,6 +273,14 @@ func (a *app) tellStanding(_ *config.Config, run *runbook.Run) error {
 		a.printf("  %s\n", next)
 	}
 	return nil
+}
+
+// rootOption is what a command about the same root ends with.
+func rootOption(r upgrade.Request) string {
+	if r.Root == "/" {
+		return ""
+	}
+	return " --root " + r.Root
 }
 
 // tellOutcome tells what an upgrade has left to look at.
@@ -305,6 +311,8 @@ func (a *app) tellOutcome() error {
 			}
 		}
 	}
-	a.printf("To go back: lifeboat upgrade rollback\n")
+	if r, err := upgrade.Asked(a.ran); err == nil {
+		a.printf("To go back: lifeboat upgrade rollback%s\n", rootOption(r))
+	}
 	return nil
 }

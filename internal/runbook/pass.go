@@ -208,7 +208,7 @@ func (p *pass) since(start time.Time) float64 {
 // again says what a command does with a run that has ended too early: only what takes
 // a run up resumes it, anything else begins a new one.
 func again(command string) string {
-	if strings.Contains(command, "--resume") || strings.Contains(command, "--rollback") {
+	if strings.Contains(command, "resume") || strings.Contains(command, "rollback") {
 		return "resume it with"
 	}
 	return "begin again with"

@@ -284,6 +284,10 @@ func (u *Upgrade) back(ctx context.Context, task runbook.Task) error {
 	if err := u.given(ctx, task, hook.BeforeAbortRollback); err != nil {
 		return err
 	}
+	// What was downloaded is needed no more, and the way back may need its room.
+	if err := z.Forget(); err != nil {
+		return err
+	}
 	if err := m.Back(ctx, task, b); err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"syscall"
 
 	"lifeboat/internal/runbook"
 )
@@ -45,7 +46,27 @@ func (u *Upgrade) Rollback(ctx context.Context, engine *runbook.Engine, run *run
 	if err != nil {
 		return nil, err
 	}
-	return engine.Rollback(ctx, run.ID, book)
+	return u.takeBack(ctx, engine, run.ID, book)
+}
+
+// takeBack rolls a run back. Where the disk is too full even for its journal, what was
+// downloaded makes room: it is needed no more.
+func (u *Upgrade) takeBack(ctx context.Context, engine *runbook.Engine, id string, book runbook.Runbook) (*runbook.Run, error) {
+	run, err := engine.Rollback(ctx, id, book)
+	if !errors.Is(err, runbook.ErrJournal) || !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
+		return run, err
+	}
+	z, zypperErr := u.zypper(ctx, true)
+	if zypperErr == nil {
+		zypperErr = z.Idle(ctx)
+	}
+	if zypperErr == nil {
+		zypperErr = z.Forget()
+	}
+	if zypperErr != nil {
+		return run, errors.Join(err, zypperErr)
+	}
+	return engine.Rollback(ctx, id, book)
 }
 
 // settle takes back what has failed behind the first change.
@@ -53,7 +74,7 @@ func (u *Upgrade) settle(ctx context.Context, engine *runbook.Engine, book runbo
 	if err == nil || run == nil || u.Stay || ctx.Err() != nil || run.State != runbook.StateFailed || !Changed(run) {
 		return run, err
 	}
-	back, backErr := engine.Rollback(ctx, run.ID, book)
+	back, backErr := u.takeBack(ctx, engine, run.ID, book)
 	if backErr != nil {
 		return back, fmt.Errorf("%w; and going back from there: %w", err, backErr)
 	}

@@ -27,6 +27,7 @@ type replay struct {
 	d     saved
 	point *vault.Point
 	also  []string // paths that are left alone
+	short bool     // what came with the upgrade has to go first, to make room
 }
 
 // foreign adds what is mounted in the root for the moment, which is no part of it.
@@ -43,56 +44,17 @@ func (r *replay) foreign() error {
 	return err
 }
 
-// room refuses when what has to be written would not fit, before anything changes. What
-// came with the upgrade is removed last, and its room does not count.
-func (r *replay) room(ctx context.Context) error {
-	need := map[uint64]int64{} // by device
-	at := map[uint64]string{}
-	o := r.d.options(r.also...)
-	o.Quick = true
-	err := against(ctx, r.b, r.root, o, func(d inventory.Difference) error {
-		if d.Was.Type != inventory.File || d.Was.Same != "" {
-			return nil
-		}
-		bytes := d.Was.Size
-		if d.Now.Type == inventory.File && d.Now.Same == "" {
-			bytes -= d.Now.Size
-		}
-		dir := filepath.Dir(d.Path)
-		var st unix.Stat_t
-		err := unix.Lstat(r.root+dir, &st)
-		for errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
-			dir = filepath.Dir(dir)
-			err = unix.Lstat(r.root+dir, &st)
-		}
-		if err != nil {
-			return err
-		}
-		need[st.Dev], at[st.Dev] = need[st.Dev]+bytes, dir
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	for device, bytes := range need {
-		var st unix.Statfs_t
-		if err := unix.Statfs(r.root+at[device], &st); err != nil {
-			return err
-		}
-		if free := int64(st.Bavail) * st.Bsize; bytes > free {
-			return fmt.Errorf("%w: the file system of %s has %d MiB free and %d MiB are needed; nothing was changed; make room (%s holds downloaded packages) and roll back again",
-				ErrNoSpace, r.root+at[device], free>>20, bytes>>20+1, "/var/cache/zypp")
-		}
-	}
-	return nil
-}
-
 // run writes, removes, mends and proves.
 func (r *replay) run(ctx context.Context, task teller) error {
 	if err := r.journals(ctx); err != nil {
 		return err
 	}
 	boundary.Reached(ctx, "before restoring")
+	if r.short {
+		if err := r.clear(ctx, task); err != nil {
+			return err
+		}
+	}
 	if err := r.restore(ctx, task); err != nil {
 		return err
 	}
