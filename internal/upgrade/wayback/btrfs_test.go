@@ -94,6 +94,51 @@ func TestAcceptance11Btrfs(t *testing.T) {
 	same(t, before, state(t, target.Root, kept...))
 }
 
+// Of two upgrades, one after the other, the later one goes back first; then the earlier
+// one does, from what has taken the root's place meanwhile, and wherever it is killed.
+func TestBtrfsGoesBackTwoUpgrades(t *testing.T) {
+	target, top := btrfsRoot(t)
+	must(t, Separate(t.Context(), target))
+	m := NewBtrfs(target)
+	first := state(t, target.Root, kept...)
+	one, two := newTask(t, target.State, "run-1"), newTask(t, target.State, "run-2")
+	prepare := func(k *task) Baseline {
+		t.Helper()
+		b, err := m.Prepare(t.Context(), k)
+		must(t, err)
+		return journaled(t, b)
+	}
+	b1 := prepare(one)
+	upgraded(t, target.Root)
+	second := state(t, target.Root, kept...)
+	b2 := prepare(two)
+	put(t, target.Root+"/etc/config", "of the second upgrade\n")
+	put(t, one.dir+"/journal.jsonl", "what has happened\n")
+
+	must(t, m.Back(t.Context(), two, b2))
+	same(t, second, state(t, target.Root, kept...))
+	must(t, m.Drop(t.Context(), two, b2))
+	for n := 1; ; n++ {
+		at, err := killed(t.Context(), n, func(ctx context.Context) error { return m.Back(ctx, one, b1) })
+		if err != nil {
+			t.Fatalf("going back until %q: %v", at, err)
+		}
+		if at == "" {
+			break
+		}
+	}
+	must(t, m.Back(t.Context(), one, b1))
+	same(t, first, state(t, target.Root, kept...))
+	if text, err := os.ReadFile(target.Root + "/var/lib/lifeboat/runs/run-1/journal.jsonl"); err != nil || string(text) != "what has happened\n" {
+		t.Errorf("the journal is %q (%v)", text, err)
+	}
+	must(t, m.Drop(t.Context(), one, b1))
+	if _, err := os.Stat(top + places); !os.IsNotExist(err) {
+		t.Errorf("something is left: %v", err)
+	}
+	same(t, first, state(t, target.Root, kept...))
+}
+
 func mounted(t testing.TB, root string) uint64 {
 	t.Helper()
 	id, err := subvolume.ID(root)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/google/renameio/v2"
 	"golang.org/x/sys/unix"
 
 	"lifeboat/internal/component/boundary"
@@ -71,10 +72,33 @@ func (m *Btrfs) whole(ctx context.Context, task runbook.Task, top *subvolume.Top
 	return nil
 }
 
+// left is the file with the number of the subvolume that leaves the root's place: a later
+// upgrade that has gone back before has put another one there than was upgraded.
+func (e exchange) left() string { return e.Dir + "/left" }
+
 // exchanged tells whether the root's subvolume has left its place.
 func (m *Btrfs) exchanged(top *subvolume.Top, e exchange) (bool, error) {
-	now, err := subvolume.ID(top.Path(e.Root))
-	return now != e.ID, err
+	aside, err := subvolume.ID(top.Path(e.next()))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	text, err := os.ReadFile(top.Path(e.left()))
+	if errors.Is(err, fs.ErrNotExist) {
+		return aside == e.ID, nil
+	}
+	return strings.TrimSpace(string(text)) == fmt.Sprint(aside), err
+}
+
+// leaving writes down which subvolume is about to leave.
+func (m *Btrfs) leaving(top *subvolume.Top, e exchange) error {
+	id, err := subvolume.ID(top.Path(e.Root))
+	if err != nil {
+		return err
+	}
+	return renameio.WriteFile(top.Path(e.left()), fmt.Appendln(nil, id), 0o600)
 }
 
 // Back makes a writable snapshot of the snapshot, sees that it is what was written
@@ -137,6 +161,9 @@ func (m *Btrfs) swap(ctx context.Context, top *subvolume.Top, e exchange) error 
 		if err := timed(top, e, e.next(), c); err != nil {
 			return err
 		}
+	}
+	if err := m.leaving(top, e); err != nil {
+		return err
 	}
 	if err := subvolume.Sync(top.Path(e.Dir)); err != nil {
 		return err
@@ -272,8 +299,8 @@ func (m *Btrfs) drop(ctx context.Context, top *subvolume.Top, e exchange) error 
 		}
 		boundary.Reached(ctx, "deleted "+path)
 	}
-	for _, dir := range []string{e.Dir, places} {
-		if err := os.Remove(top.Path(dir)); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTEMPTY) {
+	for _, name := range []string{e.left(), e.Dir, places} {
+		if err := os.Remove(top.Path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTEMPTY) {
 			return err
 		}
 	}
