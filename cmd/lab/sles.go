@@ -48,7 +48,7 @@ func upgradeLab() *cobra.Command {
 }
 
 func installer() *cobra.Command {
-	var line string
+	var line, root string
 	cmd := &cobra.Command{
 		Use: "installer DIR", Short: "Play the installer that a boot entry starts, on a root that `lab sles` has built", Args: cobra.ExactArgs(1),
 		Long:    "installer does to DIR/root what YaST does when the boot entry in it is taken: it refuses without upgrade=1, and upgrades with the repositories of the next release.",
@@ -58,9 +58,13 @@ func installer() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if root != "" {
+				l.Root = root
+			}
 			return l.Install(c.Context(), line)
 		},
 	}
+	cmd.Flags().StringVar(&root, "root", "", "play it on the system in `DIR`, with the package repositories of this lab")
 	cmd.Flags().StringVar(&line, "command-line", "", "the kernel's (default: that of the boot entry)")
 	return cmd
 }

@@ -52,7 +52,7 @@ func (a *app) showWay(view planView) {
 	a.showOptions(view.Options)
 	a.showLife(view.Life)
 	if v.Outcome == path.Refused && len(v.Hops) > 1 {
-		a.printf("\nThe first step: lifeboat upgrade plan --to %q\n", v.Hops[0].To.Name())
+		a.printf("\nThe first step: lifeboat upgrade plan --to %q\nAll of them:    lifeboat upgrade run --to %q\n", v.Hops[0].To.Name(), v.To.Name())
 	}
 }
 

@@ -1,10 +1,10 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -23,22 +23,23 @@ import (
 
 // upgradeFlags are the options of one upgrade.
 type upgradeFlags struct {
-	to, method, scripts, wayBack, system string
-	root, acceptFile, repositoryFile     absolutePath
-	medium                               absolutePath
-	accept, repositories, appended       []string
-	hooks                                policyFlag
-	onHook                               string
-	limit                                time.Duration
-	unrehearsed, stay, dry, auto         bool
-	terms                                zypper.Terms
+	to, scripts, wayBack, system  string
+	root, acceptFile              absolutePath
+	via, methods, media           []string
+	repositories, repositoryFiles []string
+	accept, appended              []string
+	hooks                         policyFlag
+	onHook                        string
+	limit                         time.Duration
+	unrehearsed, stay, dry, auto  bool
+	terms                         zypper.Terms
 }
 
 func (a *app) upgradeRunCommand() *cobra.Command {
 	f := upgradeFlags{root: "/", hooks: policyFlag(hook.Strict)}
 	c := &cobra.Command{
 		Use:   "run --to RELEASE",
-		Short: "Upgrade a host by one step of its way, or hand it over to the installer",
+		Short: "Upgrade a host, hop by hop where no release may be left out, or hand it over to the installer",
 		Long: `Judges the way, plans with the package repositories of the new release apart from the
 host's own, checks what stands in the way, downloads everything, looks for conflicts, and
 rehearses the transaction in a sandbox over the root. Up to there the host is as it was.
@@ -50,22 +51,33 @@ Between releases that only the installer may upgrade, it makes the way back and 
 entry, and hands over: exit code 5. After the restart, lifeboat upgrade resume sees what
 the installer has done.
 
+A release that is several hops away is reached hop by hop: each has its own checks, plan,
+rehearsal, way back, point of no return and journal. All that the hops need is given at
+once and looked at before the first one begins. --via goes by a release that the shortest
+way leaves out. --method, --target, --targets and --medium take RELEASE: before their
+value, for the hop to that release; package repositories that are on the list of a release
+need none. A hop that fails is taken back alone. lifeboat upgrade resume goes on with the
+next one, after a restart too.
+
 Hooks of YaST Wagon are called at their places (lifeboat upgrade hooks). A host too old
 for this program is upgraded from a rescue system, with --root.`,
 		Example: `  lifeboat upgrade run --to "SLES 12 SP1" --target SLES12-SP1-Pool=http://smt/repo/SLES12-SP1-Pool \
       --target SLES12-SP1-Updates=http://smt/repo/SLES12-SP1-Updates --accept release-notes=SLES-12-SP1
   lifeboat upgrade run --to "SLES 12 SP1" --targets sp1.repo --accept-file accepted --dry-run
   lifeboat upgrade run --to "SLES 12" --method boot-entry --medium /media/SLES-12 --auto
-  lifeboat upgrade run --to "SLES 11 SP3" --root /mnt --targets sp3.repo`,
+  lifeboat upgrade run --to "SLES 11 SP3" --root /mnt --targets sp3.repo
+  lifeboat upgrade run --to "SLES 12 SP1" --via "SLES 12" --root /mnt --targets "SLES 11 SP3:sp3.repo" \
+      --medium "SLES 12:/media/SLES-12" --targets "SLES 12 SP1:sp1.repo"`,
 		Args: args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return a.upgradeRun(c.Context(), f) },
 	}
 	flags := c.Flags()
 	flags.StringVar(&f.to, "to", "", "the `RELEASE` that is wanted, such as \"SLES 12 SP1\"")
-	flags.StringVar(&f.method, "method", "", "go there by this `METHOD` (default: online where the vendor supports it, else boot-entry)")
+	flags.StringArrayVar(&f.via, "via", nil, "go by this `RELEASE`; may be given several times, in their order")
+	flags.StringArrayVar(&f.methods, "method", nil, "go there by this method, as `[RELEASE:]METHOD` (default: online where the vendor supports it, else boot-entry)")
 	flags.Var(&f.root, "root", "upgrade the machine whose root file system is mounted at `DIR`")
-	flags.StringArrayVar(&f.repositories, "target", nil, "a package repository of the new release, as `[ALIAS=]URL`; may be given several times")
-	flags.Var(&f.repositoryFile, "targets", "take the package repositories of the new release from a .repo `FILE`")
+	flags.StringArrayVar(&f.repositories, "target", nil, "a package repository of the new release, as `[RELEASE:][ALIAS=]URL`; may be given several times")
+	flags.StringArrayVar(&f.repositoryFiles, "targets", nil, "take the package repositories of the new release from a .repo file, as `[RELEASE:]FILE`")
 	flags.StringArrayVar(&f.accept, "accept", nil, "accept a finding of the preflight checks, as `ID[=WORD,WORD]`")
 	flags.Var(&f.acceptFile, "accept-file", "accept the findings that `FILE` lists, one a line")
 	flags.StringVar(&f.wayBack, "way-back", "auto", "go back by `MEANS`: btrfs, point, or auto for the first that suits")
@@ -79,7 +91,7 @@ for this program is upgraded from a rescue system, with --root.`,
 	flags.Var(&f.hooks, "hooks", "`strict` stops when a hook fails, wagon goes on as YaST Wagon does")
 	flags.StringVar(&f.onHook, "on-hook-failure", "", "`retry`, ignore or cancel a hook that fails when nobody can be asked")
 	flags.DurationVar(&f.limit, "hook-limit", hook.DefaultLimit, "how long a hook may take")
-	flags.Var(&f.medium, "medium", "`DIR` that the installation medium is mounted at, for the boot entry")
+	flags.StringArrayVar(&f.media, "medium", nil, "directory that the installation medium is mounted at, for the boot entry, as `[RELEASE:]DIR`")
 	flags.BoolVar(&f.auto, "auto", false, "have the installer ask nothing (autoupgrade=1)")
 	flags.StringArrayVar(&f.appended, "append", nil, "give the installer these `PARAMETERS` too")
 	flags.BoolVarP(&f.dry, "dry-run", "n", false, "show the steps; do nothing")
@@ -106,32 +118,45 @@ func (a *app) upgradeRun(ctx context.Context, f upgradeFlags) error {
 	if err != nil {
 		return err
 	}
-	question := fmt.Sprintf("Upgrade %s, %s, to %s (%s)?", system, request.From.Name(), request.To.Name(), request.Method)
-	if !f.dry {
-		if err := confirm(ctx, question, a.yes); err != nil {
-			return err
-		}
-		if err := a.separate(ctx, conf, request); err != nil {
-			return err
-		}
+	if f.dry {
+		return a.dryAlong(ctx, conf, system, request, catalogue)
 	}
-	u, done, err := a.upgradeOf(ctx, conf, system, f.system, request, catalogue)
-	if err != nil {
+	if err := confirm(ctx, fmt.Sprintf("Upgrade %s, %s, to %s?", system, request.From.Name(), wayText(request)), a.yes); err != nil {
 		return err
 	}
-	defer done()
-	engine, ended := a.engine(a.state(conf), false)
-	defer ended()
-	if f.dry {
-		book, err := u.Runbook()
+	if err := a.separate(ctx, conf, request); err != nil {
+		return err
+	}
+	defer a.noticed(ctx)()
+	return a.along(ctx, conf, system, request, catalogue)
+}
+
+// dryAlong shows what each hop would do, and does nothing.
+func (a *app) dryAlong(ctx context.Context, conf *config.Config, name string, r upgrade.Request, c *path.Catalogue) error {
+	hops := []upgrade.Request{r}
+	if r.Way != nil {
+		hops = append(hops, r.Way.Then...)
+	}
+	for i, h := range hops {
+		u, done, err := a.upgradeOf(ctx, conf, name, h.System, h, c)
 		if err != nil {
 			return err
 		}
-		return a.dryRun(ctx, engine, book)
+		engine, ended := a.engine(a.state(conf), false)
+		book, err := u.Runbook()
+		if err == nil {
+			if len(hops) > 1 && !a.json {
+				a.printf("%s%s\n", map[bool]string{true: "\n"}[i > 0], painterFor(a.out).bold(hopText(h)))
+			}
+			err = a.dryRun(ctx, engine, book)
+		}
+		ended()
+		done()
+		if err != nil {
+			return err
+		}
 	}
-	defer a.noticed(ctx)()
-	a.ran, err = u.Start(ctx, engine)
-	return a.upgradeEnded(err)
+	return nil
 }
 
 // noticed tells at once that an interrupt was heard: packages are not left half-way, so
@@ -174,31 +199,27 @@ func (a *app) upgradeRequest(ctx context.Context, f upgradeFlags) (system string
 	if err != nil {
 		return "", r, nil, fmt.Errorf("this host: %w", err)
 	}
-	to, err := c.Parse(f.to, path.Release{Product: from.Product, Arch: from.Arch})
+	hops, err := wayTo(c, from, f.to, f.via)
 	if err != nil {
-		return "", r, nil, usageError{fmt.Errorf("--to: %w", err)}
+		return "", r, nil, err
 	}
-	v := c.Judge(from, to)
-	if v.Outcome == path.Current {
-		return "", r, nil, runbook.Refuse("", "the host is %s already", to.Name())
+	of := func(option string) perHop { return perHop{option, hops, c} }
+	methods, err := of("--method").one(f.methods)
+	if err != nil {
+		return "", r, nil, err
 	}
-	if v.Outcome != path.Supported {
-		return "", r, nil, runbook.Refuse("", "%s", upgrade.Refusal(v))
+	media, err := of("--medium").media(f.media)
+	if err != nil {
+		return "", r, nil, err
 	}
-	method := f.method
-	if method == "" {
-		method = "boot-entry"
-		if i := slices.IndexFunc(v.Hops[0].Methods, func(m path.Chosen) bool { return m.By == "zypper" }); i >= 0 {
-			method = v.Hops[0].Methods[i].ID
-		}
-	}
-	if v = c.By(v, method); v.Outcome != path.Supported {
-		return "", r, nil, runbook.Refuse("", "%s", upgrade.Refusal(v))
+	targets, err := of("--target").targets(f.repositoryFiles, f.repositories)
+	if err != nil {
+		return "", r, nil, err
 	}
 	r = upgrade.Request{
-		Format: upgrade.Format, Root: string(f.root), From: from, To: v.Hops[0].To, Method: method, Terms: f.terms, Unrehearsed: f.unrehearsed,
+		Format: upgrade.Format, Root: string(f.root), Terms: f.terms, Unrehearsed: f.unrehearsed, System: f.system,
 		Scripts: upgrade.Policy(f.scripts), WayBack: f.wayBack, Stay: f.stay, Hooks: hook.Policy(f.hooks), OnHook: hook.Answer(f.onHook),
-		HookLimit: f.limit, Medium: string(f.medium), Auto: f.auto, Append: strings.Fields(strings.Join(f.appended, " ")),
+		HookLimit: f.limit,
 	}
 	if !slices.Contains([]upgrade.Policy{upgrade.Stop, upgrade.Warn}, r.Scripts) {
 		return "", r, nil, usagef("--scripts is %s or %s", upgrade.Stop, upgrade.Warn)
@@ -209,10 +230,27 @@ func (a *app) upgradeRequest(ctx context.Context, f upgradeFlags) (system string
 	if r.Accept, err = (checkFlags{acceptFile: string(f.acceptFile), accept: f.accept}).accepted(); err != nil {
 		return "", r, nil, err
 	}
-	if r.Repositories, err = newRepositories(f.repositoryFile, f.repositories); err != nil {
-		return "", r, nil, err
+	var way []upgrade.Request
+	for i, h := range hops {
+		next := r
+		next.From, next.To, next.Method, next.Repositories = h.From, h.To, cmp.Or(methods[i], usual(h)), targets[i]
+		if v := c.By(c.Judge(h.From, h.To), next.Method); v.Outcome != path.Supported {
+			return "", r, nil, runbook.Refuse("", "%s", upgrade.Refusal(v))
+		}
+		if c.Methods[next.Method].By == "installer" {
+			next.Medium, next.Auto, next.Append = media[i], f.auto, strings.Fields(strings.Join(f.appended, " "))
+		}
+		way = append(way, next)
 	}
-	return upgradeName(found), r, c, nil
+	return upgradeName(found), upgrade.Along(way), c, nil
+}
+
+// usual is the method that is taken when none is asked for.
+func usual(h path.Hop) string {
+	if i := slices.IndexFunc(h.Methods, func(m path.Chosen) bool { return m.By == "zypper" }); i >= 0 {
+		return h.Methods[i].ID
+	}
+	return "boot-entry"
 }
 
 // upgradeName is what the runs of a host's upgrades are called by.
@@ -238,56 +276,26 @@ func (a *app) upgradesOf(id string) (*path.Catalogue, error) {
 	return c, err
 }
 
-// maxRepositoryFile bounds a .repo file, in bytes.
-const maxRepositoryFile = 1 << 20
-
-func newRepositories(file absolutePath, list []string) ([]zypper.Repository, error) {
-	var all []zypper.Repository
-	if file != "" {
-		info, err := os.Stat(string(file))
-		if err == nil && info.Size() > maxRepositoryFile {
-			err = fmt.Errorf("it is larger than %d bytes", maxRepositoryFile)
-		}
-		var text []byte
-		if err == nil {
-			text, err = os.ReadFile(string(file))
-		}
-		if err == nil {
-			all, err = zypper.ParseRepositories(text)
-		}
-		if err != nil {
-			return nil, usageError{fmt.Errorf("--targets %s: %w", file, err)}
-		}
-	}
-	for _, text := range list {
-		alias, url, err := splitTarget(text)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, zypper.Repository{Alias: alias, URLs: []string{url}, Enabled: true})
-	}
-	return all, nil
-}
-
-// upgradeEnded tells where an upgrade stands that has ended too early.
-func (a *app) upgradeEnded(err error) error {
+// upgradeEnded tells where an upgrade stands that has ended.
+func (a *app) upgradeEnded(conf *config.Config, err error) error {
 	if a.ran == nil {
 		return err
 	}
 	if err == nil {
-		a.code = runbook.ExitCode(a.ran, nil)
+		a.code = max(a.code, runbook.ExitCode(a.ran, nil)) // a warning of an earlier hop stays one
 		return a.tellOutcome()
 	}
+	hops, _ := a.hopsOf(conf, a.ran)
 	var back *upgrade.TakenBackError
-	if errors.As(err, &back) || errors.Is(err, runbook.ErrWaiting) {
+	switch {
+	case errors.Is(err, runbook.ErrWaiting):
 		return err
+	case errors.As(err, &back):
+		return fmt.Errorf("%w%s", err, standsText(hops, a.ran))
+	case upgrade.Changed(a.ran):
+		return fmt.Errorf("%w\nThe upgrade is %s. It can be taken back: lifeboat upgrade rollback%s", err, upgrade.Standing(a.ran), inRoot(a.ran))
+	case len(hops) > 0:
+		return fmt.Errorf("%w\nNothing was changed by this hop.%s", err, standsText(hops, a.ran))
 	}
-	if !upgrade.Changed(a.ran) {
-		return fmt.Errorf("%w\nNothing was changed yet. Mend the cause, and begin anew or go on with this run", err)
-	}
-	where := ""
-	if r, askErr := upgrade.Asked(a.ran); askErr == nil {
-		where = rootOption(r)
-	}
-	return fmt.Errorf("%w\nThe upgrade is %s. It can be taken back: lifeboat upgrade rollback%s", err, upgrade.Standing(a.ran), where)
+	return fmt.Errorf("%w\nNothing was changed yet. Mend the cause, and begin anew or go on with this run", err)
 }

@@ -28,11 +28,12 @@ func (u *Upgrade) installer() []runbook.Stage {
 		ID: stepHand, Title: "Let the installer upgrade the host", Reboot: true, Done: u.installed, Undo: u.back,
 		Hand: "Restart the machine. Where no boot entry was made, boot the medium and choose Upgrade, never Installation.",
 	}
-	return []runbook.Stage{
+	return u.foreseeing([]runbook.Stage{
 		u.examine(),
 		{Name: "plan", Title: "Check what stands in the way", Steps: []runbook.Step{
 			u.hooked("hooks/source", "Run the hooks before the source is chosen", hook.BeforeSelectingMigrationSource, hook.AfterSelectingMigrationSource),
-			{ID: "preflight", Title: "Check what stands in the way", Repeat: safe, Run: u.inspect},
+			{ID: "source", Title: "Look at the installation medium", Repeat: safe, When: u.byEntry, Run: u.looksAtMedium},
+			{ID: stepPreflight, Title: "Check what stands in the way", Repeat: safe, Run: u.inspect},
 		}},
 		{Name: "secure", Title: "Make the way back", Steps: []runbook.Step{
 			{ID: stepSecure, Title: "Make and verify the way back", Repeat: safe, Run: u.secure, Undo: u.release},
@@ -56,11 +57,26 @@ func (u *Upgrade) installer() []runbook.Stage {
 		{Name: "finish", Title: "Finish", Steps: []runbook.Step{
 			u.hooked("hooks/finish", "Run the hooks of the end", hook.BeforeCongratulate, hook.AfterCongratulate, hook.BeforeExit),
 		}},
-	}
+	})
 }
 
 func (u *Upgrade) byEntry(context.Context) (bool, string, error) {
 	return u.Method == methodEntry, u.Method + " needs no entry of the boot loader", nil
+}
+
+// looksAtMedium sees that a boot entry could be made, while nothing has changed.
+func (u *Upgrade) looksAtMedium(ctx context.Context, _ runbook.Task) error {
+	return u.tryEntry(ctx, u.Request)
+}
+
+func (u *Upgrade) tryEntry(ctx context.Context, r Request) error {
+	if r.Medium == "" {
+		return runbook.Refuse("", "no installation medium of %s is named (--medium DIR)", r.To.Name())
+	}
+	if err := u.Entry.Try(ctx, r); err != nil {
+		return runbook.Refuse("", "no boot entry for the installer of %s can be made: %v", r.To.Name(), err)
+	}
+	return nil
 }
 
 func (u *Upgrade) addEntry(ctx context.Context, task runbook.Task) error {

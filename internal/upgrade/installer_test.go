@@ -13,6 +13,7 @@ import (
 type menu struct{ added, removed *int }
 
 func (m menu) Add(context.Context, Request) (string, error) { *m.added++; return "an entry", nil }
+func (m menu) Try(context.Context, Request) error           { return nil }
 func (m menu) Remove(context.Context) error                 { *m.removed++; return nil }
 
 // Across the installer's edge the upgrade is prepared and handed over; afterwards it is
@@ -29,7 +30,7 @@ func TestHandedOverToTheInstaller(t *testing.T) {
 	var m menu
 	m.added, m.removed = new(int), new(int)
 	u := s.upgrade()
-	u.Entry = m
+	u.Entry, u.Medium = m, "medium"
 	run, err := u.Start(t.Context(), s.engine())
 	if runbook.ExitCode(run, err) != runbook.ExitWaiting || *m.added != 1 || *m.removed != 0 {
 		t.Fatalf("%v, entry added %d times, removed %d\n%s", err, *m.added, *m.removed, steps(run))

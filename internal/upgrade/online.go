@@ -18,7 +18,7 @@ const (
 // calls them.
 func (u *Upgrade) online() []runbook.Stage {
 	safe := runbook.RepeatSafe
-	return []runbook.Stage{
+	return u.foreseeing([]runbook.Stage{
 		u.examine(),
 		{Name: "plan", Title: "Plan, and try everything that can be tried", Steps: []runbook.Step{
 			u.hooked("hooks/source", "Run the hooks before the package repositories are chosen",
@@ -26,7 +26,7 @@ func (u *Upgrade) online() []runbook.Stage {
 			{ID: "offer", Title: "Read the package repositories of " + u.To.Name(), Repeat: safe, Run: u.offer},
 			u.hooked("hooks/chosen", "Run the hooks after the package repositories were chosen", hook.AfterRepoSelection),
 			{ID: "plan", Title: "Ask the solver which packages change", Repeat: safe, Run: u.plan},
-			{ID: "preflight", Title: "Check what stands in the way", Repeat: safe, Run: u.inspect},
+			{ID: stepPreflight, Title: "Check what stands in the way", Repeat: safe, Run: u.inspect},
 			{ID: "fetch", Title: "Download the packages and look for conflicts", Repeat: safe, Run: u.fetch},
 			{ID: "rehearse", Title: "Rehearse the transaction in a sandbox", Repeat: safe, When: u.wanted, Run: u.rehearse},
 		}},
@@ -53,5 +53,5 @@ func (u *Upgrade) online() []runbook.Stage {
 			u.hooked("hooks/finish", "Run the hooks of the end", hook.BeforeCongratulate, hook.AfterCongratulate, hook.BeforeExit),
 			{ID: "tidy", Title: "Remove what was downloaded", Repeat: safe, Run: u.tidy},
 		}},
-	}
+	})
 }

@@ -21,8 +21,8 @@ const transactionName = "transaction.json"
 // offer gives zypper the package repositories of the new release, apart from those of
 // the root, which stay as they are.
 func (u *Upgrade) offer(ctx context.Context, task runbook.Task) error {
-	if len(u.Repositories) == 0 {
-		return runbook.Refuse("", "no package repositories of %s are named (--target [ALIAS=]URL)", u.To.Name())
+	if err := named(u.Request); err != nil {
+		return err
 	}
 	z, err := u.zypper(ctx, true)
 	if err != nil {
@@ -32,17 +32,14 @@ func (u *Upgrade) offer(ctx context.Context, task runbook.Task) error {
 	if err != nil {
 		return err
 	}
-	for _, r := range u.Repositories {
-		at := slices.IndexFunc(present, func(p zypper.Repository) bool { return p.Alias == r.Alias })
-		if at >= 0 && !slices.Equal(present[at].URLs, r.URLs) {
-			return runbook.Refuse("", "the host has a package repository %s at another address, which must stay to go back; give the new one another alias", r.Alias)
-		}
+	if err := distinct(u.Repositories, present); err != nil {
+		return err
 	}
 	if err := z.Offer(u.Repositories); err != nil {
 		return err
 	}
 	if _, err := z.Refresh(ctx, false); err != nil {
-		return fmt.Errorf("%w (a key that the host does not know is imported with rpm --import FILE)", err)
+		return fmt.Errorf("%w%s", err, keyHint)
 	}
 	task.Logf("%d package repositories of %s are readable", len(u.Repositories), u.To.Name())
 	return nil

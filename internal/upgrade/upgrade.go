@@ -65,6 +65,9 @@ type Request struct {
 	Medium string   `json:"medium,omitempty"`
 	Auto   bool     `json:"auto,omitempty"`
 	Append []string `json:"append,omitempty"`
+
+	// Way is nil for a step by itself.
+	Way *Way `json:"way,omitempty"`
 }
 
 // Format is that of the requests made here.
@@ -74,6 +77,8 @@ const Format = 1
 type Entry interface {
 	// Add makes the entry and selects it; what it says is for people.
 	Add(ctx context.Context, r Request) (said string, err error)
+	// Try tells whether Add could make it by now, and changes nothing.
+	Try(ctx context.Context, r Request) error
 	// Remove takes it away again, byte for byte. Without one it does nothing.
 	Remove(ctx context.Context) error
 }
@@ -143,7 +148,13 @@ func Asked(run *runbook.Run) (Request, error) {
 	return r, nil
 }
 
-func (u *Upgrade) title() string { return fmt.Sprintf("Upgrade %s to %s", u.From.Name(), u.To.Name()) }
+func (u *Upgrade) title() string {
+	title := fmt.Sprintf("Upgrade %s to %s", u.From.Name(), u.To.Name())
+	if place := u.Place(); place != "" {
+		title += fmt.Sprintf(" (%s to %s)", place, u.Goal().Name())
+	}
+	return title
+}
 
 // by finds who does the work, in the catalogue.
 func (u *Upgrade) by() (path.Chosen, error) {

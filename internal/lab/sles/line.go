@@ -91,13 +91,17 @@ func (r release) bash() pack {
 func (r release) kernel() pack {
 	version, rel := r.pick("3.0.13", "3.0.76", "3.12.28", "3.12.49"), r.pick("0.27.1", "0.11.1", "4.6", "11.1")
 	full := version + "-" + rel + "-default"
+	menu := "true"
+	if r.version == SLES11SP3 { // as perl-Bootloader does it
+		menu = "test ! -e /boot/grub/menu.lst || sed -i -e 's,/vmlinuz-[^ ]*-default,/vmlinuz-" + full + ",' -e 's,/initrd-[^ ]*-default,/initrd-" + full + ",' /boot/grub/menu.lst"
+	}
 	return pack{
 		name: "kernel-default", version: version, release: rel, provides: []string{"kernel = " + version + "-" + rel},
 		files: []file{
 			text("/boot/vmlinuz-"+full, "a kernel of the lab, "+full+"\n"),
 			text("/boot/initrd-"+full, "an initial RAM disk of the lab, "+full+"\n"),
 		},
-		post: script("ln -sfn vmlinuz-"+full+" /boot/vmlinuz", "ln -sfn initrd-"+full+" /boot/initrd", "exit 0"),
+		post: script("ln -sfn vmlinuz-"+full+" /boot/vmlinuz", "ln -sfn initrd-"+full+" /boot/initrd", menu, "exit 0"),
 	}
 }
 

@@ -121,6 +121,12 @@ func (m *Menu) Add(ctx context.Context, r Request) (*Entry, error) {
 	return &rec.Entry, nil
 }
 
+// Try tells whether an entry could be made, and changes nothing.
+func (m *Menu) Try(ctx context.Context, r Request) error {
+	_, err := m.plan(ctx, r)
+	return err
+}
+
 // plan looks at everything and changes nothing.
 func (m *Menu) plan(ctx context.Context, r Request) (*record, error) {
 	if err := m.mounted(); err != nil {

@@ -121,20 +121,25 @@ func rank(k Kind) int {
 	return slices.Index([]Kind{Required, Optional, Module, Superfluous, Foreign}, k)
 }
 
+// Has tells whether a repository is on the lists of a release.
+func (c *Catalogue) Has(r Release, p Present) bool {
+	layout, ok := c.layouts[r.bare()]
+	if !ok {
+		return false
+	}
+	for _, name := range slices.Concat(layout.Required, layout.Optional) {
+		if c.is(p, expand(name, r.Product), r.Product) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(layout.Modules, func(name string) bool { return c.isModule(p, name, r) })
+}
+
 // owner finds the newest release that has a repository on its lists.
 func (c *Catalogue) owner(p Present) (Release, bool) {
 	for _, product := range c.productNames() {
 		for _, r := range slices.Backward(c.order[product]) {
-			layout, ok := c.layouts[r]
-			if !ok {
-				continue
-			}
-			for _, name := range slices.Concat(layout.Required, layout.Optional) {
-				if c.is(p, expand(name, product), product) {
-					return r, true
-				}
-			}
-			if slices.ContainsFunc(layout.Modules, func(name string) bool { return c.isModule(p, name, r) }) {
+			if c.Has(r, p) {
 				return r, true
 			}
 		}

@@ -1,5 +1,7 @@
 package preflight
 
+import "slices"
+
 // acceptance is how a finding is accepted.
 type acceptance string
 
@@ -89,3 +91,12 @@ func Rules() []Rule {
 	}
 	return list
 }
+
+// foreseeable are the checks that need nothing but what stays as it is over several
+// upgrades, or is known before the first of them.
+var foreseeable = []string{
+	"path-refused", "architecture", "path-needs", "release-notes", "boot-loader-unknown", "repositories-missing",
+}
+
+// Foreseeable tells whether a finding can be judged before an earlier upgrade is done.
+func Foreseeable(id string) bool { return slices.Contains(foreseeable, id) }
