@@ -25,10 +25,12 @@ type Verdict string
 
 // The verdicts.
 const (
-	Fixed   Verdict = "fixed"   // its maker says so
-	Needed  Verdict = "needed"  // an update that mends it is there and not installed
-	Unknown Verdict = "unknown" // nobody says either
-	Absent  Verdict = "absent"  // the package is not installed
+	Fixed        Verdict = "fixed"        // its maker says so
+	Needed       Verdict = "needed"       // an update that mends it is there and not installed
+	Doubtful     Verdict = "doubtful"     // its maker names it, and may say that it was not mended
+	Contradicted Verdict = "contradicted" // its maker says that it was, and a test found it open
+	Unknown      Verdict = "unknown"      // nobody says either
+	Absent       Verdict = "absent"       // the package is not installed
 )
 
 // Evidence is one place where a fault is named.
@@ -36,13 +38,17 @@ type Evidence struct {
 	Kind  Kind   `json:"kind"`
 	Place string `json:"place"` // date of the entry, name of the patch or notice
 	Text  string `json:"text"`  // the line
+	// Doubt says that the line may speak of something else than a mending.
+	Doubt bool `json:"doubt,omitempty"`
 }
 
 // Answer is what is known about one fault in one package.
 type Answer struct {
-	Package  string     `json:"package"`
-	Edition  string     `json:"edition,omitempty"`
-	Fault    Identifier `json:"fault"`
+	Package string     `json:"package"`
+	Edition string     `json:"edition,omitempty"`
+	Fault   Identifier `json:"fault"`
+	// Advisory is what a report calls the fault where it names no CVE.
+	Advisory string     `json:"advisory,omitempty"`
 	Verdict  Verdict    `json:"verdict"`
 	Evidence []Evidence `json:"evidence,omitempty"`
 	// Update is what to install, where one is needed.
@@ -76,6 +82,9 @@ func (p *Package) Judge(fault Identifier, notices []zypper.Notice) Answer {
 	case a.Update != "":
 		a.Verdict = Needed
 		a.Why = "it was mended once, and the update to " + a.Update + " is about it again and is not installed"
+	case doubt(a.Evidence):
+		a.Verdict = Doubtful
+		a.Why = "what its maker says may mean that it was not mended, or only in part: read the lines below"
 	case told:
 		a.Verdict = Fixed
 		a.Why = fmt.Sprintf("the maker of %s says so; that its version is still %s says nothing, as fixes are put into the version that a release began with", p.Name, version(p.Edition))
@@ -85,6 +94,22 @@ func (p *Package) Judge(fault Identifier, notices []zypper.Notice) Answer {
 		a.Why = "neither the changelog nor an update notice names it: the version number alone does not tell. Look it up at https://www.suse.com/security/cve/ and with the maker of the package"
 	}
 	return a
+}
+
+// doubt tells whether the newest entry of the changelog, or a patch, speaks of something
+// else than a mending. A changelog has its newest entry first.
+func doubt(list []Evidence) bool {
+	newest := slices.IndexFunc(list, func(e Evidence) bool { return e.Kind == ByChangelog })
+	return newest >= 0 && list[newest].Doubt ||
+		slices.ContainsFunc(list, func(e Evidence) bool { return e.Kind == ByPatch && e.Doubt })
+}
+
+// Name is what people call the fault.
+func (a Answer) Name() string {
+	if a.Advisory != "" {
+		return a.Advisory
+	}
+	return a.Fault.String()
 }
 
 func version(edition string) string {

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"math"
 	"os"
 	"path"
@@ -38,7 +39,7 @@ type Package struct {
 }
 
 // add looks which faults a part of the package names: an entry by its date, a file by
-// its name. The first line that names one is kept.
+// its name. The first line that names one is kept, or the first that leaves it in doubt.
 func (p *Package) add(kind Kind, place, body string) {
 	if p.parts++; p.parts > maxParts {
 		return
@@ -46,15 +47,57 @@ func (p *Package) add(kind Kind, place, body string) {
 	if p.named == nil {
 		p.named = map[Identifier][]Evidence{}
 	}
-	here := map[Identifier]bool{}
-	for line := range strings.Lines(body) {
-		for _, id := range Identifiers(line) {
-			if !here[id] {
-				here[id] = true
+	here := map[Identifier]int{}
+	for head, item := range items(kind, body) {
+		doubt := doubtful(head) || doubtful(item)
+		for line := range strings.Lines(item) {
+			for _, id := range Identifiers(line) {
 				line := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(line), "- "))
-				p.named[id] = append(p.named[id], Evidence{Kind: kind, Place: place, Text: excerpt.Line(line, 200)})
+				e := Evidence{Kind: kind, Place: place, Text: excerpt.Line(line, 200), Doubt: doubt}
+				at, again := here[id]
+				switch {
+				case !again:
+					here[id] = len(p.named[id])
+					p.named[id] = append(p.named[id], e)
+				case doubt && !p.named[id][at].Doubt:
+					p.named[id][at] = e
+				}
 			}
 		}
+	}
+}
+
+// items gives the items of a changelog with the lines that continue them, each with the
+// head that it stands below, as in "- revert:" and "  * the patch"; of other texts lines.
+func items(kind Kind, body string) iter.Seq2[string, string] {
+	return func(yield func(head, item string) bool) {
+		head, item, below := "", "", false
+		flush := func() bool {
+			whole := item
+			item = ""
+			if whole == "" {
+				return true
+			}
+			if !below {
+				head = whole
+				return yield("", whole)
+			}
+			return yield(head, whole)
+		}
+		for line := range strings.Lines(body) {
+			text := strings.TrimLeft(line, " \t")
+			bullet := text != "" && strings.ContainsRune("-*+", rune(text[0]))
+			if kind != ByChangelog || bullet || strings.TrimSpace(text) == "" || item == "" {
+				if !flush() {
+					return
+				}
+				if below = bullet && text != line; !below {
+					head = ""
+				}
+			}
+			item += line
+		}
+		flush()
 	}
 }
 

@@ -83,19 +83,60 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// A line that names a fault is no proof that it was mended.
+func TestDoubt(t *testing.T) {
+	for body, want := range map[string]Verdict{
+		"- fix CVE-2014-1111 (bnc#1111)":                                                    Fixed,
+		"- fix CVE-2014-1111: do not crash when a header is missing":                        Fixed,
+		"- httpd-CVE-2014-1111.patch: remove control characters before they are logged":     Fixed,
+		"- update to 2.4.9:\n  * CVE-2014-1111 is fixed\n  * removed the patch for Solaris": Fixed,
+		"- removed httpd-CVE-2014-1111.patch: merged upstream":                              Fixed,
+		"- drop httpd-CVE-2014-1111.patch,\n  it is included in this version":               Fixed,
+		"- revert the fix for CVE-2014-1111, it broke clients":                              Doubtful,
+		"- reverted for now:\n  * httpd-CVE-2014-1111.patch":                                Doubtful,
+		"- CVE-2014-1111 is not yet fixed, needs backport":                                  Doubtful,
+		"- remove patch for CVE-2014-1111":                                                  Doubtful,
+		"- dropped httpd-CVE-2014-1111.patch: causes crashes":                               Doubtful,
+		"- disabled the patch of\n  CVE-2014-1111":                                          Doubtful,
+		"- partial fix for CVE-2014-1111, incomplete":                                       Doubtful,
+		"- not affected by CVE-2014-1111":                                                   Doubtful,
+		"- CVE-2014-1111 isn't completely fixed":                                            Doubtful,
+		"- backed out httpd-CVE-2014-1111.patch":                                            Doubtful,
+		"- mitigate CVE-2014-1111 by configuration":                                         Doubtful,
+	} {
+		p := &Package{Name: "apache2", Edition: "2.2.12-1"}
+		p.entries("* Mon Jul 15 2013 someone@example.com\n" + body + "\n\n* Sun Jul 14 2013 someone@example.com\n- fix CVE-2014-1111\n")
+		if a := p.Judge(Identifier{CVE: "CVE-2014-1111"}, nil); a.Verdict != want {
+			t.Errorf("%q: %+v, want %s", body, a, want)
+		}
+	}
+	p := &Package{Name: "apache2"}
+	p.entries("* Mon Jul 15 2013 someone@example.com\n- fix CVE-2014-1111 again\n\n* Sun Jul 14 2013 someone@example.com\n- revert the fix of CVE-2014-1111\n")
+	if a := p.Judge(Identifier{CVE: "CVE-2014-1111"}, nil); a.Verdict != Fixed {
+		t.Errorf("mended again: %+v", a)
+	}
+}
+
 func TestReports(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
-		"trivy":     {`{"Results":[{"Vulnerabilities":[{"VulnerabilityID":"CVE-2013-1862","PkgName":"apache2","Title":"x"},{"VulnerabilityID":"GHSA-1"}]}]}`, "CVE-2013-1862 apache2"},
-		"grype":     {`{"matches":[{"vulnerability":{"id":"GHSA-x"},"relatedVulnerabilities":[{"id":"CVE-2013-1862"}],"artifact":{"name":"apache2"}}]}`, "CVE-2013-1862 apache2"},
-		"other":     {`[{"issue":"CVE-2013-1862"},{"issue":"CVE-2013-1863"}]`, "CVE-2013-1862 |CVE-2013-1863 "},
-		"nessus":    {"Plugin ID,CVE,Risk,Host,Name\n1,CVE-2013-1862,High,h,\"Apache < 2.2.25\"\n2,,None,h,Ping\n", "CVE-2013-1862 "},
-		"semicolon": {"\xef\xbb\xbfIP;CVEs;Package\n::1;CVE-2013-1862,CVE-2013-1863;apache2\n", "CVE-2013-1862 apache2|CVE-2013-1863 apache2"},
-		"text":      {"one CVE-2013-1862\ntwo CAN-2005-2700 and CVE-2013-1862\n", "CVE-2013-1862 |CVE-2005-2700 "},
+		"trivy":            {`{"Results":[{"Vulnerabilities":[{"VulnerabilityID":"CVE-2013-1862","PkgName":"apache2","Title":"x"},{"VulnerabilityID":"GHSA-1"}]}]}`, "CVE-2013-1862 apache2|GHSA-1 "},
+		"trivy references": {`{"Results":[{"Vulnerabilities":[{"VulnerabilityID":"SUSE-SU-2014:0001-1","PkgName":"openssh","References":["https://x/cve/CVE-2014-2532/","https://x/CVE-2014-2653"]}]}]}`, "CVE-2014-2532 openssh|CVE-2014-2653 openssh"},
+		"colours":          {"\x1b[31mCVE-2014-2532\x1b[0m openssh, CVE_2014_2533_x\nSUSE-SU-2014:0001-1 openssh\n", "CVE-2014-2532 |CVE-2014-2533 |SUSE-SU-2014:0001-1 "},
+		"tested":           {"CVEs,NVT Name,QoD,Severity\nCVE-2013-1862,A,99,9\nCVE-2013-1863,B,80,9\n,Hole,70,5.0\n,Ping,80,0.0\n", "CVE-2013-1862  tested|CVE-2013-1863 |Hole "},
+		"grype":            {`{"matches":[{"vulnerability":{"id":"GHSA-x"},"relatedVulnerabilities":[{"id":"CVE-2013-1862"}],"artifact":{"name":"apache2"}}]}`, "CVE-2013-1862 apache2"},
+		"other":            {`[{"issue":"CVE-2013-1862"},{"issue":"CVE-2013-1863"}]`, "CVE-2013-1862 |CVE-2013-1863 "},
+		"nessus":           {"Plugin ID,CVE,Risk,Host,Name\n1,CVE-2013-1862,High,h,\"Apache < 2.2.25\"\n2,,None,h,Ping\n", "CVE-2013-1862 "},
+		"semicolon":        {"\xef\xbb\xbfIP;CVEs;Package\n::1;CVE-2013-1862,CVE-2013-1863;apache2\n", "CVE-2013-1862 apache2|CVE-2013-1863 apache2"},
+		"text":             {"one CVE-2013-1862\ntwo CAN-2005-2700 and CVE-2013-1862\n", "CVE-2013-1862 |CVE-2005-2700 "},
 	} {
 		found, err := ReadReport(strings.NewReader(c.text))
 		var got []string
 		for _, f := range found {
-			got = append(got, f.Fault.String()+" "+f.Package)
+			text := Answer{Fault: f.Fault, Advisory: f.Advisory}.Name() + " " + f.Package
+			if f.Tested {
+				text += " tested"
+			}
+			got = append(got, text)
 		}
 		if strings.Join(got, "|") != c.want || err != nil {
 			t.Errorf("%s: %q, %v", name, got, err)

@@ -87,7 +87,7 @@ func (m *Machine) Notices(ctx context.Context, faults []Identifier) ([]zypper.No
 func (m *Machine) Survey(ctx context.Context, findings []Finding, progress func(done, all int)) ([]Answer, error) {
 	var faults []Identifier
 	for _, f := range findings {
-		if !slices.Contains(faults, f.Fault) {
+		if f.Advisory == "" && !slices.Contains(faults, f.Fault) {
 			faults = append(faults, f.Fault)
 		}
 	}
@@ -107,12 +107,21 @@ func (m *Machine) Survey(ctx context.Context, findings []Finding, progress func(
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", f.Fault, err)
 		}
+		for i, a := range list {
+			if f.Tested && a.Verdict == Fixed {
+				list[i].Verdict = Contradicted
+				list[i].Why = "the maker of " + a.Package + " says that it was mended, but the scanner has tried it out and found it open: a program that was not restarted since the update may run, another program may answer there, or the mending is not enough"
+			}
+		}
 		answers = append(answers, list...)
 	}
 	return answers, nil
 }
 
 func (m *Machine) judge(ctx context.Context, f Finding, notices []zypper.Notice) ([]Answer, error) {
+	if f.Advisory != "" {
+		return []Answer{{Package: f.Package, Advisory: f.Advisory, Verdict: Unknown, Why: "the report names no CVE for it, so nothing can be looked up: read there what it is about"}}, nil
+	}
 	if f.Package != "" {
 		name, ok := m.named(f.Package)
 		if !ok {

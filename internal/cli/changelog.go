@@ -36,7 +36,9 @@ Without --cve and --bug it lists all that is named.
 The version number does not tell: fixes are put into the version that a release began
 with. A scanner that compares version numbers guesses; --scan reads its report (JSON of
 Trivy or Grype, CSV, or text with CVE numbers) and separates what was mended, what an
-update mends that is not installed, and what nobody says anything about.
+update mends that is not installed, and what nobody says anything about. A finding of a
+test that has tried the fault out is no guess: against what the changelog says it comes
+first. Lines that may say that a fault was not mended, or only in part, are to be read.
 
 The exit code is 0 when all was mended, and 3 otherwise.`,
 		Example: `  lifeboat changelog apache2 --cve CVE-2013-1862
@@ -190,8 +192,12 @@ func (a *app) showAnswers(answers []changelog.Answer) error {
 }
 
 var verdictWords = map[changelog.Verdict]string{
-	changelog.Fixed: "mended", changelog.Needed: "an update is needed", changelog.Unknown: "not known", changelog.Absent: "not installed",
+	changelog.Contradicted: "found open by a test, and said to be mended", changelog.Needed: "an update is needed",
+	changelog.Doubtful: "read it yourself", changelog.Unknown: "not known", changelog.Fixed: "mended", changelog.Absent: "not installed",
 }
+
+// urgent first.
+var verdicts = []changelog.Verdict{changelog.Contradicted, changelog.Needed, changelog.Doubtful, changelog.Unknown, changelog.Fixed, changelog.Absent}
 
 func (a *app) printAnswer(answer changelog.Answer) {
 	paint := painterFor(a.out)
@@ -199,12 +205,12 @@ func (a *app) printAnswer(answer changelog.Answer) {
 	switch answer.Verdict {
 	case changelog.Fixed:
 		word = paint.green(word)
-	case changelog.Needed:
+	case changelog.Needed, changelog.Contradicted:
 		word = paint.red(word)
-	case changelog.Unknown:
+	case changelog.Unknown, changelog.Doubtful:
 		word = paint.yellow(word)
 	}
-	a.printf("%s  %s  %s\n", paint.bold(answer.Fault.String()), printable(strings.TrimSpace(answer.Package+" "+answer.Edition)), word)
+	a.printf("%s  %s  %s\n", paint.bold(printable(answer.Name())), printable(strings.TrimSpace(answer.Package+" "+answer.Edition)), word)
 	a.printf("  %s.\n", printable(answer.Why))
 	for _, e := range answer.Evidence {
 		a.printf("  %s %s: %s\n", e.Kind, printable(e.Place), printable(e.Text))
@@ -230,7 +236,7 @@ func (a *app) scanned(ctx context.Context, f changelogFlags) error {
 			return err
 		}
 		count := map[changelog.Verdict]int{}
-		for _, verdict := range []changelog.Verdict{changelog.Needed, changelog.Unknown, changelog.Fixed, changelog.Absent} {
+		for _, verdict := range verdicts {
 			var these []changelog.Answer
 			for _, answer := range answers {
 				if answer.Verdict == verdict {
@@ -243,10 +249,18 @@ func (a *app) scanned(ctx context.Context, f changelogFlags) error {
 			}
 		}
 		if a.json {
-			return a.emit(map[string]any{"type": "scan", "findings": len(findings), "needed": count[changelog.Needed], "unknown": count[changelog.Unknown], "fixed": count[changelog.Fixed], "absent": count[changelog.Absent]})
+			line := map[string]any{"type": "scan", "findings": len(findings)}
+			for _, verdict := range verdicts {
+				line[string(verdict)] = count[verdict]
+			}
+			return a.emit(line)
 		}
-		a.printf("\nOf %d findings: %d need an update, of %d nobody says anything, %d were guessed from a version number and are mended, %d are about packages that are not installed.\n",
-			len(findings), count[changelog.Needed], count[changelog.Unknown], count[changelog.Fixed], count[changelog.Absent])
+		a.printf("\nOf %d findings: ", len(findings))
+		if n := count[changelog.Contradicted]; n > 0 {
+			a.printf("%d were found by a test although they are said to be mended, ", n)
+		}
+		a.printf("%d need an update, %d are to be read, of %d nobody says anything, %d were guessed and are mended, %d are about packages that are not installed.\n",
+			count[changelog.Needed], count[changelog.Doubtful], count[changelog.Unknown], count[changelog.Fixed], count[changelog.Absent])
 		return nil
 	})
 }
