@@ -75,6 +75,9 @@ func (r *record) assemble(bootID string) (root string, err error) {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return "", fmt.Errorf("make mounts private: %w", err)
 	}
+	if err := r.lookAgain(); err != nil {
+		return "", fmt.Errorf("read mounts: %w", err)
+	}
 	base, m := filepath.Join(r.Options.Dir, "layers"), &mounter{root: filepath.Join(r.Options.Dir, "root")}
 	if err := r.mountImage(base); err != nil {
 		return "", err
@@ -104,7 +107,7 @@ func (r *record) assemble(bootID string) (root string, err error) {
 		if l.Late {
 			continue
 		}
-		if err := r.mountLayer(m, l, filepath.Join(base, strconv.Itoa(i)), prep.Cleared); err != nil {
+		if err := r.mountLayer(m, l, filepath.Join(base, strconv.Itoa(i)), prep.Cleared); err != nil && !r.left(i, err) {
 			return "", err
 		}
 	}
@@ -159,7 +162,7 @@ func (r *record) makeUppers(base string) ([]string, error) {
 		dir := filepath.Join(base, strconv.Itoa(i))
 		upper := filepath.Join(dir, "upper")
 		uppers = append(uppers, upper)
-		if _, err := os.Lstat(upper); err == nil {
+		if _, err := os.Lstat(upper); err == nil || l.gone {
 			continue
 		}
 		if err := os.MkdirAll(filepath.Join(dir, "work"), 0o700); err != nil {
@@ -170,7 +173,7 @@ func (r *record) makeUppers(base string) ([]string, error) {
 		if err := errors.Join(os.RemoveAll(part), os.Mkdir(part, 0o700)); err != nil {
 			return nil, err
 		}
-		if err := errors.Join(copyMeta(l.Lower, part), os.Rename(part, upper)); err != nil {
+		if err := errors.Join(copyMeta(l.Lower, part), os.Rename(part, upper)); err != nil && !r.left(i, err) {
 			return nil, err
 		}
 	}
@@ -179,7 +182,7 @@ func (r *record) makeUppers(base string) ([]string, error) {
 
 func (r *record) mountLayer(m *mounter, l layer, dir string, cleared []string) error {
 	hidden := slices.ContainsFunc(cleared, func(p string) bool { return within(p, l.Mount) })
-	if hidden && !slices.Contains(cleared, l.Mount) {
+	if hidden && !slices.Contains(cleared, l.Mount) || !hidden && l.gone {
 		return nil
 	}
 	to := m.at(l.Mount)

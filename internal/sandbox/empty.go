@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -17,11 +16,11 @@ import (
 // maxLinks bounds the symbolic links followed for one path.
 const maxLinks = 16
 
-// covers finds the overlay that a path inside belongs to.
+// covers finds the overlay that a path inside belongs to. The first is the root's.
 func covers(layers []layer, path string) int {
 	best := 0
 	for i, l := range layers {
-		if within(l.Mount, path) && len(l.Mount) >= len(layers[best].Mount) {
+		if !l.Late && !l.gone && within(l.Mount, path) && len(l.Mount) >= len(layers[best].Mount) {
 			best = i
 		}
 	}
@@ -64,7 +63,7 @@ func (r *record) clear(uppers []string, cleared *[]string, path string, links in
 		}
 	}
 	*cleared = append(*cleared, path)
-	i := covers(slices.DeleteFunc(slices.Clone(r.Layers), func(l layer) bool { return l.Late }), path)
+	i := covers(r.Layers, path)
 	l := r.Layers[i]
 	rel := strings.TrimPrefix(strings.TrimPrefix(path, l.Mount), "/")
 	if rel == "" {

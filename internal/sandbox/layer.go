@@ -52,6 +52,35 @@ func findLayers(root, dir string) ([]layer, error) {
 	return layers, nil
 }
 
+// lookAgain marks the file systems that are mounted no more. Machines live on: somebody
+// unmounts a disk while a sandbox starts, or between two starts of it.
+func (r *record) lookAgain() error {
+	f, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	mounted := map[string]bool{}
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		if at, _, ok := parseMount(lines.Text()); ok {
+			mounted[at] = true
+		}
+	}
+	for i := range r.Layers {
+		l := &r.Layers[i]
+		l.gone = l.Mount != "/" && !l.Late && !mounted[l.Lower]
+	}
+	return lines.Err()
+}
+
+// left tells whether an error came of a file system that was unmounted just now.
+func (r *record) left(i int, err error) bool {
+	vanished := errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESTALE)
+	return vanished && r.lookAgain() == nil && r.Layers[i].gone
+}
+
 // parseMount takes mount point and kind from a line of mountinfo, whose format
 // is that of proc(5).
 func parseMount(line string) (at, kind string, ok bool) {

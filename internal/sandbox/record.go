@@ -32,6 +32,9 @@ type layer struct {
 	// Late is one of Options.Covers: mounted on top of what the sandbox mounts itself.
 	Late   bool `json:",omitempty"`
 	Nested bool `json:",omitempty"` // Lower is an overlay itself; of late ones
+	// gone is a file system that is no longer mounted on the outer machine: it was there
+	// when the sandbox was made, or a moment ago. Its mount point is what is below it.
+	gone bool
 }
 
 const recordFile = "sandbox.json"

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // lower makes a directory that a sandbox sees through its overlay; /tmp would
@@ -50,7 +52,16 @@ func outside(t *testing.T, dir string) string {
 	if err != nil {
 		t.Fatal(err, string(tree))
 	}
-	return string(mounts) + string(tree)
+	// Tests of other packages mount what they need meanwhile, below directories of theirs.
+	var kept []string
+	for line := range strings.Lines(string(mounts)) {
+		at, _, _ := parseMount(line)
+		foreign := within(os.TempDir(), at) || within("/var/tmp", at)
+		if !foreign || within(dir, at) || strings.Contains(at, t.Name()) {
+			kept = append(kept, line)
+		}
+	}
+	return strings.Join(kept, "") + string(tree)
 }
 
 func TestNothingOutsideIsTouched(t *testing.T) {
@@ -212,6 +223,64 @@ func TestRebootInsideAndRestart(t *testing.T) {
 	}
 	if got := sh(t, s, "tail -n1 /var/tmp/boots"); got != "up" {
 		t.Errorf("after Kill: %q", got)
+	}
+}
+
+// A disk that somebody unmounts between two starts, or before the first, keeps no
+// sandbox from starting.
+func TestFileSystemThatIsGone(t *testing.T) {
+	dir := lower(t)
+	image := filepath.Join(t.TempDir(), "disk")
+	disk := func() {
+		t.Helper()
+		if out, err := exec.Command("mount", "-o", "loop", image, dir).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+	}
+	for _, args := range [][]string{{"truncate", "-s", "16M", image}, {"mkfs.ext4", "-q", image}} {
+		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v: %s", args[0], err, out)
+		}
+	}
+	write(t, dir+"/below", "below")
+	disk()
+	write(t, dir+"/file", "on the disk")
+	write(t, dir+"/emptied/file", "on the disk")
+	for name, early := range map[string]bool{"between": false, "before": true} {
+		if early {
+			disk()
+		}
+		s := create(t, Options{Empty: []string{dir + "/emptied"}})
+		if !early {
+			start(t, s)
+			if got := sh(t, s, "cat "+dir+"/file; ls "+dir+"/emptied"); got != "on the disk" {
+				t.Errorf("%s: %q", name, got)
+			}
+			if err := s.Kill(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := unix.Unmount(dir, 0); err != nil {
+			t.Fatal(err)
+		}
+		start(t, s)
+		if got := sh(t, s, "cd "+dir+"; ls"); got != "below" {
+			t.Errorf("%s: %q", name, got)
+		}
+		if !early {
+			disk()
+			if err := s.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			start(t, s)
+			if got := sh(t, s, "cat "+dir+"/file; ls "+dir+"/emptied"); got != "on the disk" {
+				t.Errorf("%s, mounted again: %q", name, got)
+			}
+			if err := errors.Join(s.Kill(), unix.Unmount(dir, 0)); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }
 
