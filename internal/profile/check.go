@@ -176,7 +176,7 @@ func (l *loader) checkRestores(p *Profile) {
 }
 
 // refers returns the known components that a step names and reports the others,
-// those in its done condition too.
+// those that it follows and those in its done condition too.
 func (l *loader) refers(s Step, names []string) []string {
 	var found []string
 	look := func(what string, list []string) {
@@ -190,6 +190,7 @@ func (l *loader) refers(s Step, names []string) []string {
 	}
 	look(s.Type, l.registry.Steps[s.Type].refers(s.Options))
 	n := len(found)
+	look("follows", s.Follows)
 	if s.Done != nil {
 		s.Done.walk(func(c Condition) {
 			look(c.Predicate, l.registry.Predicates[c.Predicate].refers(c.Options))

@@ -224,6 +224,7 @@ func TestLoadReportsEverything(t *testing.T) {
 		{"duration", "timeout: 2h", "timeout: 2 hours", []string{`timeout: "2 hours" is no duration`}},
 		{"no loss", "    loss: All records.\n", "", []string{"loss is missing"}},
 		{"empty loss", "loss: All records.", "loss: \"  \"", []string{"loss is empty"}},
+		{"step after an unknown component", "repeat: safe", "repeat: safe\n      follows: [fils]", []string{"follows refers to the unknown component fils; did you mean files?"}},
 		{"step for an unknown component", "- restore: files", "- restore: fils", []string{"restore refers to the unknown component fils; did you mean files?", "no recovery step restores the critical component files"}},
 		{"expression", `settings.root != ""`, `settings.rot != ""`, []string{"unknown field rot"}},
 		{"expression of a command", `at_least(facts.version, "2.0")`, `at_leas(facts.version, "2.0")`, []string{"unknown name at_leas"}},

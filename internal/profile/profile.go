@@ -237,7 +237,10 @@ type Step struct {
 	When   string     `yaml:"when,omitempty"` // expr over settings, facts, point and the machine
 	Done   *Condition `yaml:"done,omitempty"` // how to see that it happened
 	Repeat string     `yaml:"repeat,omitempty" jsonschema:"enum=ask,enum=safe"`
-	Warn   bool       `yaml:"warn,omitempty"`  // a failure is a warning
-	Drill  *Step      `yaml:"drill,omitempty"` // what stands for it where the outside world is out of reach
-	Line   int        `yaml:"-"`
+	Warn   bool       `yaml:"warn,omitempty"` // a failure is a warning
+	// Follows are components after whose restore the step runs also where only parts are
+	// restored; else it belongs to a recovery of the whole.
+	Follows []string `yaml:"follows,omitempty"`
+	Drill   *Step    `yaml:"drill,omitempty"` // what stands for it where the outside world is out of reach
+	Line    int      `yaml:"-"`
 }

@@ -207,6 +207,8 @@ func (r *Recovery) onlyWanted(stage string, steps []profile.Step) []profile.Step
 			// What a person names must come back: to fail is no warning then.
 			s.Needs, s.Done, s.Warn = []string{}, nil, false
 			out = append(out, s)
+		} else if slices.ContainsFunc(s.Follows, r.comes) {
+			out = append(out, s)
 		}
 	}
 	return out
@@ -287,6 +289,12 @@ func (r *Recovery) make(ctx context.Context, run, dir string, spec profile.Compo
 // record returns the point's entry of a component.
 func (r *Recovery) record(name string) (component.Record, error) {
 	return r.Manifest.Component(name)
+}
+
+// comes tells whether a component is restored by this recovery.
+func (r *Recovery) comes(name string) bool {
+	record, err := r.record(name)
+	return err == nil && record.Status == component.StatusCaptured && r.wanted(name)
 }
 
 // wanted tells whether a component is part of this recovery.
