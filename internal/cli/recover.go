@@ -372,6 +372,9 @@ func (a *app) settled(conf *config.Config, system, why string) error {
 	if last.State == runbook.StateRunning {
 		return activeError(last)
 	}
+	if last.Damaged {
+		return runbook.Refuse("", "%s; what it did is not known: %s", last.Error, last.Hint)
+	}
 	if why != "" {
 		why = ": " + why
 	}

@@ -193,6 +193,10 @@ func (a *app) showSystem(v statusView) {
 	}
 	a.showWatched(v.Status)
 	for _, h := range v.Aside {
+		if h.Unfinished {
+			a.printf("  %-13s %s by run %s, which has not come to its end\n", "set aside", holds(h.Components), h.Run)
+			continue
+		}
 		a.printf("  %-13s %s by run %s (lifeboat recover %s --discard-old %[3]s)\n", "set aside", holds(h.Components), h.Run, v.System)
 	}
 	for _, j := range v.Jobs {

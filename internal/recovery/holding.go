@@ -18,6 +18,8 @@ type Holding struct {
 	// TakenBack says that the run was taken back: what it holds is what others had
 	// changed before that.
 	TakenBack bool `json:"taken_back,omitempty"`
+	// Unfinished says that the run is to be gone on with or taken back first.
+	Unfinished bool `json:"unfinished,omitempty"`
 }
 
 // Holds names the components of which a run still has what it set aside, so that
@@ -58,7 +60,7 @@ func HoldingRuns(runs []*runbook.Run, system string) []Holding {
 			continue
 		}
 		if names := Holds(run); len(names) > 0 {
-			held = append(held, Holding{Run: run.ID, Components: names, TakenBack: run.State == runbook.StateRolledBack})
+			held = append(held, Holding{Run: run.ID, Components: names, TakenBack: run.State == runbook.StateRolledBack, Unfinished: run.State == runbook.StateRunning || run.Resumable() && run.State != runbook.StateWarnings})
 		}
 	}
 	return held

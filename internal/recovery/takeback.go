@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,6 +31,9 @@ func (r *Recovery) TakeBack(ctx context.Context, run *runbook.Run) ([]Change, er
 		// The system that the run has started, and its commands, may have gone on.
 		r.since = time.Time{}
 	}
+	if lost := r.untold(run); len(lost) > 0 {
+		return nil, runbook.Refuse("", "the end of the journal of run %s is lost: it does not tell of the restore of %s, which has set aside what was there. Go on with the run first (lifeboat recover %s --resume), which sees what is restored already; then it can be taken back", run.ID, strings.Join(lost, ", "), run.System)
+	}
 	parts, err := r.putBack(ctx, run)
 	if err != nil {
 		return nil, err
@@ -54,6 +58,16 @@ func (r *Recovery) TakeBack(ctx context.Context, run *runbook.Run) ([]Change, er
 	}
 	renamed, err := r.renamedSince(ctx, run)
 	return append(changes, renamed...), err
+}
+
+// untold names components that the run has restored, though its journal does not tell.
+func (r *Recovery) untold(run *runbook.Run) []string {
+	told := map[string]bool{}
+	for _, step := range run.Begun() {
+		told[r.restores[step.ID]] = true
+	}
+	held := Holds(run)
+	return slices.DeleteFunc(slices.Sorted(maps.Values(r.restores)), func(name string) bool { return told[name] || !slices.Contains(held, name) })
 }
 
 // putBack makes the components that a run has restored, by name, and finds which

@@ -128,9 +128,9 @@ func load(dir, runID string, locked bool) (*Run, tail, error) {
 	}
 	if err != nil {
 		err = fmt.Errorf("run %s: %w", runID, err)
-		run.State, run.Error = StateFailed, err.Error()
+		run.State, run.Error, run.Damaged = StateFailed, err.Error(), true
 		run.Hint = aside(runDir)
-		return run, end, err
+		return run, end, fmt.Errorf("%w; what it did is not known: %s", err, run.Hint)
 	}
 	return run, end, nil
 }

@@ -81,6 +81,9 @@ type Run struct {
 	Error       string                     `json:"error,omitempty"`
 	Hint        string                     `json:"hint,omitempty"` // what to do next
 	Kept        map[string]json.RawMessage `json:"kept,omitempty"`
+	// Damaged says that the journal cannot be read to its end: what the run did is not
+	// known.
+	Damaged bool `json:"damaged,omitempty"`
 
 	index    map[string]*StepReport
 	passFrom time.Time // when the present pass began
