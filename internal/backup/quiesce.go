@@ -29,7 +29,7 @@ func (b *Backup) quiesce() []runbook.Step {
 		{
 			ID: "quiesce/wait", Title: "Wait for the system's own running jobs", EachTime: true,
 			Run: func(ctx context.Context, task runbook.Task) error {
-				return b.waitForJobs(ctx, task)
+				return b.WaitForJobs(ctx, task)
 			},
 		},
 		{
@@ -39,7 +39,7 @@ func (b *Backup) quiesce() []runbook.Step {
 					return err
 				}
 				// A job may have begun between the wait and the stop.
-				if err := b.waitForJobs(ctx, task); err != nil {
+				if err := b.WaitForJobs(ctx, task); err != nil {
 					return err
 				}
 				b.mu.Lock()
@@ -118,8 +118,8 @@ func (b *Backup) resume() []runbook.Step {
 	}}
 }
 
-// waitForJobs returns when none of the profile's lock files names a live process.
-func (b *Backup) waitForJobs(ctx context.Context, task runbook.Task) error {
+// WaitForJobs returns when none of the profile's lock files names a live process.
+func (b *Backup) WaitForJobs(ctx context.Context, task runbook.Task) error {
 	for _, w := range b.Profile.Quiesce.WaitFor {
 		limit := waitDefault
 		if w.Timeout != "" {

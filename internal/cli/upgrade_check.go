@@ -24,6 +24,7 @@ type checkFlags struct {
 	accept     []string
 	acceptFile string
 	targets    []string
+	without    []string
 	html       absolutePath
 	verify     bool
 }
@@ -47,6 +48,9 @@ target that --target names, or with those of the host where it has them already.
 another vendor has for the target has to be named, too. Keys that the host does not
 know are not taken in. On Debian apt is asked, with the host's own sources.
 
+Other systems of the configuration that are on this host, an SMT say, are checked by
+their profiles.
+
 Recovery points are looked for in --repository, else in the repositories of the
 configuration: the newest of this host by a profile that knows upgrades. --verify reads
 all its data now. docs/upgrade.md lists the findings.`,
@@ -65,6 +69,7 @@ all its data now. docs/upgrade.md lists the findings.`,
 	flags.StringArrayVar(&f.accept, "accept", nil, "accept a finding, as `ID[=WORD,…]`; may be given several times")
 	flags.StringVar(&f.acceptFile, "accept-file", "", "accept the findings that `FILE` lists")
 	flags.StringArrayVar(&f.targets, "target", nil, "a package repository of the release that is wanted, as `[ALIAS=]URL`; may be given several times")
+	flags.StringSliceVar(&f.without, "without", nil, "leave the configured `SYSTEM` on this host alone")
 	flags.Var(&f.html, "html", "write the report to `FILE`, as a page that needs nothing else")
 	flags.BoolVar(&f.verify, "verify", false, "read all data of the recovery point now")
 	a.readFlags(c)
@@ -112,6 +117,9 @@ func (a *app) check(c *cobra.Command, f checkFlags) error {
 		in.Untold, in.Conflicts = err.Error(), conflicts(err)
 	}
 	if in.Point, err = a.pointBefore(c.Context(), j.facts, f); err != nil {
+		return err
+	}
+	if in.Servers, err = a.soundness(c.Context(), f); err != nil {
 		return err
 	}
 	r := preflight.Check(in)

@@ -27,7 +27,7 @@ type upgradeFlags struct {
 	root, acceptFile              absolutePath
 	via, methods, media           []string
 	repositories, repositoryFiles []string
-	accept, appended              []string
+	accept, appended, without     []string
 	hooks                         policyFlag
 	onHook                        string
 	limit                         time.Duration
@@ -59,6 +59,10 @@ value, for the hop to that release; package repositories that are on the list of
 need none. A hop that fails is taken back alone. lifeboat upgrade resume goes on with the
 next one, after a restart too.
 
+Other systems of the configuration, an SMT on this host say, are checked by their
+profiles before anything changes, stopped, saved, started on the upgraded host and
+checked again: a check that fails takes the upgrade back, their data included.
+
 Hooks of YaST Wagon are called at their places (lifeboat upgrade hooks). A host too old
 for this program is upgraded from a rescue system, with --root.`,
 		Example: `  lifeboat upgrade run --to "SLES 12 SP1" --target SLES12-SP1-Pool=http://smt/repo/SLES12-SP1-Pool \
@@ -82,6 +86,7 @@ for this program is upgraded from a rescue system, with --root.`,
 	flags.Var(&f.acceptFile, "accept-file", "accept the findings that `FILE` lists, one a line")
 	flags.StringVar(&f.wayBack, "way-back", "auto", "go back by `MEANS`: btrfs, point, or auto for the first that suits")
 	flags.StringVar(&f.system, "system", "", "the configured `SYSTEM` whose recovery points hold this host")
+	flags.StringSliceVar(&f.without, "without", nil, "leave the configured `SYSTEM` on this host alone: do not check, stop or save it")
 	flags.BoolVar(&f.unrehearsed, "no-rehearsal", false, "do not rehearse the transaction in a sandbox")
 	flags.StringVar(&f.scripts, "scripts", string(upgrade.Stop), "`POLICY` for scripts of packages that fail: stop, or warn and go on")
 	flags.BoolVar(&f.stay, "stay", false, "leave the host as it is when something fails behind the point of no return")
@@ -117,6 +122,14 @@ func (a *app) upgradeRun(ctx context.Context, f upgradeFlags) error {
 	system, request, catalogue, err := a.upgradeRequest(ctx, f)
 	if err != nil {
 		return err
+	}
+	if request.Servers, err = a.serversOn(conf, request.Root, f.system, f.without); err != nil {
+		return err
+	}
+	if request.Way != nil {
+		for i := range request.Way.Then {
+			request.Way.Then[i].Servers = request.Servers
+		}
 	}
 	if f.dry {
 		return a.dryAlong(ctx, conf, system, request, catalogue)

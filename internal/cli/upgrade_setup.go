@@ -36,13 +36,23 @@ func (a *app) upgradeOf(ctx context.Context, conf *config.Config, name, system s
 		}))
 		r.System = saved.Name
 	}
+	served, err := a.servers(ctx, conf, r.Servers)
+	if err != nil {
+		done()
+		return nil, nil, err
+	}
+	set.Servers, done = served.list, after(done, served.close)
 	set.Point = func(ctx context.Context) preflight.Point { return a.pointOf(ctx, conf, saved, vaulted, set.Ways, r) }
 	h, err := hostBelow(absolutePath(r.Root))
 	if err != nil {
+		done()
 		return nil, nil, err
 	}
 	set.Entry = bootEntry{&boot.Menu{Host: h}}
 	u, err := upgrade.New(name, r, set)
+	if err != nil {
+		done()
+	}
 	return u, done, err
 }
 

@@ -33,6 +33,14 @@ type Kind struct {
 	// Schema tells which product's data a captured record holds, and in which
 	// version of its schema; "" for what is not known. Nil for kinds without one.
 	Schema func(record Record) (product, version string)
+	// Server is the program that keeps the data; nil for kinds without one.
+	Server *Server
+}
+
+// Server is a database server as distributions run it.
+type Server struct {
+	Services  []string // by these names
+	Directory string   // the statement that tells where its files are
 }
 
 // Make builds the component that spec describes, with the kind's options
@@ -76,6 +84,20 @@ type Admitter interface {
 	Admit(ctx context.Context) (string, error)
 	// Withdraw makes the account what it was before Admit; it may be repeated.
 	Withdraw(ctx context.Context) error
+}
+
+// Counter is implemented by databases that can count what is in them.
+type Counter interface {
+	// Count counts what is in the database now. An error is also that a product is
+	// just changing its schema.
+	Count(ctx context.Context) (Census, error)
+}
+
+// Census is what is in a database.
+type Census struct {
+	Schema  string           `json:"schema,omitempty"`  // its version, by the product's own record
+	Rows    map[string]int64 `json:"rows"`              // by table
+	Lacking []string         `json:"lacking,omitempty"` // tables that belong to this version of the schema
 }
 
 // Reacher is implemented by kinds that restore through a service, which has to run.

@@ -55,6 +55,9 @@ type Options struct {
 	KeepOld bool // keep what was set aside after success
 	// Without are components that are left out as if the point did not have them.
 	Without []string
+	// Still says that nobody has written since the records were made: what is missing
+	// of them is a fault, and no sign of life.
+	Still bool
 	// Rehearsal is set where the recovery is tried out in a sandbox.
 	Rehearsal *Rehearsal
 }

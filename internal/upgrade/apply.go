@@ -60,7 +60,11 @@ func (u *Upgrade) secure(ctx context.Context, task runbook.Task) error {
 	for _, l := range fit.Left {
 		task.Logf("%s does not go back: %s", l.Path, l.Why)
 	}
-	b, err := means.Prepare(ctx, task)
+	var b wayback.Baseline
+	err = u.still(ctx, task, fit, func() (err error) {
+		b, err = means.Prepare(ctx, task)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -80,6 +84,9 @@ func (u *Upgrade) way(task runbook.Task) (m wayback.Means, b wayback.Baseline, o
 // release takes the way back away once it was gone, or is not needed.
 func (u *Upgrade) release(ctx context.Context, task runbook.Task) error {
 	if err := u.abort(ctx, task); err != nil {
+		return err
+	}
+	if err := u.wake(ctx, task); err != nil { // after a kill
 		return err
 	}
 	m, b, ok, err := u.way(task)

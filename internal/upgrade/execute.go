@@ -96,10 +96,10 @@ func begun(run *runbook.Run, step string) bool {
 	return slices.ContainsFunc(run.Begun(), func(s *runbook.StepReport) bool { return s.ID == step })
 }
 
-// Changed tells whether a run has begun to change the root, or has left it to an
-// installer.
+// Changed tells whether a run has begun to change the root, has stopped what it serves, or
+// has left it to an installer.
 func Changed(run *runbook.Run) bool {
-	return begun(run, stepSwitch) || begun(run, stepEntry) || begun(run, stepPass)
+	return begun(run, stepSwitch) || begun(run, stepEntry) || begun(run, stepPass) || begun(run, stepServersStop)
 }
 
 // Standing says in words where a run stands.

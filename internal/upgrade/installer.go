@@ -35,7 +35,7 @@ func (u *Upgrade) installer() []runbook.Stage {
 			{ID: "source", Title: "Look at the installation medium", Repeat: safe, When: u.byEntry, Run: u.looksAtMedium},
 			{ID: stepPreflight, Title: "Check what stands in the way", Repeat: safe, Run: u.inspect},
 		}},
-		{Name: "secure", Title: "Make the way back", Steps: []runbook.Step{
+		{Name: "secure", Title: "Make the way back", Steps: append(u.serversStill(), []runbook.Step{
 			{ID: stepSecure, Title: "Make and verify the way back", Repeat: safe, Run: u.secure, Undo: u.release},
 			u.hooked("hooks/migrate", "Run the hooks before the first package changes",
 				hook.BeforeSetMigrationRepo, hook.AfterSetMigrationRepo, hook.BeforePackageMigration),
@@ -43,17 +43,16 @@ func (u *Upgrade) installer() []runbook.Stage {
 				ID: stepEntry, Title: "Make the boot entry that starts the installer once", Repeat: safe, When: u.byEntry, Run: u.addEntry, Undo: u.dropEntry,
 				Effects: []string{"adds a section to the boot menu, and kernel and initrd of the installer to /boot"},
 			},
-		}},
+		}...)},
 		{Name: "upgrade", Title: "Upgrade", Steps: []runbook.Step{
 			{ID: stepPass, Title: "Pass the point of no return", Repeat: safe, Run: u.pass},
 			hand,
 		}},
-		{Name: "verify", Title: "Verify", Steps: []runbook.Step{
+		{Name: "verify", Title: "Verify", Steps: append(append([]runbook.Step{
 			u.hooked("hooks/restarted", "Run the hooks of the restart", hook.BeforeInit, hook.AfterRestart),
 			{ID: stepVerify, Title: "See that the host is " + u.To.Name() + ", wholly", Repeat: safe, Run: u.verifyInstalled},
 			{ID: "boot-entry/remove", Title: "Remove the boot entry", Repeat: safe, When: u.byEntry, Run: u.dropEntry},
-			u.hooked("hooks/registration", "Run the hooks of the registration", hook.BeforeRegistration, hook.AfterRegistration),
-		}},
+		}, u.serversAgain()...), u.hooked("hooks/registration", "Run the hooks of the registration", hook.BeforeRegistration, hook.AfterRegistration))},
 		{Name: "finish", Title: "Finish", Steps: []runbook.Step{
 			u.hooked("hooks/finish", "Run the hooks of the end", hook.BeforeCongratulate, hook.AfterCongratulate, hook.BeforeExit),
 		}},

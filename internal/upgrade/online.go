@@ -18,6 +18,10 @@ const (
 // calls them.
 func (u *Upgrade) online() []runbook.Stage {
 	safe := runbook.RepeatSafe
+	secure := []runbook.Step{{ID: "unchanged", Title: "See that the packages are still those of the plan", EachTime: true, Run: u.unchanged}}
+	secure = append(secure, u.serversStill()...)
+	verify := []runbook.Step{{ID: stepVerify, Title: "See that the host is " + u.To.Name() + ", wholly", Repeat: safe, Run: u.verify}}
+	verify = append(verify, u.serversAgain()...)
 	return u.foreseeing([]runbook.Stage{
 		u.examine(),
 		{Name: "plan", Title: "Plan, and try everything that can be tried", Steps: []runbook.Step{
@@ -30,8 +34,7 @@ func (u *Upgrade) online() []runbook.Stage {
 			{ID: "fetch", Title: "Download the packages and look for conflicts", Repeat: safe, Run: u.fetch},
 			{ID: "rehearse", Title: "Rehearse the transaction in a sandbox", Repeat: safe, When: u.wanted, Run: u.rehearse},
 		}},
-		{Name: "secure", Title: "Make the way back", Steps: []runbook.Step{
-			{ID: "unchanged", Title: "See that the packages are still those of the plan", EachTime: true, Run: u.unchanged},
+		{Name: "secure", Title: "Make the way back", Steps: append(secure, []runbook.Step{
 			{ID: stepSecure, Title: "Make and verify the way back", Repeat: safe, Run: u.secure, Undo: u.release},
 			u.hooked("hooks/switch", "Run the hooks before the package repositories are switched", hook.BeforeSetMigrationRepo),
 			{
@@ -40,15 +43,13 @@ func (u *Upgrade) online() []runbook.Stage {
 			},
 			u.hooked("hooks/switched", "Run the hooks after the package repositories were switched", hook.AfterSetMigrationRepo),
 			u.hooked("hooks/migrate", "Run the hooks before the first package changes", hook.BeforePackageMigration),
-		}},
+		}...)},
 		{Name: "upgrade", Title: "Upgrade", Steps: []runbook.Step{
 			{ID: stepPass, Title: "Pass the point of no return", Repeat: safe, Run: u.pass},
 			{ID: stepUpgrade, Title: "Upgrade the packages", Repeat: safe, Run: u.upgrade, Undo: u.back},
 		}},
-		{Name: "verify", Title: "Verify", Steps: []runbook.Step{
-			{ID: stepVerify, Title: "See that the host is " + u.To.Name() + ", wholly", Repeat: safe, Run: u.verify},
-			u.hooked("hooks/registration", "Run the hooks of the registration", hook.BeforeRegistration, hook.AfterRegistration),
-		}},
+		{Name: "verify", Title: "Verify", Steps: append(verify,
+			u.hooked("hooks/registration", "Run the hooks of the registration", hook.BeforeRegistration, hook.AfterRegistration))},
 		{Name: "finish", Title: "Finish", Steps: []runbook.Step{
 			u.hooked("hooks/finish", "Run the hooks of the end", hook.BeforeCongratulate, hook.AfterCongratulate, hook.BeforeExit),
 			{ID: "tidy", Title: "Remove what was downloaded", Repeat: safe, Run: u.tidy},

@@ -106,6 +106,7 @@ func (u *Upgrade) inspect(ctx context.Context, task runbook.Task) error {
 	if u.Point != nil {
 		in.Point = u.Point(ctx)
 	}
+	in.Servers = u.sound(ctx, task)
 	report := preflight.Check(in)
 	if err := save(task, reportName, report); err != nil {
 		return err

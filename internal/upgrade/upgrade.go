@@ -20,6 +20,7 @@ import (
 	"lifeboat/internal/upgrade/hook"
 	"lifeboat/internal/upgrade/path"
 	"lifeboat/internal/upgrade/preflight"
+	"lifeboat/internal/upgrade/server"
 	"lifeboat/internal/upgrade/wayback"
 	"lifeboat/internal/zypper"
 )
@@ -54,6 +55,8 @@ type Request struct {
 	Accept       preflight.Accepted  `json:"accept,omitempty"` // findings of the preflight checks
 	WayBack      string              `json:"way_back,omitempty"`
 	System       string              `json:"system,omitempty"` // configured, whose recovery points hold the host
+	// Servers are configured systems on the host that are not the host itself.
+	Servers []string `json:"servers,omitempty"`
 	// Stay leaves the root as it is when something fails behind the point of no return.
 	Stay bool `json:"stay,omitempty"`
 
@@ -93,6 +96,8 @@ type Setup struct {
 	// Ask asks a person what becomes of a hook that has failed.
 	Ask   func(ctx context.Context, q hook.Question) (hook.Answer, error)
 	Entry Entry
+	// Servers are those that the request names.
+	Servers []*server.Server
 }
 
 // Upgrade is one step of the way of one root.

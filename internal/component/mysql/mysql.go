@@ -48,6 +48,7 @@ func Kind(products product.Registry) component.Kind {
 		Name:   "mysql",
 		ByHand: byHand,
 		Schema: schemaOf,
+		Server: &component.Server{Services: []string{"mariadb", "mysql", "mysqld"}, Directory: "SELECT @@datadir"},
 		New: func(env component.Env, spec profile.Component) (component.Component, error) {
 			opts, ok := spec.Options.(*Options)
 			if !ok {

@@ -44,6 +44,7 @@ func Kind() component.Kind {
 		},
 		Name:   "postgres",
 		ByHand: byHand,
+		Server: &component.Server{Services: []string{"postgresql"}, Directory: "SHOW data_directory"},
 		New: func(env component.Env, spec profile.Component) (component.Component, error) {
 			opts, ok := spec.Options.(*Options)
 			if !ok {

@@ -35,6 +35,10 @@ func boot(m *Machine, c *Call) int {
 			return c.Fail(1, "%v", err)
 		}
 	}
+	if err := early(c); err != nil { // as with OnFailure=emergency.target
+		fmt.Fprintln(c.Stderr, "boot:", err)
+		return 0
+	}
 	for _, u := range m.units {
 		if !m.installed(u) || !m.Enabled(u) {
 			continue
@@ -49,6 +53,34 @@ func boot(m *Machine, c *Call) int {
 		fmt.Fprintln(c.Stderr, "boot:", err)
 	}
 	return 0
+}
+
+// early runs what sysinit.target wants of the programs that others have put into units,
+// before any service starts. One that restarts the machine never ends.
+func early(c *Call) error {
+	files, err := filepath.Glob("/etc/systemd/system/sysinit.target.wants/*.service")
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		for line := range strings.Lines(string(raw)) {
+			args, ok := strings.CutPrefix(strings.TrimSpace(line), "ExecStart=")
+			if !ok {
+				continue
+			}
+			words := strings.Fields(args)
+			cmd := exec.Command(words[0], words[1:]...)
+			cmd.Stdout, cmd.Stderr = c.Stdout, c.Stderr
+			if err := cmd.Run(); err != nil {
+				return fmt.Errorf("%s: %w", file, err)
+			}
+		}
+	}
+	return nil
 }
 
 // haltSystem stops services in reverse order before a shutdown.

@@ -61,6 +61,15 @@ type Point struct {
 	Error   string `json:"error,omitempty"` // why not more is known
 }
 
+// Server is a configured system on the machine that is not the machine itself.
+type Server struct {
+	System string   `json:"system"`
+	Title  string   `json:"title"`
+	Failed []string `json:"failed,omitempty"` // names of its checks
+	Found  []string `json:"found,omitempty"`  // what they found
+	Passed int      `json:"passed"`
+}
+
 // Need is space that something beside the packages takes.
 type Need struct {
 	Path  string `json:"path"`
@@ -84,6 +93,7 @@ type Input struct {
 	// Repositories are those of the present release, nil where they are not known.
 	Repositories *path.Inventory
 	Point        Point
+	Servers      []Server
 	Needs        []Need // what the upgrade needs beside packages
 	Accept       Accepted
 	Now          time.Time

@@ -58,6 +58,8 @@ var rules = []rule{
 
 	{"guests-running", Inhibitor, never, "Virtual machines are running here", guests},
 	{"restart-pending", Inhibitor, plainly, "The machine has to be restarted first", restart},
+	{ServerFails, Inhibitor, byItem, "A system on this machine does not pass its checks", serverFails},
+	{"servers", Info, never, "Systems on this machine stand still while it is upgraded", servers},
 	{"desktop-changes", Medium, plainly, "The desktop will be another one", desktop},
 
 	{"package-database", Inhibitor, byWord, "The package database is inconsistent", inconsistent},

@@ -204,36 +204,15 @@ func (m *Point) prepare(ctx context.Context, task runbook.Task, b *Baseline) err
 
 // capture makes the recovery point as every backup does, as a run of its own below this
 // one's directory: the system's lock is this run's.
-func (m *Point) capture(ctx context.Context, task runbook.Task, dir string) (point *vault.Point, err error) {
+func (m *Point) capture(ctx context.Context, task runbook.Task, dir string) (*vault.Point, error) {
 	h, err := m.host()
 	if err != nil {
 		return nil, err
 	}
-	b, err := backup.New(ctx, backup.Options{
+	return backup.Within(ctx, task, backup.Options{
 		System: m.System, Profile: m.Profile, Catalog: m.Catalog, Host: h, Vault: m.Vault, Settings: m.Settings,
 		StateDir: dir, Version: m.Version, Trigger: vault.BeforeUpgrade,
 	})
-	if err != nil {
-		return nil, err
-	}
-	tell := runbook.ObserverFunc(func(e runbook.Event) {
-		switch e.Type {
-		case runbook.StepProgress:
-			task.Progress(e.Bytes, e.Total)
-		case runbook.StepLog, runbook.StepWarning:
-			task.Logf("%s: %s", e.Title, e.Text)
-		}
-	})
-	engine := runbook.New(runbook.Options{Dir: dir, Observers: []runbook.Observer{tell}})
-	engine.Conceal(b.Secrets()...)
-	_, err = engine.Start(ctx, b.Runbook(), runbook.Meta{ID: b.RunID()})
-	if err := errors.Join(err, b.Close(context.WithoutCancel(ctx))); err != nil {
-		return nil, err
-	}
-	if point = b.Point(); point == nil {
-		return nil, errors.New("the backup made no recovery point")
-	}
-	return point, nil
 }
 
 // describe takes from a point's manifest what goes back.
