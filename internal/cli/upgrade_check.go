@@ -116,6 +116,7 @@ func (a *app) check(c *cobra.Command, f checkFlags) error {
 	} else if in.Transaction, err = a.simulate(c.Context(), j, v, f, targets); err != nil {
 		in.Untold, in.Conflicts = err.Error(), conflicts(err)
 	}
+	in.Ends = preflight.Ends(j.catalogue, j.facts, in.Transaction, v.To)
 	if in.Point, err = a.pointBefore(c.Context(), j.facts, f); err != nil {
 		return err
 	}

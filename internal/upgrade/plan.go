@@ -95,6 +95,7 @@ func (u *Upgrade) inspect(ctx context.Context, task runbook.Task) error {
 		if err := load(task, transactionName, &in.Transaction); err != nil {
 			return err
 		}
+		in.Ends = preflight.Ends(u.Catalogue, in.Facts, in.Transaction, u.To)
 	}
 	var present []path.Present
 	for _, r := range in.Facts.Repositories {

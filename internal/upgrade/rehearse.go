@@ -8,11 +8,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"syscall"
 
 	"lifeboat/internal/host"
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/sandbox"
+	"lifeboat/internal/upgrade/facts"
+	"lifeboat/internal/upgrade/path"
 	"lifeboat/internal/zypper"
 )
 
@@ -70,6 +73,9 @@ func (u *Upgrade) rehearse(ctx context.Context, task runbook.Task) (err error) {
 		return fmt.Errorf("the rehearsal, of which the host has noticed nothing: %w", err)
 	}
 	if err := u.compare(ctx, task, z); err != nil {
+		return fmt.Errorf("after the rehearsal, of which the host has noticed nothing: %w", err)
+	}
+	if err := u.arrived(box); err != nil {
 		return fmt.Errorf("after the rehearsal, of which the host has noticed nothing: %w", err)
 	}
 	expected, err := kept[[]string](task, keptExpected)
@@ -141,6 +147,37 @@ func (u *Upgrade) compare(ctx context.Context, task runbook.Task, z *zypper.Zypp
 	}
 	if len(lacking) > 0 {
 		return fmt.Errorf("installed packages lack what they need: %s", lacking[0])
+	}
+	return nil
+}
+
+// arrived sees that what stands in the sandbox now is the wanted release, by its own
+// files: what package metadata has said of it is a promise.
+func (u *Upgrade) arrived(box *sandbox.Sandbox) error {
+	pid, err := box.Pid()
+	if err != nil {
+		return err
+	}
+	h, err := host.At(filepath.Join("/proc", strconv.Itoa(pid), "root", u.Root))
+	if err != nil {
+		return err
+	}
+	return released(u.Catalogue, facts.Identify(h), u.To)
+}
+
+// released tells whether the files of a root say that it is a release, all of them.
+func released(c *path.Catalogue, f *facts.Facts, to path.Release) error {
+	found, err := c.Find(f.Release.ID, f.Release.Version, f.Release.SP, f.Arch)
+	if err != nil {
+		return fmt.Errorf("it is not %s: %w", to.Name(), err)
+	}
+	if found.Name() != to.Name() {
+		return fmt.Errorf("it is not %s, but %s (%s)", to.Name(), found.Name(), f.Release.Source)
+	}
+	for _, p := range f.Products {
+		if r, ok := c.Known(p.Name, p.Version); c.Knows(p.Name) && (!ok || r.Name() != to.Name()) {
+			return fmt.Errorf("it is not %s: /etc/products.d has %s %s", to.Name(), p.Name, p.Version)
+		}
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ const (
 	FaultPosttrans  = "posttrans"  // %posttrans of the database fails: zypper ends with 0 and only warns
 	FaultSlow       = "slow"       // %post of the kernel waits while /var/lib/lab/hold is there, see Lab.Hold
 	FaultBig        = "big"        // libicu is Options.Big bytes large
+	FaultRelease    = "release"    // a script of libicu makes the system say that it is SLES 12 SP5
 	FaultConflict   = "conflict"   // postgresql has a file that the database has too, with another content
 	FaultUnsolvable = "unsolvable" // an update of the database needs what nobody provides
 	FaultMissing    = "missing"    // the file of a package that the metadata has is not there: postgresql
@@ -25,7 +26,7 @@ const (
 // Faults are all faults there are.
 func Faults() []string {
 	return []string{
-		FaultPre, FaultPost, FaultPosttrans, FaultSlow, FaultBig, FaultConflict, FaultUnsolvable,
+		FaultPre, FaultPost, FaultPosttrans, FaultSlow, FaultBig, FaultRelease, FaultConflict, FaultUnsolvable,
 		FaultMissing, FaultCorrupt, FaultUnsigned, FaultTampered,
 	}
 }
@@ -81,6 +82,9 @@ func (r release) faulty(fault string, big int64) (p pack, alone bool) {
 	case FaultBig:
 		p = r.icu()
 		p.files = append(p.files, file{path: "/usr/share/icu/big.dat", noise: big})
+	case FaultRelease:
+		p = r.icu()
+		p.posttrans = script(`echo 'VERSION_ID="12.5"' >>/etc/os-release`, "exit 0")
 	case FaultConflict:
 		p = r.postgresql()
 		p.files = append(p.files, text("/usr/sbin/mysqld", "not the database's\n"))

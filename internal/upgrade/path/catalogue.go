@@ -72,7 +72,9 @@ type Product struct {
 	Name  string   `yaml:"name" jsonschema:"required"`
 	Title string   `yaml:"title" jsonschema:"required"`
 	IDs   []string `yaml:"ids" jsonschema:"required"` // of os-release(5), and of the vendor's own product files
-	Cycle *Cycle   `yaml:"cycle,omitempty"`
+	// Packages are those whose version is the release's.
+	Packages []string `yaml:"packages,omitempty"`
+	Cycle    *Cycle   `yaml:"cycle,omitempty"`
 }
 
 // Cycle is how long a major version is supported, in years.

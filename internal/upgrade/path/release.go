@@ -123,6 +123,21 @@ func (c *Catalogue) Find(id, version string, sp int, arch string) (Release, erro
 	return r, c.must(r)
 }
 
+// Known names the release of a product and version as package management and media
+// write them; ok is false for what the catalogue does not know.
+func (c *Catalogue) Known(product, version string) (r Release, ok bool) {
+	p, ok := c.Named(product)
+	if !ok {
+		return r, false
+	}
+	r, err := ParseEdition(version)
+	if err != nil {
+		return r, false
+	}
+	r.Product = p.Name
+	return r, c.must(r) == nil
+}
+
 // Knows tells whether a machine's id is one of the catalogue's products.
 func (c *Catalogue) Knows(id string) bool {
 	_, ok := c.Named(id)

@@ -90,6 +90,8 @@ type Input struct {
 	Transaction *zypper.Transaction
 	Untold      string
 	Conflicts   []string // to which the package manager finds no answer by itself
+	// Ends is where the transaction ends, nil where that was not asked.
+	Ends *Ending
 	// Repositories are those of the present release, nil where they are not known.
 	Repositories *path.Inventory
 	Point        Point

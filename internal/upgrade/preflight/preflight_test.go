@@ -143,6 +143,17 @@ func TestChecks(t *testing.T) {
 		"others' package": {func(in *Input) { remove(in, "package", "acme-agent") }, "inhibitor third-party-removed", "ACME Inc.", "third-party-removed=acme-agent"},
 		"the vendor's":    {func(in *Input) { remove(in, "package", "kdm") }, "inhibitor packages-removed", "kdm-1-1", "packages-removed=" + digest([]string{"kdm-1-1"})},
 		"both":            {func(in *Input) { remove(in, "package", "kdm", "acme-agent") }, "inhibitor third-party-removed, inhibitor packages-removed", "kdm-1-1", "third-party-removed=acme-agent packages-removed=" + digest([]string{"kdm-1-1"})},
+		"another release": {func(in *Input) {
+			in.Ends = &Ending{Releases: []string{"SLES 12"}, Told: []string{"package sles-release 12"}}
+		}, "inhibitor transaction-other-release", "It would be SLES 12, and SLES 11 SP3 is wanted", ""},
+		"the same release": {func(in *Input) {
+			in.Ends = &Ending{Releases: []string{"SLES 11 SP2"}, Told: []string{"package sles-release 11.2"}}
+		}, "inhibitor transaction-other-release", "It would stay SLES 11 SP2", ""},
+		"two releases": {func(in *Input) {
+			in.Ends = &Ending{Releases: []string{"SLES 11 SP3", "SLES 12"}, Told: []string{"package sles-release 12"}}
+		}, "inhibitor transaction-other-release", "of several at once: SLES 11 SP3, SLES 12", ""},
+		"no release":         {func(in *Input) { in.Ends = &Ending{} }, "inhibitor transaction-other-release", "Nothing would be left", ""},
+		"the wanted release": {func(in *Input) { in.Ends = &Ending{Releases: []string{"SLES 11 SP3"}} }, "", "", ""},
 		"another vendor": {func(in *Input) {
 			in.Transaction.ChangeVendor = []zypper.Change{{Name: "a", EditionOld: "1", Edition: "2"}}
 		}, "high vendor-changed", "a 1 → 2", "vendor-changed"},

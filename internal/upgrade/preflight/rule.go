@@ -66,6 +66,7 @@ var rules = []rule{
 	{"packages-locked", Inhibitor, byItem, "Packages are locked or held", locked},
 	{"transaction-unknown", High, plainly, "What will become of the packages was not found out", transactionUnknown},
 	{"packages-conflict", Inhibitor, never, "The packages do not fit together", conflict},
+	{"transaction-other-release", Inhibitor, never, "The packages would make it another release than is wanted", otherRelease},
 	{"products-removed", Inhibitor, byItem, "Products would be removed", productsRemoved},
 	{"third-party-removed", Inhibitor, byItem, "Packages of other vendors would be removed", foreignRemoved},
 	{"packages-removed", Inhibitor, byWord, "Packages would be removed", packagesRemoved},

@@ -95,8 +95,12 @@ func productsRemoved(in *Input) *seen {
 	if len(items) == 0 {
 		return nil
 	}
+	detail := "Most often the package repositories of the target's product are missing."
+	if slices.ContainsFunc(in.Transaction.Install, isProduct) {
+		detail += " Under its new name a product comes again."
+	}
 	return &seen{
-		detail: "Most often the package repositories of the target's product are missing. Under its new name a product comes again.",
+		detail: detail,
 		items:  items,
 		remedy: "Compare with lifeboat upgrade repositories, and accept each that shall go by its name.",
 	}
