@@ -166,7 +166,7 @@ func (a *app) removeRepositories(ctx context.Context, z *zypper.Zypper, i path.I
 	if err := writeNew(done.File, text); err != nil {
 		return fmt.Errorf("write down what is removed: %w", err)
 	}
-	return z.RemoveRepositories(ctx, done.Removed...)
+	return z.RemoveRepositories(done.Removed...)
 }
 
 // aliases are those that --remove means, each once.

@@ -120,7 +120,7 @@ func (u *Upgrade) switchOver(ctx context.Context, task runbook.Task) error {
 			off = append(off, p.Alias)
 		}
 	}
-	if err := z.DisableRepositories(ctx, off...); err != nil {
+	if err := z.DisableRepositories(off...); err != nil {
 		return err
 	}
 	for _, r := range u.Repositories {
@@ -129,7 +129,7 @@ func (u *Upgrade) switchOver(ctx context.Context, task runbook.Task) error {
 		case at < 0:
 			err = z.AddRepository(ctx, r)
 		case !present[at].Enabled:
-			err = z.EnableRepositories(ctx, r.Alias)
+			err = z.EnableRepositories(r.Alias)
 		}
 		if err != nil {
 			return err

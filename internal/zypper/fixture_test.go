@@ -253,7 +253,7 @@ func build(t *testing.T) *lab {
 		if _, err := z.call(ctx, unrefreshed, "install", "--no-recommends", "filesystem", "sles-release", "apache2", "kdm", "acme-tool"); err != nil {
 			t.Fatal(err)
 		}
-		if err := z.DisableRepositories(ctx, "old"); err != nil {
+		if err := z.DisableRepositories("old"); err != nil {
 			t.Fatal(err)
 		}
 		add("new")

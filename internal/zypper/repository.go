@@ -204,7 +204,7 @@ func (z *Zypper) AddRepository(ctx context.Context, r Repository) error {
 		return err
 	}
 	if slices.ContainsFunc(have, func(h Repository) bool { return h.Alias == r.Alias }) {
-		if err := z.RemoveRepositories(ctx, r.Alias); err != nil {
+		if err := z.RemoveRepositories(r.Alias); err != nil {
 			return err
 		}
 	}
@@ -230,38 +230,6 @@ func (z *Zypper) AddRepository(ctx context.Context, r Repository) error {
 	_, err = z.call(ctx, nil, append(args, r.URLs[0], r.Alias)...)
 	if err != nil {
 		return fmt.Errorf("add package repository %s: %w", r.Alias, err)
-	}
-	return nil
-}
-
-// DisableRepositories switches package repositories off; they stay listed.
-func (z *Zypper) DisableRepositories(ctx context.Context, aliases ...string) error {
-	return z.modify(ctx, "switch off", []string{"modifyrepo", "--disable"}, aliases)
-}
-
-// EnableRepositories switches package repositories on.
-func (z *Zypper) EnableRepositories(ctx context.Context, aliases ...string) error {
-	return z.modify(ctx, "switch on", []string{"modifyrepo", "--enable"}, aliases)
-}
-
-// RemoveRepositories removes package repositories, with their caches.
-func (z *Zypper) RemoveRepositories(ctx context.Context, aliases ...string) error {
-	return z.modify(ctx, "remove", []string{"removerepo"}, aliases)
-}
-
-func (z *Zypper) modify(ctx context.Context, what string, command, aliases []string) error {
-	if len(aliases) == 0 {
-		return nil
-	}
-	if err := checkAliases(aliases); err != nil {
-		return err
-	}
-	err := z.keeping(ctx, func(ctx context.Context) error {
-		_, err := z.call(ctx, nil, append(command, aliases...)...)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("%s package repositories %s: %w", what, strings.Join(aliases, ", "), err)
 	}
 	return nil
 }

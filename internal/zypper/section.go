@@ -16,11 +16,11 @@ type section struct {
 	text  []byte
 }
 
-// sections splits the text of a .repo file. What stands before the first one is left out.
+// sections splits the text of a .repo file, to the byte. What stands before the first one
+// is left out.
 func sections(data []byte) []section {
 	var list []section
 	for line := range bytes.Lines(data) {
-		line = append(bytes.TrimRight(line, " \t\r\n"), '\n')
 		if text := bytes.TrimSpace(line); line[0] == '[' && bytes.HasSuffix(text, []byte("]")) {
 			list = append(list, section{alias: string(bytes.TrimSpace(text[1 : len(text)-1]))})
 		}
@@ -32,6 +32,15 @@ func sections(data []byte) []section {
 	return list
 }
 
+// plain is the section with the ends of lines that Unix has, and one at its end.
+func (s section) plain() []byte {
+	var out []byte
+	for line := range bytes.Lines(s.text) {
+		out = append(append(out, bytes.TrimRight(line, " \t\r\n")...), '\n')
+	}
+	return append(bytes.TrimRight(out, "\n"), '\n')
+}
+
 // Section is the text of a package repository in its file, as it stands there: with
 // everything that this package has no name for. Its address may hold a password.
 func (z *Zypper) Section(r Repository) ([]byte, error) {
@@ -41,7 +50,7 @@ func (z *Zypper) Section(r Repository) ([]byte, error) {
 	}
 	for _, s := range sections(data) {
 		if s.alias == r.Alias {
-			return append(bytes.TrimRight(s.text, "\n"), '\n'), nil
+			return s.plain(), nil
 		}
 	}
 	return nil, fmt.Errorf("package repository %s is not in %s any more", r.Alias, r.File)
@@ -82,10 +91,10 @@ func (z *Zypper) AddSections(text []byte) ([]string, error) {
 			return aliases[:i], fmt.Errorf("add package repository %s: its file %s.repo is there and holds another", s.alias, s.alias)
 		}
 		mode := os.FileMode(0o644)
-		if list, err := ParseRepositories(s.text); err != nil || slices.ContainsFunc(list, func(r Repository) bool { return slices.ContainsFunc(r.URLs, hasPassword) }) {
+		if secret.Match(s.text) {
 			mode = 0o600
 		}
-		if err := z.write(s.alias+".repo", s.text, mode); err != nil {
+		if err := z.write(s.alias+".repo", s.plain(), mode); err != nil {
 			return aliases[:i], fmt.Errorf("add package repository %s: %w", s.alias, err)
 		}
 	}

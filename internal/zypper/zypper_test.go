@@ -284,13 +284,13 @@ func TestRepositoriesStayLiteral(t *testing.T) {
 	if at < 0 || !slices.Equal(list[at].URLs, []string{url}) || list[at].Enabled || list[at].Unchecked || list[at].Priority != 90 || list[at].Name != "SLES12 Updates" {
 		t.Errorf("%+v", list)
 	}
-	if err := l.RemoveRepositories(ctx, "SLES12-Updates", "old"); err != nil {
+	if err := l.RemoveRepositories("SLES12-Updates", "old"); err != nil {
 		t.Fatal(err)
 	}
 	if list, _ = l.Repositories(); len(list) != 1 || list[0].Alias != "new" || !list[0].Unchecked {
 		t.Errorf("%+v", list)
 	}
-	if err := l.EnableRepositories(ctx, "--help"); err == nil {
+	if err := l.EnableRepositories("--help"); err == nil {
 		t.Error("an option was taken for an alias")
 	}
 	if _, err := l.call(ctx, nil, "addlock", "kdm"); err != nil {
