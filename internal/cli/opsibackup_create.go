@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -56,13 +58,16 @@ that ends with .tar.gz, .tgz, .tar.bz2 or .tar says how the file is packed.`,
 			if r.compression == noValue { // as opsi-backup takes it: the word may stand apart
 				r.compression = string(archive.None)
 				if len(names) > 0 && c.ArgsLenAtDash() != 0 {
-					if _, err := archive.ParseCompression(names[0]); err == nil {
+					if archive.Packs(names[0]) { // one that is not known is refused below
 						r.compression, names = names[0], names[1:]
 					}
 				}
 			}
 			if len(names) > 1 {
 				return usagef("one destination is given, not %s", strings.Join(names, " and "))
+			}
+			if slices.Contains(names, "") {
+				return usagef("the destination is empty; without one the archive comes into the working directory")
 			}
 			dest := firstOf(strings.Join(names, ""), ".")
 			pack, err := packing(dest, r.compression)
@@ -241,9 +246,19 @@ func writable(dest string) error {
 	} else if err == nil && !info.Mode().IsRegular() {
 		return runbook.Refuse("", "%s is neither a file nor a directory", dest)
 	}
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return runbook.Refuse("", "%s is not there: make the directory first, or is a disk not mounted? Nothing was stopped", dir)
+	case errors.Is(err, syscall.ENOTDIR) || err == nil && !info.IsDir():
+		return runbook.Refuse("", "%s is no directory, and %s would be in it. Nothing was stopped", dir, dest)
+	}
 	f, err := scratch.File(dir)
+	if cause := new(fs.PathError); errors.As(err, &cause) {
+		err = cause.Err // the name is one of ours
+	}
 	if err != nil {
-		return fmt.Errorf("write into %s: %w", dir, err)
+		return fmt.Errorf("write into %s: %w; nothing was stopped", dir, err)
 	}
 	return errors.Join(os.Remove(f.Name()), f.Close())
 }

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
+	"slices"
 	"strings"
 )
 
@@ -46,11 +48,23 @@ var endings = []struct {
 	{".tbz2", Bzip2}, {".tbz", Bzip2}, {".bz2", Bzip2}, {".tgz", Gzip}, {".gz", Gzip}, {".tar", None},
 }
 
+// foreign are ways to pack that opsi-backup does not know, as names end with them.
+var foreign = []string{"xz", "txz", "lzma", "zst", "zstd", "tzst", "lz4", "lz", "7z", "zip", "rar", "bzip2", "gzip"}
+
+// Packs tells whether a word names a way to pack, be it one that is not written.
+func Packs(word string) bool {
+	_, err := ParseCompression(word)
+	return err == nil || slices.Contains(foreign, word)
+}
+
 // Choose says how a file is packed: as asked, else as the ending of its name says,
-// else as opsi-backup does. A name that says something else than what is asked for
-// is an error.
+// else as opsi-backup does. A name that says something else than what is asked for,
+// or than can be written, is an error.
 func Choose(name, asked string) (Compression, error) {
 	var named Compression
+	if end := strings.ToLower(strings.TrimPrefix(path.Ext(name), ".")); slices.Contains(foreign, end) {
+		return "", fmt.Errorf("the name %s says %s, and archives are packed with bz2, gz or not at all: call it .tar.bz2, .tar.gz or .tar", name, end)
+	}
 	for _, e := range endings {
 		if strings.HasSuffix(strings.ToLower(name), e.end) {
 			named = e.pack

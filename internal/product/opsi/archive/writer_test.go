@@ -262,6 +262,10 @@ func TestChoose(t *testing.T) {
 		{"/backup/x.tar.gz", "bz2", ""},
 		{"/backup/x.tar", "gz", ""},
 		{"/backup/x", "xz", ""},
+		{"/backup/x.tar.xz", "", ""},
+		{"/backup/X.ZIP", "none", ""},
+		{"/backup/x.zst", "bz2", ""},
+		{"/backup/x.xz/y", "", Bzip2},
 	} {
 		got, err := Choose(c.name, c.asked)
 		if got != c.want || (err == nil) != (c.want != "") {
