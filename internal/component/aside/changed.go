@@ -18,7 +18,7 @@ import (
 // Changed lists what others changed or added, after since, at the places of the
 // restored entries; paths are those of this process. Directories are not listed:
 // what is new in one is. Nor is what sessions keep there, and what is at or below
-// theirs, places inside a restored entry, of the machine, that belong to others. With
+// theirs, places of the machine at or inside a restored entry that belong to others. With
 // killed set only changed content counts: a step that was killed may have set owners
 // after since.
 func (s *Session) Changed(ctx context.Context, since time.Time, killed bool, theirs ...string) ([]string, error) {
@@ -39,9 +39,8 @@ func (s *Session) Changed(ctx context.Context, since time.Time, killed bool, the
 				return err
 			}
 			at := s.inner(path)
-			inside := at != string(r.Path)
 			switch {
-			case inside && (strings.HasPrefix(entry.Name(), Prefix) || slices.Contains(theirs, at)):
+			case at != string(r.Path) && strings.HasPrefix(entry.Name(), Prefix), slices.Contains(theirs, at):
 				if entry.IsDir() {
 					return fs.SkipDir
 				}

@@ -84,6 +84,36 @@ func TestNestedSessions(t *testing.T) {
 	}
 }
 
+// TestNestedSessionsBesideWhatWasKept has the tree stay where it is, because an earlier
+// rollback has kept something in it, so that both sessions replace the file itself.
+func TestNestedSessionsBesideWhatWasKept(t *testing.T) {
+	dir, state := t.TempDir(), t.TempDir()
+	keys := filepath.Join(dir, "keys")
+	write(t, filepath.Join(dir, FoundPrefix+"run0.inner", "keys"), "edited before")
+	write(t, keys, "old")
+	session := func(name string) *Session {
+		s, err := Open(host.Local(), state, "run1", name)
+		must(t, err)
+		return s
+	}
+	outer, inner := session("outer"), session("inner")
+	replace(t, outer, keys, "saved")
+	replace(t, inner, keys, "saved too")
+	since := time.Now()
+	time.Sleep(20 * time.Millisecond) // clocks of file systems tick slowly
+	for range 2 {
+		changed, err := outer.Changed(t.Context(), since, false, inner.Put()...)
+		if err != nil || len(changed) > 0 {
+			t.Errorf("changed: %v, %v", changed, err)
+		}
+		must(t, inner.Rollback(t.Context())) // whose moves are nobody's change
+	}
+	must(t, outer.Rollback(t.Context()))
+	if read(t, keys) != "old" || len(outer.Kept())+len(inner.Kept()) > 0 {
+		t.Errorf("rolled back: %q, kept: %v %v", read(t, keys), outer.Kept(), inner.Kept())
+	}
+}
+
 // What was kept in a directory that the way back takes away is kept above it.
 func TestFoundWhereNothingWas(t *testing.T) {
 	dir, state := t.TempDir(), t.TempDir()
