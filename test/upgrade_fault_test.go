@@ -43,7 +43,7 @@ func newUpgradable(t *testing.T, kind string, faults ...string) *upgradable {
 	must(t, os.Mkdir(m.lab.Root, 0o755))
 	image := filepath.Join(m.dir, "disk")
 	must(t, os.WriteFile(image, nil, 0o600))
-	must(t, os.Truncate(image, 512<<20))
+	must(t, os.Truncate(image, 768<<20))
 	m.do("mkfs."+kind, "-q", image)
 	m.do("mount", "-o", "loop", image, m.lab.Root)
 	t.Cleanup(func() { m.do("umount", "--recursive", m.lab.Root) })
@@ -66,7 +66,7 @@ func (m *upgradable) do(args ...string) string {
 
 // left is what profile sles leaves out, and what readers of a package database touch.
 func (m *upgradable) left(path string) bool {
-	return slices.Contains([]string{"/run", "/var/run", "/var/log", "/var/cache/zypp", "/tmp", "/var/tmp", "/lost+found", "/home", "/srv", "/.snapshots"}, path) ||
+	return slices.Contains([]string{"/run", "/var/run", "/var/log", "/var/cache/zypp", "/tmp", "/var/tmp", "/lost+found", "/home", "/srv", "/.snapshots", "/proc", "/sys", "/dev", "/mnt", "/media", "/var/lib/lifeboat", "/var/cache/lifeboat"}, path) ||
 		strings.HasSuffix(path, ".sqlite-shm") || strings.HasSuffix(path, ".sqlite-wal")
 }
 

@@ -137,6 +137,7 @@ type app struct {
 
 	configFile string
 	stateDir   string
+	mounted    string // root of another machine whose own runs are in stateDir
 	json       bool
 	verbose    bool
 	yes        bool

@@ -47,9 +47,12 @@ func (a *app) upgradeResume(ctx context.Context, root absolutePath, names []stri
 	if err != nil {
 		return err
 	}
-	request, err := upgrade.Asked(run)
+	request, err := a.asked(run)
 	if err != nil {
 		return err
+	}
+	if a.mounted != "" && !run.RollingBack {
+		return runbook.Refuse("", "upgrade %s was run on the system itself; start that and go on there, or take it back from here: lifeboat upgrade rollback%s", run.ID, a.inRoot(run))
 	}
 	hops, err := a.hopsOf(conf, run)
 	if err != nil {
@@ -137,7 +140,7 @@ func (a *app) with(ctx context.Context, conf *config.Config, run *runbook.Run, a
 	if run.State == runbook.StateRunning {
 		return activeError(run)
 	}
-	request, err := upgrade.Asked(run)
+	request, err := a.asked(run)
 	if err != nil {
 		return err
 	}
@@ -163,7 +166,9 @@ func (a *app) upgradeRollbackCommand() *cobra.Command {
 		Long: `Takes back everything that the upgrade has changed: files, package database and package
 repositories are what they were, and that is proved entry by entry. Where the running root
 itself has to go back, it does so at the next start: the exit code is 5, and the same
-command proves it afterwards. What was written to the root since the upgrade is gone.
+command proves it afterwards. Where it does not start any more, mount it in a rescue system:
+--root takes it back from there, with nothing but what lies in it. What was written to the
+root since the upgrade is gone.
 
 On a way of several hops one call takes one hop back, the last that was gone. RUN names an
 earlier one: those behind it are taken back first, the last of them at the beginning.
@@ -193,7 +198,7 @@ func (a *app) upgradeRollback(ctx context.Context, root absolutePath, names []st
 		}
 		list = upgrade.Behind(hops, run)
 	}
-	request, err := upgrade.Asked(list[len(list)-1])
+	request, err := a.asked(list[len(list)-1])
 	if err != nil {
 		return err
 	}
@@ -222,6 +227,6 @@ func (a *app) upgradeRollback(ctx context.Context, root absolutePath, names []st
 	if hops, err = a.hopsOf(conf, run); err != nil {
 		return err
 	}
-	a.printf("The host is %s again. lifeboat upgrade status%s lists the hops.\n", upgrade.Where(hops).Name(), inRoot(run))
+	a.printf("The host is %s again. lifeboat upgrade status%s lists the hops.\n", upgrade.Where(hops).Name(), a.inRoot(run))
 	return nil
 }

@@ -304,11 +304,11 @@ func (a *app) upgradeEnded(conf *config.Config, err error) error {
 	case errors.Is(err, runbook.ErrWaiting):
 		return err
 	case errors.As(err, &back):
-		return fmt.Errorf("%w%s", err, standsText(hops, a.ran))
+		return fmt.Errorf("%w%s", err, a.standsText(hops, a.ran))
 	case upgrade.Changed(a.ran):
-		return fmt.Errorf("%w\nThe upgrade is %s. It can be taken back: lifeboat upgrade rollback%s", err, upgrade.Standing(a.ran), inRoot(a.ran))
+		return fmt.Errorf("%w\nThe upgrade is %s. It can be taken back: lifeboat upgrade rollback%s", err, upgrade.Standing(a.ran), a.inRoot(a.ran))
 	case len(hops) > 0:
-		return fmt.Errorf("%w\nNothing was changed by this hop.%s", err, standsText(hops, a.ran))
+		return fmt.Errorf("%w\nNothing was changed by this hop.%s", err, a.standsText(hops, a.ran))
 	}
 	return fmt.Errorf("%w\nNothing was changed yet. Mend the cause, and begin anew or go on with this run", err)
 }

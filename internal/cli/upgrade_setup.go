@@ -21,11 +21,19 @@ func (a *app) upgradeOf(ctx context.Context, conf *config.Config, name, system s
 	target := wayback.Target{Root: r.Root, State: a.state(conf)}
 	set := upgrade.Setup{State: target.State, Catalogue: c, Ways: []wayback.Means{wayback.NewBtrfs(target)}}
 	done := func() {}
-	saved, vaulted, closed, err := a.savedHost(ctx, conf, system)
+	var saved config.System
+	var vaulted *vault.Vault
+	var closed func()
+	var err error
+	if a.mounted == "" { // else the way back lies in the root, and what is configured here is not for it
+		saved, vaulted, closed, err = a.savedHost(ctx, conf, system)
+	}
 	switch {
 	case err != nil:
 		return nil, nil, err
-	case vaulted != nil:
+	case vaulted == nil:
+		set.Ways = append(set.Ways, wayback.NewPoint(wayback.PointOptions{Target: target}))
+	default:
 		done = closed
 		p, err := a.catalogue().Load(saved.Profile)
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lifeboat/internal/config"
+	"lifeboat/internal/host"
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/upgrade"
 )
@@ -29,7 +30,8 @@ func (a *app) upgradeStatusCommand() *cobra.Command {
 	return c
 }
 
-// upgradeRunOf finds the run that is named, or the last one of a root.
+// upgradeRunOf finds the run that is named, or the last one of a root. A root that a
+// rescue system has mounted has its own runs with it, of when it was running.
 func (a *app) upgradeRunOf(root absolutePath, names []string) (*config.Config, *runbook.Run, error) {
 	conf, err := a.loadOrEmpty()
 	if err != nil {
@@ -41,10 +43,50 @@ func (a *app) upgradeRunOf(root absolutePath, names []string) (*config.Config, *
 		id = names[0]
 	}
 	run, err := upgrade.Last(runs, string(root), id)
+	if err != nil && root != "/" {
+		if own := a.ownRun(root, id); own != nil {
+			run, err = own, nil
+		}
+	}
 	if err != nil {
 		return nil, nil, usageError{errors.Join(err, listErr)}
 	}
 	return conf, run, nil
+}
+
+// ownRun is a run that a mounted root has with it; from then on its state directory is
+// the one that is used. Nil where there is none.
+func (a *app) ownRun(root absolutePath, id string) *runbook.Run {
+	h, err := host.At(string(root))
+	if err != nil {
+		return nil
+	}
+	dir := config.DefaultStateDir
+	if file, err := h.Path(config.DefaultFile); err == nil {
+		if own, err := config.Load(file); err == nil && own.StateDir != "" {
+			dir = own.StateDir
+		}
+	}
+	state, err := h.Path(dir)
+	if err != nil {
+		return nil
+	}
+	runs, _ := runbook.List(state)
+	run, err := upgrade.Last(runs, "/", id)
+	if err != nil {
+		return nil
+	}
+	a.stateDir, a.mounted = state, string(root)
+	return run
+}
+
+// asked is what a run was asked for, with its root where that is for this process.
+func (a *app) asked(run *runbook.Run) (upgrade.Request, error) {
+	r, err := upgrade.Asked(run)
+	if err == nil && a.mounted != "" && r.Root == "/" {
+		r.Root = a.mounted
+	}
+	return r, err
 }
 
 // standingView is where an upgrade stands, for programs.
@@ -86,7 +128,7 @@ func viewsOf(hops []upgrade.Hop) []hopView {
 }
 
 func (a *app) tellStanding(conf *config.Config, run *runbook.Run) error {
-	r, err := upgrade.Asked(run)
+	r, err := a.asked(run)
 	if err != nil {
 		return err
 	}
@@ -103,7 +145,7 @@ func (a *app) tellStanding(conf *config.Config, run *runbook.Run) error {
 	if len(hops) > 0 {
 		v.Hop, v.Hops = r.Way.Hop, viewsOf(hops)
 	}
-	v.Next = nextCommands(hops, run)
+	v.Next = a.nextCommands(hops, run)
 	if a.json {
 		return a.emit(v)
 	}
@@ -132,8 +174,8 @@ func (a *app) tellStanding(conf *config.Config, run *runbook.Run) error {
 }
 
 // nextCommands are what can be done from where an upgrade stands.
-func nextCommands(hops []upgrade.Hop, run *runbook.Run) []string {
-	where := inRoot(run)
+func (a *app) nextCommands(hops []upgrade.Hop, run *runbook.Run) []string {
+	where := a.inRoot(run)
 	on, back := "lifeboat upgrade resume"+where, "lifeboat upgrade rollback"+where
 	if len(hops) > 0 {
 		next, more := upgrade.Next(hops)
@@ -189,6 +231,6 @@ func (a *app) tellOutcome() error {
 			}
 		}
 	}
-	a.printf("To go back: lifeboat upgrade rollback%s\n", inRoot(a.ran))
+	a.printf("To go back: lifeboat upgrade rollback%s\n", a.inRoot(a.ran))
 	return nil
 }

@@ -239,12 +239,12 @@ func hopText(r upgrade.Request) string {
 
 // standsText says where a hop that failed has left the host, and how to go on and back
 // from there; "" for a step by itself.
-func standsText(hops []upgrade.Hop, run *runbook.Run) string {
+func (a *app) standsText(hops []upgrade.Hop, run *runbook.Run) string {
 	if len(hops) == 0 {
 		return ""
 	}
 	next, _ := upgrade.Next(hops)
-	where := inRoot(run)
+	where := a.inRoot(run)
 	text := fmt.Sprintf("\nThe host is %s, before %s. When the cause is mended, this begins the hop anew: lifeboat upgrade resume%s (--accept accepts what was found)",
 		upgrade.Where(hops).Name(), next.Request.Place(), where)
 	if last := upgrade.Newest(hops, run); last.ID != run.ID {
@@ -257,8 +257,8 @@ func standsText(hops []upgrade.Hop, run *runbook.Run) string {
 
 // inRoot is the option that names a run's root, with a blank before it; "" for this
 // machine's own.
-func inRoot(run *runbook.Run) string {
-	r, err := upgrade.Asked(run)
+func (a *app) inRoot(run *runbook.Run) string {
+	r, err := a.asked(run)
 	if err != nil || r.Root == "/" {
 		return ""
 	}

@@ -8,7 +8,8 @@ import (
 	"slices"
 )
 
-// rollback undoes what the run has begun, the last first, and ends the pass.
+// rollback undoes what the run has begun, the last first, and ends the pass. An Undo that
+// returns an ErrWaiting waits for a person or a restart; the same command goes on then.
 func (p *pass) rollback(ctx context.Context) (*Run, error) {
 	if err := p.begin(Event{Type: RunRollback}); err != nil {
 		return p.run, err
@@ -22,6 +23,11 @@ func (p *pass) rollback(ctx context.Context) (*Run, error) {
 		}
 	}
 	last.Type = RunFinished
+	var waiting *WaitingError
+	if errors.As(err, &waiting) {
+		last.State, last.Hint = StateWaiting, waiting.Resume
+		return p.end(last, err)
+	}
 	if err != nil {
 		last.State, last.Hint = StateFailed, p.run.next()
 		if soft.Err() != nil {
@@ -72,6 +78,10 @@ func (p *pass) undo(ctx context.Context, report StepReport) error {
 	case err = <-result:
 	case <-p.engine.o.Hard.Done():
 		return fmt.Errorf("undo of %s: %w", s.ID, p.engine.o.Hard.Err())
+	}
+	if errors.Is(err, ErrWaiting) {
+		p.tell(t.about(Event{Type: StepWaiting, Text: err.Error()}))
+		return &WaitingError{Run: p.run.ID, Step: s.ID, Title: s.Title, Text: err.Error(), Resume: p.run.next(), Err: err}
 	}
 	if err != nil {
 		p.tell(t.about(Event{Type: UndoFailed, Error: err.Error(), Seconds: p.since(t.began)}))

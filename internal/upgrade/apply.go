@@ -13,7 +13,9 @@ import (
 	"time"
 
 	"lifeboat/internal/runbook"
+	"lifeboat/internal/upgrade/facts"
 	"lifeboat/internal/upgrade/hook"
+	"lifeboat/internal/upgrade/preflight"
 	"lifeboat/internal/upgrade/wayback"
 	"lifeboat/internal/zypper"
 )
@@ -244,7 +246,33 @@ func (u *Upgrade) pass(ctx context.Context, task runbook.Task) error {
 	if err := m.Verify(ctx, task, b); err != nil {
 		return fmt.Errorf("the way back: %w", err)
 	}
+	if err := u.roomy(ctx, task); err != nil {
+		return err
+	}
 	return task.Keep(keptNoReturn, time.Now().UTC())
+}
+
+// roomy sees that there still is room for the packages: the way back may have taken some,
+// and others too.
+func (u *Upgrade) roomy(ctx context.Context, task runbook.Task) error {
+	method, err := u.by()
+	if err != nil || method.By != "zypper" {
+		return err
+	}
+	in := preflight.Input{To: u.To, Method: &method}
+	if err := load(task, transactionName, &in.Transaction); err != nil {
+		return err
+	}
+	in.Transaction.Download = 0 // it is there
+	if in.Facts, err = facts.Collect(ctx, u.host); err != nil {
+		return err
+	}
+	for _, s := range preflight.Check(in).Space {
+		if s.Low() {
+			return runbook.Refuse("", "with the way back made, %s has %d MiB free and needs %d MiB for the packages: make room, and begin the upgrade anew", s.Mount, s.Free>>20, s.Need>>20+1)
+		}
+	}
+	return nil
 }
 
 // upgrade is the transaction. Repeated after a kill, it waits for what the killed one

@@ -50,6 +50,10 @@ func (m *Btrfs) open(b Baseline) (*subvolume.Top, exchange, error) {
 
 // Verify reads the whole snapshot: it is what was written down, and the disk gives it.
 func (m *Btrfs) Verify(ctx context.Context, task runbook.Task, b Baseline) error {
+	b, _, err := m.here(b)
+	if err != nil {
+		return err
+	}
 	top, e, err := m.open(b)
 	if err != nil {
 		return err
@@ -104,6 +108,10 @@ func (m *Btrfs) leaving(top *subvolume.Top, e exchange) error {
 // Back makes a writable snapshot of the snapshot, sees that it is what was written
 // down, and lets it change places with the root's subvolume.
 func (m *Btrfs) Back(ctx context.Context, task runbook.Task, b Baseline) error {
+	b, _, err := m.here(b)
+	if err != nil {
+		return err
+	}
 	top, e, err := m.open(b)
 	if err != nil {
 		return err
@@ -275,6 +283,10 @@ func remount(at host.Mount, path string) error {
 
 // Drop deletes the snapshot and, after a way back, the root that was upgraded.
 func (m *Btrfs) Drop(ctx context.Context, _ runbook.Task, b Baseline) error {
+	b, _, err := m.here(b)
+	if err != nil {
+		return err
+	}
 	top, e, err := m.open(b)
 	if err != nil {
 		return err

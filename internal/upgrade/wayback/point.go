@@ -97,12 +97,12 @@ func (m *Point) spec() (profile.Component, *files.Options, error) {
 
 // Suits tells whether the root can go back from a recovery point.
 func (m *Point) Suits(context.Context) (Fit, error) {
+	if m.Profile == nil || m.Vault == nil {
+		return Fit{Why: "there is no repository, or no system of a profile of whole hosts is configured"}, nil
+	}
 	spec, options, err := m.spec()
 	if err != nil {
 		return Fit{Why: err.Error()}, nil
-	}
-	if m.Vault == nil {
-		return Fit{Why: "there is no repository"}, nil
 	}
 	h, err := m.host()
 	if err != nil {

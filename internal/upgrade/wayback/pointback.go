@@ -13,10 +13,20 @@ import (
 	"lifeboat/internal/vault"
 )
 
+// detail is what Back has to know of a baseline as this process sees it.
 func (m *Point) detail(b Baseline) (saved, error) {
 	var d saved
 	if err := json.Unmarshal(b.Detail, &d); err != nil {
 		return d, fmt.Errorf("the record of the way back cannot be read: %w", err)
+	}
+	if d.Staged != "" && b.Root != "/" && !m.NextBoot {
+		h, err := m.host()
+		if err != nil {
+			return d, err
+		}
+		if d.Staged, err = h.Path(d.Staged); err != nil {
+			return d, err
+		}
 	}
 	return d, nil
 }
@@ -35,6 +45,10 @@ func (m *Point) find(ctx context.Context, b Baseline) (*vault.Point, error) {
 // Verify reads all that would be needed: from the repository, or from the copy that
 // lies ready for the next boot.
 func (m *Point) Verify(ctx context.Context, task runbook.Task, b Baseline) error {
+	b, _, err := m.here(b)
+	if err != nil {
+		return err
+	}
 	d, err := m.detail(b)
 	if err == nil {
 		err = intact(b)
@@ -76,11 +90,17 @@ func (m *Point) Back(ctx context.Context, task runbook.Task, b Baseline) error {
 }
 
 func (m *Point) back(ctx context.Context, task runbook.Task, b Baseline) error {
-	d, err := m.detail(b)
+	b, moved, err := m.here(b)
 	if err != nil {
 		return err
 	}
-	if d.Staged != "" {
+	d, err := m.detail(b)
+	switch {
+	case err != nil:
+		return err
+	case moved && d.Staged != "":
+		return m.rescued(ctx, task, b, d)
+	case d.Staged != "":
 		return m.next(ctx, task, b, d)
 	}
 	if filepath.Clean(b.Root) == "/" {
@@ -101,6 +121,26 @@ func (m *Point) back(ctx context.Context, task runbook.Task, b Baseline) error {
 		return fmt.Errorf("nothing was changed, for the recovery point cannot be read: %w", err)
 	}
 	return r.run(ctx, task)
+}
+
+// rescued takes a root back that ran when the way back was made, and that a rescue system
+// has mounted now: from the copy that lies ready in it, whether or not a boot was to do so.
+func (m *Point) rescued(ctx context.Context, task runbook.Task, b Baseline, d saved) error {
+	if err := checkStaged(ctx, task, d); err != nil {
+		return fmt.Errorf("nothing was changed: %w", err)
+	}
+	point, done, err := openStaged(ctx, d.Staged)
+	if err != nil {
+		return err
+	}
+	r := &replay{root: b.Root, b: b, d: d, point: point}
+	if err = r.foreign(); err == nil {
+		err = r.room(ctx)
+	}
+	if err == nil {
+		err = r.run(ctx, task)
+	}
+	return errors.Join(err, done())
 }
 
 // next has the next boot go back; after it, it tells what that has done.
@@ -137,6 +177,10 @@ func (m *Point) next(ctx context.Context, task runbook.Task, b Baseline, d saved
 // Drop lets go of the recovery point, which stays like any other, and removes the copy
 // for the next boot.
 func (m *Point) Drop(ctx context.Context, task runbook.Task, b Baseline) error {
+	b, _, err := m.here(b)
+	if err != nil {
+		return err
+	}
 	d, err := m.detail(b)
 	if err != nil {
 		return err
@@ -150,8 +194,10 @@ func (m *Point) Drop(ctx context.Context, task runbook.Task, b Baseline) error {
 			return fmt.Errorf("remove the copy for the next boot: %w", err)
 		}
 	}
-	if m.Vault != nil {
-		m.unpin(ctx, task)
+	if m.Vault == nil {
+		task.Warnf("recovery point %.8s stays pinned, for its repository is not known here; lifeboat unpin lets go of it", b.Point)
+		return nil
 	}
+	m.unpin(ctx, task)
 	return nil
 }

@@ -33,6 +33,21 @@ func (t Target) host() (*host.Host, error) {
 	return host.At(t.Root)
 }
 
+// here is a baseline as this process sees it: a root that ran when it was made may be
+// mounted by a rescue system now. Moved tells that.
+func (t Target) here(b Baseline) (_ Baseline, moved bool, err error) {
+	if filepath.Clean(b.Root) != "/" || t.live() {
+		return b, false, nil
+	}
+	h, err := t.host()
+	if err != nil {
+		return b, false, err
+	}
+	b.Root = filepath.Clean(t.Root)
+	b.List, err = h.Path(b.List)
+	return b, true, err
+}
+
 // within gives the path that the state directory has on the root's machine; false
 // when it is not in the root.
 func (t Target) within() (string, bool, error) {
