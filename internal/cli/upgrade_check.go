@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lifeboat/internal/runbook"
+	"lifeboat/internal/upgrade"
 	"lifeboat/internal/upgrade/path"
 	"lifeboat/internal/upgrade/preflight"
 )
@@ -25,6 +26,8 @@ type checkFlags struct {
 	acceptFile string
 	targets    []string
 	without    []string
+	medium     string
+	keys       sourceFlags
 	html       absolutePath
 	verify     bool
 }
@@ -51,12 +54,16 @@ know are not taken in. On Debian apt is asked, with the host's own sources.
 Other systems of the configuration that are on this host, an SMT say, are checked by
 their profiles.
 
+What the package repositories or the installation medium say they have is compared with
+the release that is wanted. --medium takes what lifeboat upgrade source check does.
+
 Recovery points are looked for in --repository, else in the repositories of the
 configuration: the newest of this host by a profile that knows upgrades. --verify reads
 all its data now. docs/upgrade.md lists the findings.`,
 		Example: `  lifeboat upgrade check --to "SLES 11 SP3" --html check.html
   lifeboat upgrade check --to "SLES 12" --facts lifeboat-facts.txt
   lifeboat upgrade check --to "SLES 12" --root /mnt --repository /backup/lifeboat --verify
+  lifeboat upgrade check --to "SLES 12" --medium /media/SLES-12 --key suse.asc
   lifeboat upgrade check --to "SLES 12 SP1" --target SLES12-SP1-Pool=http://smt/repo/SLES12-SP1-Pool --accept release-notes=SLES-12-SP1`,
 		Args: args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return a.check(c, f) },
@@ -70,6 +77,8 @@ all its data now. docs/upgrade.md lists the findings.`,
 	flags.StringVar(&f.acceptFile, "accept-file", "", "accept the findings that `FILE` lists")
 	flags.StringArrayVar(&f.targets, "target", nil, "a package repository of the release that is wanted, as `[ALIAS=]URL`; may be given several times")
 	flags.StringSliceVar(&f.without, "without", nil, "leave the configured `SYSTEM` on this host alone")
+	flags.StringVar(&f.medium, "medium", "", "the installation medium that the upgrade is to come from, as a directory, an image or an `ADDRESS`")
+	f.keys.register(c)
 	flags.Var(&f.html, "html", "write the report to `FILE`, as a page that needs nothing else")
 	flags.BoolVar(&f.verify, "verify", false, "read all data of the recovery point now")
 	a.readFlags(c)
@@ -113,10 +122,19 @@ func (a *app) check(c *cobra.Command, f checkFlags) error {
 		} else {
 			in.Transaction, in.Conflicts = answer.Transaction, answer.Conflicts
 		}
-	} else if in.Transaction, err = a.simulate(c.Context(), j, v, f, targets); err != nil {
+	} else if in.Transaction, in.Source, err = a.simulate(c.Context(), j, v, f, targets); err != nil {
 		in.Untold, in.Conflicts = err.Error(), conflicts(err)
 	}
 	in.Ends = preflight.Ends(j.catalogue, j.facts, in.Transaction, v.To)
+	if f.medium != "" {
+		o, err := f.keys.options(c)
+		if err != nil {
+			return err
+		}
+		if in.Source, err = upgrade.MediumSource(c.Context(), j.catalogue, v.To, f.medium, o); err != nil {
+			return err
+		}
+	}
 	if in.Point, err = a.pointBefore(c.Context(), j.facts, f); err != nil {
 		return err
 	}

@@ -8,8 +8,10 @@ import (
 	"slices"
 
 	"lifeboat/internal/scratch"
+	"lifeboat/internal/upgrade"
 	"lifeboat/internal/upgrade/facts"
 	"lifeboat/internal/upgrade/path"
+	"lifeboat/internal/upgrade/preflight"
 	"lifeboat/internal/zypper"
 )
 
@@ -36,43 +38,46 @@ func presentOf(f *facts.Facts) []path.Present {
 }
 
 // simulate asks zypper what the upgrade would change, with package repositories and
-// caches apart from the host's. The error says why it could not be asked.
-func (a *app) simulate(ctx context.Context, j judged, v path.Verdict, f checkFlags, targets []zypper.Repository) (t *zypper.Transaction, err error) {
+// caches apart from the host's, and what these have. The error says why it could not be asked.
+func (a *app) simulate(ctx context.Context, j judged, v path.Verdict, f checkFlags, targets []zypper.Repository) (t *zypper.Transaction, s *preflight.Source, err error) {
 	switch {
 	case v.Outcome != path.Supported:
-		return nil, errors.New("the way is not supported, so nobody was asked")
+		return nil, nil, errors.New("the way is not supported, so nobody was asked")
 	case f.facts != "":
-		return nil, errors.New("the facts are from a file; zypper can be asked on the host, or on its root where that is mounted")
+		return nil, nil, errors.New("the facts are from a file; zypper can be asked on the host, or on its root where that is mounted")
 	case j.facts.Manager != "rpm":
-		return nil, fmt.Errorf("the packages are not kept by rpm, but by %s", firstOf(j.facts.Manager, "nobody who is known"))
+		return nil, nil, fmt.Errorf("the packages are not kept by rpm, but by %s", firstOf(j.facts.Manager, "nobody who is known"))
 	}
 	dir, err := scratch.Make(a.state(a.known()))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer func() { err = errors.Join(err, dir.Remove()) }()
 	z, err := zypper.New(zypper.Options{
 		Root: string(f.root), Dir: filepath.Join(dir.Path(), "zypper"), Apart: filepath.Join(dir.Path(), "apart"), Release: versionID(v.To),
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer func() { err = errors.Join(err, z.Forget()) }()
 	offer, err := offered(z, j, v.To, targets)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := z.Offer(offer); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if _, err := z.Refresh(ctx, false); err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	if s, err = upgrade.PackageSource(ctx, j.catalogue, v.To, z); err != nil {
+		return nil, nil, err
 	}
 	r, err := z.Simulate(ctx, zypper.Terms{Licenses: true})
 	if err != nil {
-		return nil, err
+		return nil, s, err
 	}
-	return r.Transaction, nil
+	return r.Transaction, s, nil
 }
 
 // versionID is a release as VERSION_ID of os-release(5) has it.

@@ -56,14 +56,14 @@ func (u *Upgrade) foresee(ctx context.Context, task runbook.Task) error {
 	var all []string
 	before := u.Request
 	for _, r := range u.following() {
-		wrong, err := u.foreseeOne(ctx, task, f, before, r, known)
+		list, err := u.foreseeOne(ctx, task, f, before, r, known)
 		if err != nil {
 			return err
 		}
-		for _, text := range wrong {
+		for _, text := range list {
 			all = append(all, fmt.Sprintf("%s, to %s: %s", r.Place(), r.To.Name(), text))
 		}
-		if len(wrong) == 0 {
+		if len(list) == 0 {
 			task.Logf("%s, to %s by %s: nothing that is known now stands in its way", r.Place(), r.To.Name(), r.Method)
 		}
 		known = append(known, r.Repositories...)
@@ -77,7 +77,7 @@ func (u *Upgrade) foresee(ctx context.Context, task runbook.Task) error {
 
 // foreseeOne lists what would stop one hop. What an earlier one changes is not known: the
 // transaction, free space, a restart that is due.
-func (u *Upgrade) foreseeOne(ctx context.Context, task runbook.Task, f facts.Facts, before, r Request, known []zypper.Repository) (wrong []string, err error) {
+func (u *Upgrade) foreseeOne(ctx context.Context, task runbook.Task, f facts.Facts, before, r Request, known []zypper.Repository) (list []string, err error) {
 	v := u.Catalogue.By(u.Catalogue.Judge(r.From, r.To), r.Method)
 	if v.Outcome != path.Supported {
 		return []string{Refusal(v)}, nil
@@ -88,7 +88,7 @@ func (u *Upgrade) foreseeOne(ctx context.Context, task runbook.Task, f facts.Fac
 		err = u.foreseeRepositories(ctx, task, r, known)
 	case "installer":
 		if r.Method == methodEntry {
-			err = u.tryEntry(ctx, r)
+			err = u.foreseeMedium(ctx, r)
 		}
 	default:
 		err = runbook.Refuse("", "%s is not something that this program does: %s", r.Method, method.Title)
@@ -97,7 +97,7 @@ func (u *Upgrade) foreseeOne(ctx context.Context, task runbook.Task, f facts.Fac
 		return nil, ctx.Err()
 	}
 	if err != nil {
-		wrong = append(wrong, strings.TrimPrefix(err.Error(), "refused: "))
+		list = append(list, strings.TrimPrefix(err.Error(), "refused: "))
 	}
 	f.Release.Version, f.Release.SP = r.From.Version, r.From.SP
 	f.Repositories = nil
@@ -121,9 +121,20 @@ func (u *Upgrade) foreseeOne(ctx context.Context, task runbook.Task, f facts.Fac
 		} else {
 			text += " (" + found.Remedy + ")"
 		}
-		wrong = append(wrong, text)
+		list = append(list, text)
 	}
-	return wrong, nil
+	return list, nil
+}
+
+func (u *Upgrade) foreseeMedium(ctx context.Context, r Request) error {
+	if err := u.tryEntry(ctx, r); err != nil {
+		return err
+	}
+	s, err := u.mediumSource(ctx, r)
+	if err != nil {
+		return err
+	}
+	return wrong(s, r.To)
 }
 
 // foreseeRepositories reads the package repositories of a hop, apart from those of the
@@ -150,7 +161,11 @@ func (u *Upgrade) foreseeRepositories(ctx context.Context, task runbook.Task, r 
 		return fmt.Errorf("%w%s", err, keyHint)
 	}
 	task.Logf("%s: %d package repositories of %s are readable", r.Place(), len(r.Repositories), r.To.Name())
-	return nil
+	s, err := PackageSource(ctx, u.Catalogue, r.To, z)
+	if err != nil {
+		return err
+	}
+	return wrong(s, r.To)
 }
 
 // keyHint is what is most often wrong with a package repository that is there.

@@ -63,9 +63,17 @@ func (u *Upgrade) byEntry(context.Context) (bool, string, error) {
 	return u.Method == methodEntry, u.Method + " needs no entry of the boot loader", nil
 }
 
-// looksAtMedium sees that a boot entry could be made, while nothing has changed.
-func (u *Upgrade) looksAtMedium(ctx context.Context, _ runbook.Task) error {
-	return u.tryEntry(ctx, u.Request)
+// looksAtMedium sees that the medium has the release, and that a boot entry could be
+// made, while nothing has changed.
+func (u *Upgrade) looksAtMedium(ctx context.Context, task runbook.Task) error {
+	if err := u.tryEntry(ctx, u.Request); err != nil {
+		return err
+	}
+	s, err := u.mediumSource(ctx, u.Request)
+	if err != nil {
+		return err
+	}
+	return u.settleSource(task, s)
 }
 
 func (u *Upgrade) tryEntry(ctx context.Context, r Request) error {

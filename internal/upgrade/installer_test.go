@@ -30,7 +30,7 @@ func TestHandedOverToTheInstaller(t *testing.T) {
 	var m menu
 	m.added, m.removed = new(int), new(int)
 	u := s.upgrade()
-	u.Entry, u.Medium = m, "medium"
+	u.Entry, u.Medium = m, t.TempDir()
 	run, err := u.Start(t.Context(), s.engine())
 	if runbook.ExitCode(run, err) != runbook.ExitWaiting || *m.added != 1 || *m.removed != 0 {
 		t.Fatalf("%v, entry added %d times, removed %d\n%s", err, *m.added, *m.removed, steps(run))

@@ -3,7 +3,9 @@ package upgrade
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -42,7 +44,11 @@ func (u *Upgrade) offer(ctx context.Context, task runbook.Task) error {
 		return fmt.Errorf("%w%s", err, keyHint)
 	}
 	task.Logf("%d package repositories of %s are readable", len(u.Repositories), u.To.Name())
-	return nil
+	s, err := PackageSource(ctx, u.Catalogue, u.To, z)
+	if err != nil {
+		return err
+	}
+	return u.settleSource(task, s)
 }
 
 // plan asks the solver, and writes down which packages there will be.
@@ -96,6 +102,12 @@ func (u *Upgrade) inspect(ctx context.Context, task runbook.Task) error {
 			return err
 		}
 		in.Ends = preflight.Ends(u.Catalogue, in.Facts, in.Transaction, u.To)
+	}
+	in.Source = new(preflight.Source)
+	if err := load(task, sourceName, in.Source); errors.Is(err, fs.ErrNotExist) {
+		in.Source = nil // of a method that needs none, or of an older program
+	} else if err != nil {
+		return err
 	}
 	var present []path.Present
 	for _, r := range in.Facts.Repositories {

@@ -175,6 +175,40 @@ func (z *Zypper) Products() ([]Product, error) {
 	return list, nil
 }
 
+// Offered lists the products that the package repositories in use have, by their metadata
+// of the last refresh. Installed ones that no package repository has are left out.
+func (z *Zypper) Offered(ctx context.Context) ([]Product, error) {
+	var out []byte
+	err := z.noting(func() (err error) {
+		out, err = z.said(ctx, "--xmlout", "--no-refresh", "products")
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the products of package repositories: %w", err)
+	}
+	var said struct {
+		Products []struct {
+			Name       string `xml:"name,attr"`
+			Version    string `xml:"version,attr"`
+			Release    string `xml:"release,attr"`
+			Summary    string `xml:"summary,attr"`
+			Repository string `xml:"repo,attr"`
+		} `xml:"product-list>product"`
+	}
+	d := xml.NewDecoder(bytes.NewReader(printable(out)))
+	d.CharsetReader = func(_ string, in io.Reader) (io.Reader, error) { return in, nil }
+	if err := d.Decode(&said); err != nil {
+		return nil, fmt.Errorf("list the products of package repositories: %w", err)
+	}
+	var list []Product
+	for _, p := range said.Products {
+		if p.Repository != "@System" {
+			list = append(list, Product{Name: p.Name, Version: p.Version, Release: p.Release, Summary: p.Summary})
+		}
+	}
+	return list, nil
+}
+
 func readProduct(path string) (Product, error) {
 	f, err := os.Open(path)
 	if err != nil {

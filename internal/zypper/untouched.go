@@ -18,28 +18,37 @@ import (
 var ownNotes = []string{"/var/lib/zypp/AutoInstalled", "/var/lib/zypp/AnonymousUniqueId"}
 
 // untouched is a call that changes no package and leaves libzypp's notes as they were.
-func (z *Zypper) untouched(ctx context.Context, global []string, command ...string) (*Result, error) {
+func (z *Zypper) untouched(ctx context.Context, global []string, command ...string) (result *Result, err error) {
+	err = z.noting(func() error {
+		result, err = z.call(ctx, global, command...)
+		return err
+	})
+	return result, err
+}
+
+// noting leaves libzypp's notes as they were before something.
+func (z *Zypper) noting(act func() error) error {
 	h, err := host.At(z.o.Files)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var before []noted
 	for _, own := range ownNotes {
 		name, err := h.Path(own)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		n, err := note(name)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		before = append(before, n)
 	}
-	result, err := z.call(ctx, global, command...)
+	err = act()
 	for _, n := range before {
 		err = errors.Join(err, n.restore())
 	}
-	return result, err
+	return err
 }
 
 // noted is a small file as it was, and when its directory was changed.

@@ -2,10 +2,13 @@ package sles
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"lifeboat/internal/lab/pc"
 )
@@ -42,7 +45,28 @@ func (l *Lab) Medium(ctx context.Context, dir string) error {
 	if err := pc.Initrd(ctx, filepath.Join(loader, "initrd"), linuxrc); err != nil {
 		return err
 	}
-	return run(ctx, "", nil, "cp", pc.Kernel, filepath.Join(loader, "linux"))
+	if err := run(ctx, "", nil, "cp", pc.Kernel, filepath.Join(loader, "linux")); err != nil {
+		return err
+	}
+	return l.content(dir)
+}
+
+// content is the medium's own word on what it is, without a signature.
+func (l *Lab) content(dir string) error {
+	version, pack, _ := strings.Cut(l.To, ".")
+	cpe := "cpe:/o:suse:sles:" + version
+	if pack != "" {
+		cpe += ":sp" + pack
+	}
+	text := "CONTENTSTYLE 11\nDISTRO " + cpe + ",SUSE Linux Enterprise Server\nBASEARCHS x86_64\n"
+	for _, name := range []string{"boot/x86_64/loader/initrd", "boot/x86_64/loader/linux"} {
+		raw, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			return err
+		}
+		text += fmt.Sprintf("HASH SHA256 %x  %s\n", sha256.Sum256(raw), name)
+	}
+	return write(filepath.Join(dir, "content"), text)
 }
 
 // InstallationSystem makes a disk image with the target's repositories and the

@@ -76,6 +76,7 @@ type Lab struct {
 	Source []Repository `json:"source"`
 	Acme   Repository   `json:"acme"`
 	Target []Repository `json:"target"`
+	To     string       `json:"to"` // the release of Target
 }
 
 // macros let Debian's rpm find the package database where SUSE has it.
@@ -121,6 +122,7 @@ func Build(ctx context.Context, dir string, opts Options) (_ *Lab, err error) {
 	if l.Source, err = l.fetch(w, from); err != nil {
 		return nil, err
 	}
+	l.To = to.version
 	if l.Target, err = l.fetch(w, to); err != nil {
 		return nil, err
 	}

@@ -53,6 +53,9 @@ func (r Release) compare(other Release) int {
 	return cmp.Or(cmp.Compare(mine, others), cmp.Compare(r.SP, other.SP))
 }
 
+// After tells whether the release came later than another.
+func (r Release) After(other Release) bool { return r.compare(other) > 0 }
+
 // maxText bounds what is read as the name of a release, in bytes.
 const maxText = 200
 

@@ -70,6 +70,18 @@ type Server struct {
 	Passed int      `json:"passed"`
 }
 
+// Source is what an upgrade would come from, as that says itself.
+type Source struct {
+	Address string   `json:"address"`
+	Has     []string `json:"has,omitempty"` // releases, by their names; empty where it says none
+	// Other says that what it has is not the release that is wanted.
+	Other bool `json:"other,omitempty"`
+	// Doubt is why nobody who is trusted vouches for an installation medium, and Refuted
+	// that it is not what it claims to be.
+	Doubt   []string `json:"doubt,omitempty"`
+	Refuted bool     `json:"refuted,omitempty"`
+}
+
 // Need is space that something beside the packages takes.
 type Need struct {
 	Path  string `json:"path"`
@@ -94,11 +106,13 @@ type Input struct {
 	Ends *Ending
 	// Repositories are those of the present release, nil where they are not known.
 	Repositories *path.Inventory
-	Point        Point
-	Servers      []Server
-	Needs        []Need // what the upgrade needs beside packages
-	Accept       Accepted
-	Now          time.Time
+	// Source is what the packages or the installer come from, nil where none was looked at.
+	Source  *Source
+	Point   Point
+	Servers []Server
+	Needs   []Need // what the upgrade needs beside packages
+	Accept  Accepted
+	Now     time.Time
 }
 
 // Format is the number of the form that a Report has as JSON.

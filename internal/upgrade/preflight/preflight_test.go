@@ -317,3 +317,31 @@ func TestPage(t *testing.T) {
 		t.Errorf("%q", Check(in).Command())
 	}
 }
+
+func TestSource(t *testing.T) {
+	to := path.Release{Product: "SLES", Version: "12", SP: 1}
+	for name, test := range map[string]struct {
+		source *Source
+		want   string
+	}{
+		"none looked at": {nil, ""},
+		"the release":    {&Source{Address: "x", Has: []string{"SLES 12 SP1"}}, ""},
+		"another one":    {&Source{Address: "x", Has: []string{"SLES 12"}, Other: true}, "source-other-release"},
+		"a wrong one":    {&Source{Address: "x", Refuted: true, Doubt: []string{"a"}}, "source-refuted"},
+		"nobody's":       {&Source{Address: "x", Doubt: []string{"a"}}, "source-unproven"},
+	} {
+		r := Check(Input{Facts: &facts.Facts{}, To: to, Source: test.source})
+		var got []string
+		for _, f := range r.Findings {
+			if strings.HasPrefix(f.ID, "source-") {
+				got = append(got, f.ID)
+			}
+		}
+		if strings.Join(got, " ") != test.want {
+			t.Errorf("%s: %v", name, got)
+		}
+		if test.source != nil && (test.source.Wrong(to) != "") != (test.source.Other || test.source.Refuted) {
+			t.Errorf("%s: %q", name, test.source.Wrong(to))
+		}
+	}
+}

@@ -40,6 +40,9 @@ var rules = []rule{
 	{"path-refused", Inhibitor, never, "The upgrade is not supported", pathRefused},
 	{"architecture", Inhibitor, never, "The target is not for this machine's architecture", architecture},
 	{"path-needs", High, plainly, "The upgrade is supported under conditions", pathNeeds},
+	{"source-other-release", Inhibitor, never, "The source has another release", sourceOther},
+	{"source-refuted", Inhibitor, never, "The installation medium is not what it claims to be", sourceRefuted},
+	{"source-unproven", High, plainly, "Nobody who is trusted vouches for the installation medium", sourceUnproven},
 	{"release-notes", Inhibitor, byWord, "The release notes have not been acknowledged", releaseNotes},
 
 	{"recovery-point-missing", Inhibitor, never, "There is no recovery point to go back to", pointMissing},
@@ -98,7 +101,7 @@ func Rules() []Rule {
 // foreseeable are the checks that need nothing but what stays as it is over several
 // upgrades, or is known before the first of them.
 var foreseeable = []string{
-	"path-refused", "architecture", "path-needs", "release-notes", "boot-loader-unknown", "repositories-missing",
+	"path-refused", "architecture", "path-needs", "source-other-release", "source-refuted", "release-notes", "boot-loader-unknown", "repositories-missing",
 }
 
 // Foreseeable tells whether a finding can be judged before an earlier upgrade is done.
