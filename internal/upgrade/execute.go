@@ -23,6 +23,7 @@ func (u *Upgrade) Start(ctx context.Context, engine *runbook.Engine) (*runbook.R
 	if err != nil {
 		return nil, err
 	}
+	u.conceal(ctx, engine)
 	run, err := engine.Start(ctx, book, meta)
 	return u.settle(ctx, engine, book, run, err)
 }
@@ -36,6 +37,7 @@ func (u *Upgrade) Resume(ctx context.Context, engine *runbook.Engine, run *runbo
 	if err != nil {
 		return nil, err
 	}
+	u.conceal(ctx, engine)
 	run, err = engine.Resume(ctx, run.ID, book)
 	return u.settle(ctx, engine, book, run, err)
 }
@@ -46,6 +48,7 @@ func (u *Upgrade) Rollback(ctx context.Context, engine *runbook.Engine, run *run
 	if err != nil {
 		return nil, err
 	}
+	u.conceal(ctx, engine)
 	return u.takeBack(ctx, engine, run.ID, book)
 }
 

@@ -143,10 +143,38 @@ func (u *Upgrade) serversBack(ctx context.Context, task runbook.Task) error {
 // sound asks the systems on the host how they are, for the preflight checks.
 func (u *Upgrade) sound(ctx context.Context, task runbook.Task) []preflight.Server {
 	var all []preflight.Server
+	_, fit, choice := wayback.Choose(ctx, u.Ways, u.WayBack)
 	for _, s := range u.Setup.Servers {
-		all = append(all, Sound(ctx, s, task))
+		p := Sound(ctx, s, task)
+		if choice == nil { // the step that makes the way back says why there is none
+			p.Stays = stays(ctx, s, task, fit)
+		}
+		all = append(all, p)
 	}
 	return all
+}
+
+// stays says which databases of a system would not go back. One that cannot be asked
+// fails its checks.
+func stays(ctx context.Context, s *server.Server, task runbook.Task, fit wayback.Fit) []string {
+	all, err := s.Databases(ctx, task)
+	if errors.Is(err, runbook.ErrRefused) {
+		return []string{s.System + ": " + err.Error()}
+	}
+	var list []string
+	for _, d := range all {
+		if left, ok := outside(d.Files, fit); ok {
+			list = append(list, fmt.Sprintf("%s: its database is in %s, and %s stays as it is (%s)", s.System, d.Files, left.Path, left.Why))
+		}
+	}
+	return list
+}
+
+// conceal keeps what the systems have for themselves out of journals.
+func (u *Upgrade) conceal(ctx context.Context, engine *runbook.Engine) {
+	for _, s := range u.Setup.Servers {
+		engine.Conceal(s.Secrets(ctx)...)
+	}
 }
 
 // Sound asks a system how it is.

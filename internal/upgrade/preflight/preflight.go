@@ -68,6 +68,7 @@ type Server struct {
 	Failed []string `json:"failed,omitempty"` // names of its checks
 	Found  []string `json:"found,omitempty"`  // what they found
 	Passed int      `json:"passed"`
+	Stays  []string `json:"stays,omitempty"` // why its data would not go back with the machine
 }
 
 // Source is what an upgrade would come from, as that says itself.

@@ -62,6 +62,7 @@ var rules = []rule{
 	{"guests-running", Inhibitor, never, "Virtual machines are running here", guests},
 	{"restart-pending", Inhibitor, plainly, "The machine has to be restarted first", restart},
 	{ServerFails, Inhibitor, byItem, "A system on this machine does not pass its checks", serverFails},
+	{"server-data-stays", Inhibitor, never, "Data of a system on this machine would not go back with it", serverStays},
 	{"servers", Info, never, "Systems on this machine stand still while it is upgraded", servers},
 	{"desktop-changes", Medium, plainly, "The desktop will be another one", desktop},
 

@@ -24,6 +24,21 @@ func serverFails(in *Input) *seen {
 	}
 }
 
+func serverStays(in *Input) *seen {
+	var items []string
+	for _, s := range in.Servers {
+		items = append(items, s.Stays...)
+	}
+	if len(items) == 0 {
+		return nil
+	}
+	return &seen{
+		items:  items,
+		detail: "What new packages do to it could not be taken back.",
+		remedy: "Choose a way back that takes it along (--way-back point), or save it yourself and leave the system out (--without SYSTEM).",
+	}
+}
+
 func servers(in *Input) *seen {
 	var items []string
 	for _, s := range in.Servers {

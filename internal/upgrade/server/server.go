@@ -111,6 +111,15 @@ func (s *Server) recovery(ctx context.Context, records map[string][][]string) (*
 	})
 }
 
+// Secrets are values that must not be told, as far as they can be read now.
+func (s *Server) Secrets(ctx context.Context) []string {
+	r, err := s.recovery(ctx, nil)
+	if err != nil {
+		return nil
+	}
+	return r.Secrets(ctx)
+}
+
 // options are those of its backup.
 func (s *Server) options(dir string) backup.Options {
 	return backup.Options{

@@ -35,6 +35,11 @@ func (s *Server) Stop(ctx context.Context, task runbook.Task) error {
 			if err != nil {
 				return err
 			}
+			for _, p := range b.Parts() {
+				if p.Chosen && p.Inspection.Unsettled != "" {
+					return fmt.Errorf("%s, and %s might not start again: nothing was stopped; let it end first", p.Inspection.Unsettled, s.System)
+				}
+			}
 			if err := b.WaitForJobs(ctx, task); err != nil {
 				return err
 			}

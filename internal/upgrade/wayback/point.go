@@ -157,6 +157,11 @@ func (m *Point) Prepare(ctx context.Context, task runbook.Task) (Baseline, error
 }
 
 func (m *Point) prepare(ctx context.Context, task runbook.Task, b *Baseline) error {
+	if !m.live() {
+		if err := still(m.Target); err != nil {
+			return err
+		}
+	}
 	dir := filepath.Join(task.Dir(), dirName)
 	if err := os.RemoveAll(dir); err != nil { // of an attempt that was killed
 		return err

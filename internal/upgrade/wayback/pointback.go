@@ -106,6 +106,9 @@ func (m *Point) back(ctx context.Context, task runbook.Task, b Baseline) error {
 	if filepath.Clean(b.Root) == "/" {
 		return runbook.Refuse("", "the running root cannot go back while it runs")
 	}
+	if err := still(m.Target); err != nil {
+		return err
+	}
 	point, err := m.find(ctx, b)
 	if err != nil {
 		return err
