@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"lifeboat/internal/excerpt"
 	"lifeboat/internal/fleet/audit"
@@ -24,6 +25,21 @@ type bound struct {
 	Authority string `json:"authority"`
 	Signing   string `json:"signing"`
 	Recipient string `json:"recipient"`
+}
+
+// differences says in what two fleets differ.
+func differences(records, given bound) string {
+	var all []string
+	for _, part := range []struct{ what, prefix, records, given string }{
+		{"the authority (authority.pem)", "sha256:", records.Authority, given.Authority},
+		{"the signing key (signing.key)", "", records.Signing, given.Signing},
+		{"whom secrets are sealed for (age.key)", "", records.Recipient, given.Recipient},
+	} {
+		if part.records != part.given {
+			all = append(all, fmt.Sprintf("%s is %s%s in the records and %s%s here", part.what, part.prefix, excerpt.Line(part.records, 80), part.prefix, part.given))
+		}
+	}
+	return strings.Join(all, "; ")
 }
 
 // Bind makes sure that records and keys are of one fleet, and remembers whose records
@@ -45,8 +61,7 @@ func (d *Desk) Bind(ctx context.Context) error {
 				return nil, fmt.Errorf("whose records these are: %w", err)
 			}
 			if other != own {
-				return nil, fmt.Errorf("%w: the records are those of the authority sha256:%s with the signing key %s, the keys those of sha256:%s with %s",
-					ErrOtherFleet, excerpt.Line(other.Authority, 64), excerpt.Line(other.Signing, 80), own.Authority, own.Signing)
+				return nil, fmt.Errorf("%w: %s", ErrOtherFleet, differences(other, own))
 			}
 			return nil, nil
 		case !errors.Is(err, record.ErrNotFound):

@@ -59,6 +59,14 @@ func TestBind(t *testing.T) {
 			t.Errorf("it does not name both: %v", err)
 		}
 	}
+	// What differs is named, and nothing else.
+	mixed := *first
+	mixed.Age = second.Age
+	err = desk(&mixed).Bind(t.Context())
+	if !errors.Is(err, ErrOtherFleet) || !strings.Contains(err.Error(), "age.key) is "+first.Recipient()+" in the records and "+second.Recipient()+" here") ||
+		strings.Contains(err.Error(), first.SigningKey()) || strings.Contains(err.Error(), "authority") {
+		t.Errorf("another age.key: %v", err)
+	}
 	result, err := audit.Verify(t.Context(), own.Store, audit.Witness{}, own.SigningKeys()...)
 	if err != nil || len(result.Alarms) > 0 {
 		t.Errorf("the log has suffered: %+v, %v", result, err)
