@@ -133,7 +133,15 @@ func (d *Desk) recoverWithCode(ctx context.Context, q Request, identity record.I
 	var v record.Version
 	var code record.Code
 	now := d.now()
-	err := d.Store.Change(ctx, func(tx record.Tx) ([]record.Entry, error) {
+	// Most that is wrong is found so, and holds nobody up.
+	err := d.Store.Read(ctx, func(r record.Reader) error { _, err := r.Code(q.Lookup); return err })
+	if errors.Is(err, record.ErrNotFound) {
+		return nil, record.ErrSpent
+	}
+	if err != nil {
+		return nil, err
+	}
+	err = d.Store.Change(ctx, func(tx record.Tx) ([]record.Entry, error) {
 		known, err := tx.Code(q.Lookup)
 		if err == nil {
 			h, err = tx.Host(known.Host)

@@ -21,11 +21,14 @@ const (
 // maxQuery bounds what a machine says of itself, in bytes.
 const maxQuery = 8 << 10
 
+// codesOf counts an address' wrong codes apart from those of people and programs there.
+func codesOf(from string) string { return "codes of " + from }
+
 // recover gives a lost machine its configuration. It knows no more of who asks than
 // what anybody may say, so what it gives without a code holds no secret.
 func (a *API) recover(w http.ResponseWriter, r *http.Request) {
 	from := Address(r)
-	if !a.limits.recovery(from) || !a.limits.mayFail(from) {
+	if !a.limits.recovery(from) {
 		tooMany(w)
 		return
 	}
@@ -45,11 +48,15 @@ func (a *API) recover(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusMultipleChoices)
 		_ = json.NewEncoder(w).Encode(wire.Candidates{Candidates: choice.Candidates})
+	// Behind one address there may be many machines, so a right code is answered whatever
+	// was asked from there before; nobody finds one by trying.
+	case (errors.Is(err, record.ErrSpent) || errors.Is(err, action.ErrOtherCode)) && !a.limits.mayFail(codesOf(from)):
+		tooMany(w)
 	case errors.Is(err, record.ErrSpent):
-		a.limits.failed(from)
+		a.limits.failed(codesOf(from))
 		problem(w, http.StatusGone, "the recovery code is unknown, was used already, or has expired; an operator of the fleet issues another (lifeboat host code)")
 	case errors.Is(err, action.ErrOtherCode):
-		a.limits.failed(from)
+		a.limits.failed(codesOf(from))
 		problem(w, http.StatusConflict, err.Error())
 	case errors.Is(err, action.ErrNoConfiguration):
 		problem(w, http.StatusNotFound, err.Error())
