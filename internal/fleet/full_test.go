@@ -26,6 +26,10 @@ func TestFullDiskIsToldToWhoAsks(t *testing.T) {
 		}
 		o.Desk.Store = fullStore{o.Desk.Store}
 	})
+	p.fetch(t, "", "", "") // it has started
+	if said := p.log.String(); !strings.Contains(said, "until there is room") || !strings.Contains(said, "disk is full") {
+		t.Errorf("at its start it says %s", said)
+	}
 	refused(t, http.StatusInsufficientStorage, p.administrator, http.MethodPost, "/hosts", wire.NewHost{Name: "smt1"})
 	err := p.administrator.Do(t.Context(), http.MethodPost, "/hosts", wire.NewHost{Name: "smt1"}, nil)
 	if err == nil || !strings.Contains(err.Error(), "disk is full") {

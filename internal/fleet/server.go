@@ -156,6 +156,11 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if err != nil && ctx.Err() == nil {
 		return err
 	}
+	if err := s.Desk.Started(ctx); errors.Is(err, record.ErrFull) {
+		s.Log.Error("nothing is taken, and no recovery code is good, until there is room", "error", err)
+	} else if err != nil && ctx.Err() == nil {
+		return err
+	}
 	working, stop := context.WithCancel(ctx)
 	defer stop()
 	var jobs sync.WaitGroup

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"time"
 
 	"lifeboat/internal/fleet/record"
 	"lifeboat/internal/rescue/configuration"
@@ -99,6 +100,14 @@ func (d *Desk) Conceal(ctx context.Context, problem func(error)) error {
 	}
 	return d.Store.Change(ctx, func(tx record.Tx) ([]record.Entry, error) {
 		return nil, tx.PutSetting(compact, []byte(compactDone))
+	})
+}
+
+// Started remembers when a server started, and so sees whether anything can be
+// written: record.ErrFull if not.
+func (d *Desk) Started(ctx context.Context) error {
+	return d.Store.Change(ctx, func(tx record.Tx) ([]record.Entry, error) {
+		return nil, tx.PutSetting("server.started", []byte(d.now().Format(time.RFC3339)))
 	})
 }
 

@@ -65,10 +65,28 @@ func (s *Store) openSQLite(ctx context.Context, path string) error {
 	s.now = `CAST(unixepoch('subsec') * 1000000 AS INTEGER)`
 	engine, err := startSQLite(ctx, s.db, path)
 	if err != nil {
-		return errors.Join(fmt.Errorf("%s: %w", path, err), s.db.Close())
+		return errors.Join(fmt.Errorf("%s: %w", path, cramped(filepath.Dir(path), err)), s.db.Close())
 	}
 	s.engine = engine
 	return nil
+}
+
+// cramped adds to an error of SQLite's that there is no room, if that is so: not to be
+// able to make a file says nothing of it.
+func cramped(dir string, err error) error {
+	var lite *sqlite.Error
+	if !errors.As(err, &lite) {
+		return err
+	}
+	f, room := os.CreateTemp(dir, "room-")
+	if room == nil {
+		_, room = f.Write(make([]byte, 64<<10))
+		room = errors.Join(room, f.Close(), os.Remove(f.Name()))
+	}
+	if room != nil {
+		return fmt.Errorf("%w; %w", err, room)
+	}
+	return err
 }
 
 func startSQLite(ctx context.Context, db *sql.DB, path string) (*sqliteEngine, error) {

@@ -118,7 +118,7 @@ func full(err error) bool {
 		}
 	}
 	var pg *pgconn.PgError
-	return errors.As(err, &pg) && pg.Code == "53100" || errors.Is(err, syscall.ENOSPC)
+	return errors.As(err, &pg) && pg.Code == "53100" || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
 // Ping tells whether the database answers; record.ErrFull: it did not take the last
