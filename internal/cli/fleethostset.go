@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"lifeboat/internal/fleet/client"
-	"lifeboat/internal/fleet/record"
 	"lifeboat/internal/fleet/wire"
 )
 
@@ -42,15 +41,18 @@ next report replaces what it tells, and leaves alone what it does not.`,
 			if change == (wire.HostChange{}) {
 				return usagef("say what to set: --mac, --serial, --uuid, --group or --network")
 			}
-			var h record.Host
+			var h wire.ChangedHost
 			if err := a.call(c.Context(), *f, http.MethodPatch, client.Path("hosts", names[0]), change, &h); err != nil {
 				return err
+			}
+			for _, w := range h.Warnings {
+				a.notices.warn(printable(w))
 			}
 			if a.json {
 				return a.emitTyped("host", h)
 			}
 			a.printf("%s\n", painterFor(a.out).bold(printable(h.Name)))
-			a.printKnown(h)
+			a.printKnown(h.Host)
 			return nil
 		},
 	}

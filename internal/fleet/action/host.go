@@ -67,10 +67,18 @@ func (d *Desk) AddHost(ctx context.Context, a Actor, n wire.NewHost) (wire.Invit
 	if err != nil {
 		return wire.Invitation{}, err
 	}
-	for _, other := range like[:min(len(like), mostCandidates)] {
-		invitation.Warnings = append(invitation.Warnings, fmt.Sprintf("%s has the same %s: what two hosts share does not tell which of them a machine is", other.Name, strings.Join(identity.Shared(known, other.Identity), ", ")))
-	}
+	invitation.Warnings = alike(h, like)
 	return invitation, nil
+}
+
+// alike warns of what a host shares with others.
+func alike(h record.Host, others []record.Host) (warnings []string) {
+	for _, o := range others[:min(len(others), mostCandidates)] {
+		if shared := identity.Shared(h.Identity, o.Identity); o.ID != h.ID && len(shared) > 0 {
+			warnings = append(warnings, fmt.Sprintf("%s has the same %s: what two hosts share does not tell which of them a machine is", o.Name, strings.Join(shared, ", ")))
+		}
+	}
+	return warnings
 }
 
 // written is an identity as a person has written it.
@@ -98,11 +106,13 @@ func written(i record.Identity) (record.Identity, error) {
 
 // SetHost corrects what is known of a host. What a host that has joined is recognised
 // by is what its next report says, where that says something.
-func (d *Desk) SetHost(ctx context.Context, a Actor, ref string, c wire.HostChange) (h record.Host, err error) {
+func (d *Desk) SetHost(ctx context.Context, a Actor, ref string, c wire.HostChange) (wire.ChangedHost, error) {
 	if err := may(a, record.Operator); err != nil {
-		return h, err
+		return wire.ChangedHost{}, err
 	}
-	err = d.change(ctx, func(tx record.Tx) (record.Entry, error) {
+	var h record.Host
+	err := d.change(ctx, func(tx record.Tx) (record.Entry, error) {
+		var err error
 		if h, err = find(tx, ref); err != nil {
 			return record.Entry{}, err
 		}
@@ -130,7 +140,18 @@ func (d *Desk) SetHost(ctx context.Context, a Actor, ref string, c wire.HostChan
 		}
 		return d.entry(a, "host.set", h.Name, detail), tx.PutHost(h)
 	})
-	return h, err
+	if err != nil {
+		return wire.ChangedHost{}, err
+	}
+	changed := wire.ChangedHost{Host: h}
+	if c.Serial != nil || c.UUID != nil || c.MACs != nil {
+		like, _, err := d.Store.Recoverable(ctx, h.Identity)
+		if err != nil {
+			return changed, err
+		}
+		changed.Warnings = alike(h, like)
+	}
+	return changed, nil
 }
 
 // Enrol gives another token to a host, to join for the first time or again. Only an

@@ -66,9 +66,9 @@ func (a *API) hostRoutes() {
 			HostRef
 			Body wire.HostChange
 		},
-		) (*body[record.Host], error) {
+		) (*body[wire.ChangedHost], error) {
 			h, err := a.desk.SetHost(ctx, actorOf(ctx), in.Host, in.Body)
-			return &body[record.Host]{h}, err
+			return &body[wire.ChangedHost]{h}, err
 		})
 	add(a, route{id: "host", method: http.MethodGet, path: "/hosts/{host}", summary: "Show a host", role: record.Viewer},
 		func(ctx context.Context, in *HostRef) (*body[wire.HostDetail], error) {

@@ -44,6 +44,13 @@ type HostChange struct {
 	Networks *[]string `json:"networks,omitempty" maxItems:"64" doc:"All of them, as CIDR"`
 }
 
+// ChangedHost is a host as it is known now.
+type ChangedHost struct {
+	record.Host
+	// Warnings are what should be put right, such as a card that another host has.
+	Warnings []string `json:"warnings,omitempty"`
+}
+
 // Enrol asks for another token of a host.
 type Enrol struct {
 	Valid string `json:"valid,omitempty" doc:"How long the token holds, such as 1h"`
