@@ -111,6 +111,9 @@ func (d *Desk) PutRear(ctx context.Context, a Actor, ref string, given wire.Rear
 		if number, err = tx.AddVersion(v); err != nil {
 			return record.Entry{}, err
 		}
+		if err := tx.SawHost(h.ID, v.Created); err != nil {
+			return record.Entry{}, err
+		}
 		return d.entry(a, "configuration.add", h.Name, fmt.Sprintf("version %d, %d files for ReaR", number, len(given.Files))), nil
 	})
 	return number, err

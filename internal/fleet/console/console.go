@@ -87,6 +87,7 @@ func (c *Console) routes() {
 
 	c.page("GET /{$}", record.Viewer, c.glance)
 	c.page("GET /hosts/{host}", record.Viewer, c.host)
+	c.page("GET /hosts/{host}/live", record.Viewer, c.hostLive)
 	c.page("GET /hosts/{host}/runs/{run}", record.Viewer, c.run)
 	c.page("GET /hosts/{host}/runs/{run}/live", record.Viewer, c.runLive)
 	c.page("GET /hosts/{host}/configuration/{version}", record.Viewer, c.configuration)

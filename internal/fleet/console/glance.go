@@ -171,7 +171,7 @@ func (g glanceView) tiles() []tile {
 		{string(standing.NoPoint), "No point", "bad", g.Counts.By[standing.NoPoint]},
 		{neverDrilled, "Never drilled", "warn", g.Counts.NeverDrilled},
 	}
-	for _, s := range []standing.State{standing.Waiting, standing.Revoked} {
+	for _, s := range []standing.State{standing.RearOnly, standing.Waiting, standing.Revoked} {
 		if n := g.Counts.By[s]; n > 0 {
 			tiles = append(tiles, tile{string(s), strings.ToUpper(string(s[:1])) + string(s[1:]), "calm", n})
 		}

@@ -21,7 +21,7 @@ const runRows = 20
 // hostView is what a host's page shows.
 type hostView struct {
 	standing.Host
-	Running  []record.Run
+	Running  []*runPageView // step by step
 	Runs     []record.Run
 	Reports  map[string]record.Report // by run
 	Older    string                   // the run after which older ones are listed; "" is none
@@ -66,29 +66,8 @@ func (c *Console) host(w http.ResponseWriter, r *http.Request, v *visit) error {
 	var view hostView
 	err := c.Store.Read(r.Context(), func(rd record.Reader) error {
 		view = hostView{Paged: after != "", Reports: map[string]record.Report{}}
-		h, err := rd.Host(id)
-		if err != nil {
-			return found(err, "host")
-		}
-		protections, err := rd.Protections(id)
-		if err != nil {
-			return fmt.Errorf("read how the systems of host %s are protected: %w", id, err)
-		}
-		slices.SortFunc(protections, func(a, b record.Protection) int { return strings.Compare(a.System, b.System) })
-		view.Host = standing.OfHost(h, protections, v.At)
-		runs, err := rd.Runs(id, record.Page{After: after, Limit: runRows + 1})
-		if err != nil {
-			return found(err, "run")
-		}
-		if len(runs) > runRows {
-			runs = runs[:runRows]
-			view.Older = runs[runRows-1].ID
-		}
-		view.Runs = runs
-		for _, run := range runs {
-			if going(run) {
-				view.Running = append(view.Running, run)
-			}
+		if err := view.look(rd, id, after, v.At); err != nil {
+			return err
 		}
 		reports, err := rd.Reports(id, record.Page{Limit: 1000})
 		if err != nil {
@@ -97,7 +76,7 @@ func (c *Console) host(w http.ResponseWriter, r *http.Request, v *visit) error {
 		for _, report := range reports {
 			view.Reports[report.ID] = report
 		}
-		view.Drills = drillCharts(reports, protections)
+		view.Drills = drillCharts(reports, view.protections())
 		view.Gaps, view.Missing = gapsOf(reports), standing.Missing(reports)
 		if view.Versions, err = rd.Versions(id); err != nil || len(view.Versions) == 0 {
 			return err
@@ -109,7 +88,41 @@ func (c *Console) host(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if err != nil {
 		return err
 	}
+	if err := c.followAll(r.Context(), &view); err != nil {
+		return err
+	}
 	return v.show(w, r, http.StatusOK, hostPage(v, view))
+}
+
+// look reads how a host stands and what runs it had, after one or the newest.
+func (h *hostView) look(rd record.Reader, id record.HostID, after string, now time.Time) error {
+	host, err := rd.Host(id)
+	if err != nil {
+		return found(err, "host")
+	}
+	protections, err := rd.Protections(id)
+	if err != nil {
+		return fmt.Errorf("read how the systems of host %s are protected: %w", id, err)
+	}
+	slices.SortFunc(protections, func(a, b record.Protection) int { return strings.Compare(a.System, b.System) })
+	h.Host = standing.OfHost(host, protections, now)
+	runs, err := rd.Runs(id, record.Page{After: after, Limit: runRows + 1})
+	if err != nil {
+		return found(err, "run")
+	}
+	if h.Older = ""; len(runs) > runRows {
+		runs = runs[:runRows]
+		h.Older = runs[runRows-1].ID
+	}
+	h.Runs = runs
+	return nil
+}
+
+func (h *hostView) protections() (list []record.Protection) {
+	for _, s := range h.Systems {
+		list = append(list, s.Protection)
+	}
+	return list
 }
 
 func going(r record.Run) bool {

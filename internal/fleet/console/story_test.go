@@ -2,9 +2,11 @@ package console
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -91,6 +93,27 @@ func TestStoryOfARecovery(t *testing.T) {
 	f.accessible(ctx, "code", "light", 0)
 	// Going back and forth does not show it again.
 	do("once", f.open(deskURL(host)), until(true, has("main", "open")), until(false, `!!document.querySelector(".groups")`))
+
+	// The host's page shows a run that begins, step by step to its end, without another page.
+	f.add(30, "fresh1.example.com", "")
+	fresh := hostID(30)
+	do("look at a host", f.open(hostURL(fresh)), until(true, has("#past", "none yet")), chromedp.Evaluate[chromedp.Void](`window.same = true`))
+	f.change(func(tx record.Tx) error {
+		return tx.PutRun(record.Run{ID: "first", Host: fresh, System: "smt", Kind: "backup", State: "running", Started: ago(time.Minute), Updated: now})
+	})
+	do("a run begins", until(true, has("#going", "backup of smt")), until(true, has("#past", "running")))
+	f.event(fresh, "first", 1, runbook.Event{Type: runbook.RunStarted, Outline: []runbook.Outline{{Name: "capture", Title: "Capture", Steps: []runbook.OutlineStep{{ID: "db", Title: "Database"}, {ID: "ca", Title: "Certificates"}}}}})
+	f.event(fresh, "first", 2, runbook.Event{Type: runbook.StepStarted, Stage: "capture", Step: "db"})
+	do("its steps", until(true, has("#going", "Certificates")), until(true, has("#going", "now: Database")))
+	f.accessible(ctx, "hostlive", "light", 0)
+	f.event(fresh, "first", 3, runbook.Event{Type: runbook.StepFinished, Stage: "capture", Step: "db", Seconds: 700})
+	do("one is done", until(true, has("#going", "11:40 min")), until(true, has("#standing", "no point")))
+	f.change(func(tx record.Tx) error {
+		_, err := tx.AddReport(record.Report{ID: "first", Host: fresh, System: "smt", Kind: "backup", State: "done", Started: ago(time.Minute), Ended: now, Point: "8f31c2d0", Bytes: 5 << 30}, with(good("smt"), func(p *record.Protection) { p.Host = fresh }))
+		return errors.Join(err, tx.PutRun(record.Run{ID: "first", Host: fresh, System: "smt", Kind: "backup", State: "done", Started: ago(time.Minute), Updated: now}))
+	})
+	do("the host's end", until(false, has("#going", "backup of smt")), until(true, has("#past", "done")), until(true, `document.querySelector("#past").textContent.includes("8f31c2d0")`),
+		until(true, has("#protected", "smt")), until(true, has("#standing", "protected")), until(true, `window.same === true`))
 
 	// Steps appear as they happen, on a page that stays the same.
 	do("watch", f.open(runURL(host, run)), until(true, has("#steps", "37 %")), chromedp.Evaluate[chromedp.Void](`window.same = true`))

@@ -3,7 +3,9 @@ package console
 import (
 	"bufio"
 	"context"
+	"html"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -207,5 +209,35 @@ func TestStreamsEndWithTheSession(t *testing.T) {
 	// An EventSource is told to come back no more.
 	if l := b.listen(runURL(host, run)+"/live", ""); l.a.StatusCode != http.StatusNoContent {
 		t.Errorf("signed out: %d", l.a.StatusCode)
+	}
+}
+
+// A page that shows what is so already gets nothing until something happens.
+func TestHostLive(t *testing.T) {
+	f := newFleet(t)
+	host, run := f.showcase()
+	b := f.browser("vera")
+	_, page := b.get(hostURL(host))
+	address := regexp.MustCompile(`sse-connect="([^"]+)"`).FindStringSubmatch(page)
+	if address == nil || !strings.Contains(page, "37 % of 298 GiB") {
+		t.Fatalf("the page:\n%s", page)
+	}
+	l := b.listen(html.UnescapeString(address[1]), "")
+	f.event(host, run, 16, runbook.Event{Type: runbook.StepFinished, Stage: "restore", Step: "tree", Seconds: 700})
+	m, ok := l.next()
+	if !ok || m.event != "going" || !strings.Contains(m.data, "11:40 min") {
+		t.Errorf("first of all %+v", m)
+	}
+	f.change(func(tx record.Tx) error {
+		return tx.PutRun(record.Run{ID: run, Host: host, System: "smt", Kind: "recover", State: "failed", Started: ago(time.Hour), Updated: now})
+	})
+	l.until("runs", "failed")
+	// Who comes back gets what was missed, and a page of older runs has no news.
+	f.change(func(tx record.Tx) error {
+		return tx.PutRun(record.Run{ID: "other", Host: host, System: "sles", Kind: "verify", State: "running", Started: ago(time.Minute), Updated: now})
+	})
+	b.listen(hostURL(host)+"/live", m.id).until("going", "verify of <bdi>sles")
+	if _, page := b.get(hostURL(host) + "?runs=drill-8"); strings.Contains(page, "sse-connect") {
+		t.Error("a page of older runs is live")
 	}
 }

@@ -100,8 +100,8 @@ func (s *server) config(w http.ResponseWriter, r *http.Request) {
 
 // send writes the audit entry and then the content: what is not audited is not sent.
 func (s *server) send(w http.ResponseWriter, r *http.Request, host record.Host, kind string, content []byte, action, detail string) {
-	err := s.Store.Change(r.Context(), func(record.Tx) ([]record.Entry, error) {
-		return []record.Entry{s.entry(host, s.From(r), action, detail)}, nil
+	err := s.Store.Change(r.Context(), func(tx record.Tx) ([]record.Entry, error) {
+		return []record.Entry{s.entry(host, s.From(r), action, detail)}, tx.SawHost(host.ID, s.Now())
 	})
 	if err != nil {
 		s.answer(w, r, err)

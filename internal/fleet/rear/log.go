@@ -106,7 +106,7 @@ func (s *server) begin(r *http.Request, host record.Host, run *record.Run, right
 			}
 			seq = events[len(events)-1].Seq
 		}
-		return []record.Entry{s.entry(host, s.From(r), "rear.log", run.Kind+" begins, by "+right)}, tx.PutRun(*run)
+		return []record.Entry{s.entry(host, s.From(r), "rear.log", run.Kind+" begins, by "+right)}, errors.Join(tx.PutRun(*run), tx.SawHost(host.ID, run.Updated))
 	})
 	return seq, err
 }

@@ -23,12 +23,13 @@ const (
 	NoPoint   State = "no point" // nothing could be recovered
 	Late      State = "late"     // a point, verify or drill is older than the objective
 	Protected State = "protected"
+	RearOnly  State = "ReaR only"  // its files are for plain ReaR, which says nothing of points
 	Waiting   State = "not joined" // an administrator added the host; it has not come yet
 	Revoked   State = "revoked"
 )
 
 // States lists them in that order.
-func States() []State { return []State{Failing, NoPoint, Late, Protected, Waiting, Revoked} }
+func States() []State { return []State{Failing, NoPoint, Late, Protected, RearOnly, Waiting, Revoked} }
 
 // What counts where a host's lifeboat.yaml says nothing, as `lifeboat status` has it.
 const (
@@ -106,6 +107,9 @@ func OfHost(h record.Host, systems []record.Protection, now time.Time) Host {
 	switch {
 	case !h.Revoked.IsZero():
 		s.State, s.NeverDrilled = Revoked, false
+	// Who has no key is heard of by ReaR alone.
+	case h.Key == "" && len(systems) == 0 && (len(h.Networks) > 0 || !h.Seen.IsZero()):
+		s.State = RearOnly
 	case h.Key == "" && len(systems) == 0:
 		s.State = Waiting
 	case len(systems) == 0:

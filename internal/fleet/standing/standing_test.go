@@ -72,6 +72,8 @@ func TestHosts(t *testing.T) {
 		{"the worst counts", joined, []record.Protection{fine, old}, Late, true},
 		{"nothing reported", joined, nil, NoPoint, false},
 		{"not joined", record.Host{Name: "h"}, nil, Waiting, false},
+		{"ReaR may fetch", record.Host{Name: "h", Networks: []string{"192.0.2.0/24"}}, nil, RearOnly, false},
+		{"ReaR has fetched", record.Host{Name: "h", Seen: now}, nil, RearOnly, false},
 		{"revoked", gone, []record.Protection{old}, Revoked, false},
 	}
 	var all []Host
@@ -82,12 +84,12 @@ func TestHosts(t *testing.T) {
 		}
 		all = append(all, got)
 	}
-	if c := Count(all); c.All != 5 || c.By[Late] != 1 || c.By[Revoked] != 1 || c.NeverDrilled != 1 {
+	if c := Count(all); c.All != 7 || c.By[Late] != 1 || c.By[Revoked] != 1 || c.NeverDrilled != 1 {
 		t.Errorf("counts %+v", c)
 	}
 	Sort(all)
-	if all[0].State != NoPoint || all[4].State != Revoked {
-		t.Errorf("sorted from %q to %q", all[0].State, all[4].State)
+	if all[0].State != NoPoint || all[6].State != Revoked {
+		t.Errorf("sorted from %q to %q", all[0].State, all[6].State)
 	}
 }
 

@@ -109,7 +109,7 @@ func readMounted(ctx context.Context, server, where string, most int64) (text []
 	// Soft: a server that is gone gives an error instead of a process that hangs.
 	err = host.Local().Run(ctx, host.Command{Args: []string{"mount", "-t", "nfs", "-o", "ro,nosuid,nodev,noexec,soft,timeo=100,retrans=3,retry=0", server + ":" + path.Dir(where), dir}})
 	if err != nil {
-		return nil, fmt.Errorf("mount %s:%s (mount.nfs of package nfs-common is needed): %w", server, path.Dir(where), err)
+		return nil, fmt.Errorf("mount %s:%s instead (by mount.nfs of package nfs-common, and untried with NFS version 4; let the server offer version 3, or give the file by https: or file:): %w", server, path.Dir(where), err)
 	}
 	defer func() { err = errors.Join(err, unix.Unmount(dir, unix.MNT_DETACH)) }()
 	root, err := os.OpenRoot(dir)
