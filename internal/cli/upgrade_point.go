@@ -82,7 +82,7 @@ func (a *app) wholeHosts(id string) ([]string, error) {
 func better(p, than preflight.Point) bool {
 	worth := func(p preflight.Point) int {
 		n := 0
-		for i, good := range []bool{len(p.Shared) == 0, !p.Verified.IsZero(), len(p.Missing) == 0, p.ID != "", p.Repository != ""} {
+		for i, good := range []bool{len(p.Shared) == 0 && p.DiskUnknown == "", !p.Verified.IsZero(), len(p.Missing) == 0, p.ID != "", p.Repository != ""} {
 			if good {
 				n |= 1 << i
 			}
@@ -106,10 +106,8 @@ func (a *app) pointIn(ctx context.Context, conf *config.Config, r config.Reposit
 		return p
 	}
 	defer done()
-	if isPath(r.URL) && f.facts == "" { // a repository of this machine shares no disk with another one
-		if p.Shared, err = host.SharedDisks(strings.TrimPrefix(r.URL, "file://"), string(f.root)); err != nil {
-			p.Error = firstLine(err.Error())
-		}
+	if f.facts == "" { // a repository of this machine shares no disk with another one
+		diskOf(&p, r.URL, string(f.root))
 	}
 	points, err := v.Points(ctx, vault.Filter{})
 	if err != nil && vault.Unread(err) == nil {
@@ -118,6 +116,7 @@ func (a *app) pointIn(ctx context.Context, conf *config.Config, r config.Reposit
 	}
 	newest := newestOf(points, name, whole)
 	if newest == nil {
+		p.Error = damageOf(points, err, whole)
 		return p
 	}
 	p.System, p.ID, p.Time, p.Missing = newest.System(), newest.ID(), newest.Time(), missingOf(newest.Manifest)
@@ -135,6 +134,28 @@ func (a *app) pointIn(ctx context.Context, conf *config.Config, r config.Reposit
 		}
 	}
 	return p
+}
+
+// diskOf finds out whether a repository lies on the disks of a root.
+func diskOf(p *preflight.Point, url, root string) {
+	path := strings.TrimPrefix(url, "file://")
+	if !isPath(path) {
+		return // on another machine
+	}
+	var err error
+	if p.Shared, err = host.SharedDisks(path, root); err != nil {
+		p.DiskUnknown = firstLine(err.Error())
+	}
+}
+
+// damageOf is why a repository may have no usable point: what there is cannot be read.
+func damageOf(points []*vault.Point, err error, whole []string) string {
+	for _, p := range slices.Backward(slices.Concat(points, vault.Unread(err))) {
+		if p.Damage != nil && (p.Unread() || slices.Contains(whole, p.Profile())) {
+			return fmt.Sprintf("The recovery point %s cannot be used: %s", p.ID(), firstLine(p.Damage.Error()))
+		}
+	}
+	return ""
 }
 
 // newestOf is the newest usable point of a whole host.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"lifeboat/internal/config"
-	"lifeboat/internal/host"
 	"lifeboat/internal/routine"
 	"lifeboat/internal/upgrade"
 	"lifeboat/internal/upgrade/boot"
@@ -92,9 +91,7 @@ func (a *app) pointOf(ctx context.Context, conf *config.Config, s config.System,
 		return p
 	}
 	p.Repository = v.Repository().Location()
-	if shared, err := host.SharedDisks(r.Root, v.Repository().Location()); err == nil {
-		p.Shared = shared
-	}
+	diskOf(&p, p.Repository, r.Root)
 	if m, _, err := wayback.Choose(ctx, ways, r.WayBack); err == nil && m.Name() == (*wayback.Point)(nil).Name() {
 		p.Planned = true // and verified before the point of no return
 		return p
@@ -105,8 +102,13 @@ func (a *app) pointOf(ctx context.Context, conf *config.Config, s config.System,
 		return p
 	}
 	p.ID, p.Time = latest.ID(), latest.Time()
-	if verified, err := routine.NewBook(a.state(conf)).Verified(s.Name, p.Repository); err == nil && verified.Read >= verified.Bytes {
-		p.Verified = verified.Time
+	chosen, err := a.chooseRepository(conf, s.Name)
+	if err != nil {
+		p.Error = err.Error()
+		return p
+	}
+	if seen, err := routine.NewBook(a.state(conf)).Verified(s.Name, chosen.Name); err == nil && seen.Bytes > 0 && seen.Read >= seen.Bytes {
+		p.Verified = seen.Time
 	}
 	return p
 }

@@ -25,15 +25,33 @@ func Disks(path string) ([]string, error) {
 }
 
 // SharedDisks names the disks that two paths of this process have in common. A
-// failing disk takes both away. What lies on no disk of this machine shares none.
+// failing disk takes both away. What another machine has shares none with what lies on
+// this one. Where it cannot be told, the error says of which path and why; one file
+// system is shared all the same, and named instead of its disks.
 func SharedDisks(a, b string) ([]string, error) {
+	var mounts [2]Mount
 	var both [2][]string
+	var unknown error
+	away := false
 	for i, path := range []string{a, b} {
-		disks, err := Disks(path)
-		if err != nil && !errors.Is(err, ErrNoDisk) {
-			return nil, err
+		var err error
+		if mounts[i], err = MountAt(path); err != nil {
+			return nil, fmt.Errorf("find the disk of %s: %w", path, err)
 		}
-		both[i] = disks
+		if mounts[i].Remote() {
+			away = true
+			continue
+		}
+		both[i], err = Disks(path)
+		unknown = errors.Join(unknown, err)
+	}
+	switch {
+	case mounts[0].Device == mounts[1].Device && (unknown != nil || away):
+		return []string{fmt.Sprintf("one file system (%s, %s)", mounts[0].Type, mounts[0].Source)}, nil
+	case away:
+		return nil, nil
+	case unknown != nil:
+		return nil, unknown
 	}
 	return slices.DeleteFunc(both[0], func(d string) bool { return !slices.Contains(both[1], d) }), nil
 }
@@ -71,7 +89,11 @@ func (d devices) mount(m Mount, depth int) ([]string, error) {
 		if !ok {
 			return nil, ErrNoDisk
 		}
-		// The path is of the namespace that has mounted it.
+		// The path is of the namespace that has mounted it, and relative to some directory
+		// of then. Here another may be at it, also one in this overlay.
+		if in, err := MountAt(upper); err != nil || !filepath.IsAbs(upper) || in.ID == m.ID {
+			return nil, ErrNoDisk
+		}
 		if _, err := os.Stat(upper); err != nil {
 			return nil, ErrNoDisk
 		}

@@ -87,8 +87,22 @@ func TestWhatLiesOnNoDisk(t *testing.T) {
 	if disks, err := Disks("/proc/self"); !errors.Is(err, ErrNoDisk) {
 		t.Errorf("/proc: %v %v", disks, err)
 	}
-	if shared, err := SharedDisks("/proc", t.TempDir()); err != nil || len(shared) > 0 {
+	// What cannot be told is told, and one file system is one whatever it lies on.
+	if shared, err := SharedDisks("/proc", t.TempDir()); !errors.Is(err, ErrNoDisk) || len(shared) > 0 {
 		t.Errorf("/proc and a directory share %v %v", shared, err)
+	}
+	if shared, err := SharedDisks("/proc/self", "/proc/1"); err != nil || len(shared) != 1 || !strings.HasPrefix(shared[0], "one file system (proc") {
+		t.Errorf("/proc shares with itself %v %v", shared, err)
+	}
+	// An upper layer by a relative path, or at a place that lies in the overlay itself.
+	for _, upper := range []string{"memory/upper", t.TempDir()} {
+		at, err := MountAt(upper)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if disks, err := (devices{sys: "/sys"}).mount(Mount{ID: at.ID, Type: "overlay", Super: "rw,upperdir=" + upper}, 0); !errors.Is(err, ErrNoDisk) {
+			t.Errorf("%s: %v %v", upper, disks, err)
+		}
 	}
 }
 

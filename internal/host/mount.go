@@ -92,6 +92,12 @@ func (m Mount) Local() bool {
 	return strings.HasPrefix(m.Source, "/dev/") && !strings.HasPrefix(m.Type, "fuse.")
 }
 
+// remote are the file systems that another machine has, as mount(8) names them.
+var remote = []string{"nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "ceph", "afs", "9p", "virtiofs", "fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "fuse.s3fs", "fuse.rclone", "davfs", "fuse.davfs"}
+
+// Remote tells whether another machine has the content of a mount.
+func (m Mount) Remote() bool { return slices.Contains(remote, m.Type) }
+
 // Foreign lists where something is mounted in the machine's tree that lies on none of
 // its disks, see Mount.Local.
 func (h *Host) Foreign() ([]string, error) {

@@ -65,6 +65,17 @@ func pointSameDisk(in *Input) *seen {
 	}
 }
 
+// pointDiskUnknown: what was not found out is not taken for good news.
+func pointDiskUnknown(in *Input) *seen {
+	if !in.Point.has() || in.Point.DiskUnknown == "" || len(in.Point.Shared) > 0 {
+		return nil
+	}
+	return &seen{
+		detail: fmt.Sprintf("The repository %s may be on the disk of the root, and end with it: %s.", in.Point.Repository, in.Point.DiskUnknown),
+		remedy: "Find out where both lie (findmnt, lsblk). Use a repository on another disk or machine, or accept this when it is one.",
+	}
+}
+
 // recent is how old a point may be: what was changed since is lost on the way back.
 const recent = 24 * time.Hour
 

@@ -55,6 +55,8 @@ type Point struct {
 	Verified   time.Time `json:"verified,omitzero"`    // when all its data was read, zero if never since it was made
 	Missing    []string  `json:"missing,omitempty"`    // what must be saved and is not
 	Shared     []string  `json:"shared,omitempty"`     // disks that the repository and the root have in common
+	// DiskUnknown is why it is not known on which disk it lies, "" where that is known.
+	DiskUnknown string `json:"disk_unknown,omitempty"`
 	// Planned says that the upgrade makes a point itself and verifies it before the
 	// point of no return. Repository, Missing and Shared then are about that one.
 	Planned bool   `json:"planned"`

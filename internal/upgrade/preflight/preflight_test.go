@@ -112,6 +112,7 @@ func TestChecks(t *testing.T) {
 		"not verified since": {func(in *Input) { in.Point.Verified = in.Point.Time.Add(-time.Minute) }, "inhibitor recovery-point-unverified", "", ""},
 		"not all saved":      {func(in *Input) { in.Point.Missing = []string{"/srv"} }, "inhibitor recovery-point-incomplete", "/srv", ""},
 		"the same disk":      {func(in *Input) { in.Point.Shared = []string{"sda"} }, "inhibitor recovery-point-same-disk", "sda", "recovery-point-same-disk"},
+		"an unknown disk":    {func(in *Input) { in.Point.DiskUnknown = "zfs does not tell" }, "inhibitor recovery-point-disk-unknown", "zfs does not tell", "recovery-point-disk-unknown"},
 		"an old point":       {func(in *Input) { in.Point.Time, in.Point.Verified = now.Add(-30*time.Hour), now }, "high recovery-point-old", "30 hours", "recovery-point-old"},
 		"only YaST's backup": {func(in *Input) { in.Facts.OldBackups = []string{"/var/adm/backup/x"}; in.Point.ID = "" }, "inhibitor recovery-point-missing", "", ""},
 		"no root device":     {func(in *Input) { in.Facts.Root = facts.Root{} }, "inhibitor root-device-unknown", "df /", ""},

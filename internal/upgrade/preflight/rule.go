@@ -49,6 +49,7 @@ var rules = []rule{
 	{"recovery-point-incomplete", Inhibitor, never, "The recovery point lacks what must be saved", pointIncomplete},
 	{"recovery-point-unverified", Inhibitor, never, "The recovery point has not been verified", pointUnverified},
 	{"recovery-point-same-disk", Inhibitor, plainly, "The recovery point lies on the machine's own disk", pointSameDisk},
+	{"recovery-point-disk-unknown", Inhibitor, plainly, "It is not known on which disk the recovery point lies", pointDiskUnknown},
 	{"recovery-point-old", High, plainly, "The recovery point is old", pointOld},
 	{"yast-backup", Info, never, "What YaST keeps in /var/adm/backup is no backup", yastBackup},
 
