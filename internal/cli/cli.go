@@ -134,6 +134,7 @@ type app struct {
 	code     int             // when there is no error
 	ran      *runbook.Run
 	sealed   *vault.Point // what that run has made
+	terminal *terminal    // that shows the run; nil as JSON
 
 	configFile string
 	stateDir   string

@@ -16,6 +16,7 @@ func (a *app) engine(stateDir string, accept bool) (*runbook.Engine, func()) {
 		opts.Observers = []runbook.Observer{runbook.NewJSONWriter(a.out)}
 	} else {
 		t := newTerminal(a.out, a.verbose)
+		a.terminal = t
 		opts.Observers = []runbook.Observer{t}
 		if p := runPrompter(); p != nil {
 			t.prompter, opts.Prompter = p, t

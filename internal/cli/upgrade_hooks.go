@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -45,10 +47,14 @@ itself takes: a number of any length, and nothing asked of what follows it.`,
 	return c
 }
 
-// hostBelow is this machine, or the one whose root is mounted somewhere.
+// hostBelow is this machine, or the one whose root is mounted somewhere. A root that is
+// not mounted has no hooks and no entries either: that is no answer.
 func hostBelow(root absolutePath) (*host.Host, error) {
 	if root == "" || root == "/" {
 		return host.Local(), nil
+	}
+	if info, err := os.Stat(filepath.Join(string(root), "etc")); err != nil || !info.IsDir() {
+		return nil, usagef("--root: %s holds no root file system, as there is no directory etc in it; is it mounted there?", root)
 	}
 	return host.At(string(root))
 }
@@ -124,30 +130,32 @@ func (a *app) showHooks(l *hook.List) error {
 	return nil
 }
 
-// askHook asks what becomes of a hook that failed; t is what shows the run, and holds
-// its lines back meanwhile.
-func askHook(t *terminal) func(context.Context, hook.Question) (hook.Answer, error) {
-	return func(ctx context.Context, q hook.Question) (hook.Answer, error) {
-		p := theTerminal()
-		if p == nil {
-			return "", runbook.ErrNoTerminal
-		}
-		if t != nil {
-			t.hold()
-			defer func() {
-				t.mu.Lock()
-				defer t.mu.Unlock()
-				t.release()
-			}()
-		}
-		return p.hook(ctx, q)
+// askHook asks what becomes of a hook that failed, while what shows the run holds its
+// lines back. Nobody is asked with --yes and where others than people read.
+func (a *app) askHook(ctx context.Context, q hook.Question) (hook.Answer, error) {
+	p := theTerminal()
+	if p == nil || a.json || a.yes {
+		return "", runbook.ErrNoTerminal
 	}
+	if t := a.terminal; t != nil {
+		t.hold()
+		defer func() {
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			t.release()
+		}()
+	}
+	return p.hook(ctx, q)
 }
 
 func (p *prompter) hook(ctx context.Context, q hook.Question) (hook.Answer, error) {
 	fmt.Fprintf(p.out, "\n  The hook %s failed: %s\n", clean(q.Hook.Path), indent(clean(q.Err.Error())))
+	others := ""
+	if n := len(q.Left); n > 0 {
+		others = " it and the " + count(n, "hook", "hooks") + " after it"
+	}
 	for {
-		fmt.Fprintf(p.out, "  [r] run it again, [i] ignore that and go on, [c] cancel it and the %d hooks after it: ", len(q.Left))
+		fmt.Fprintf(p.out, "  [r] run it again, [i] ignore that and go on, [c] cancel%s: ", others)
 		select {
 		case <-ctx.Done():
 			fmt.Fprintln(p.out)

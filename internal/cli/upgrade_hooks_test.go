@@ -33,7 +33,7 @@ func TestAskHook(t *testing.T) {
 	if _, err := (&prompter{out: io.Discard, lines: make(chan string)}).hook(ended, question); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	if _, err := askHook(nil)(t.Context(), question); !errors.Is(err, runbook.ErrNoTerminal) {
+	if _, err := new(app).askHook(t.Context(), question); !errors.Is(err, runbook.ErrNoTerminal) {
 		t.Errorf("without a terminal: %v", err)
 	}
 }

@@ -18,7 +18,7 @@ import (
 // upgradeOf makes an upgrade with everything that this machine has for it.
 func (a *app) upgradeOf(ctx context.Context, conf *config.Config, name, system string, r upgrade.Request, c *path.Catalogue) (*upgrade.Upgrade, func(), error) {
 	target := wayback.Target{Root: r.Root, State: a.state(conf)}
-	set := upgrade.Setup{State: target.State, Catalogue: c, Ways: []wayback.Means{wayback.NewBtrfs(target)}}
+	set := upgrade.Setup{State: target.State, Catalogue: c, Ask: a.askHook, Ways: []wayback.Means{wayback.NewBtrfs(target)}}
 	done := func() {}
 	var saved config.System
 	var vaulted *vault.Vault
