@@ -68,6 +68,9 @@ func (h *Host) RunHook(ctx context.Context, hook Hook) error {
 		return err
 	}
 	args := append([]string{program}, hook.Command[1:]...)
+	if h.bare(program) {
+		args = append([]string{shell}, args...)
+	}
 	hook.Logf("run %s", hook)
 	limited, cancel := context.WithTimeoutCause(ctx, hook.Limit, errHookTime)
 	defer cancel()

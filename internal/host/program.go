@@ -2,6 +2,7 @@ package host
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -196,6 +197,22 @@ func (h *Host) nameOf(uid uint32) string {
 		return name
 	}
 	return fmt.Sprintf("uid %d", uid)
+}
+
+// bare tells whether a program is text without a line that names an interpreter. The
+// kernel does not run it, but shells do, as one of theirs, and people rely on that.
+func (h *Host) bare(path string) bool {
+	file, err := h.Path(path)
+	if err != nil {
+		return false
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	head, err := io.ReadAll(io.LimitReader(f, 4096))
+	return err == nil && !bytes.HasPrefix(head, []byte("#!")) && !bytes.Contains(head, []byte{0})
 }
 
 // interpreter is the program that runs a script, as its first line says by the rule

@@ -177,6 +177,17 @@ func TestAcceptance10HooksOfOtherStepsDoNotRun(t *testing.T) {
 	}
 }
 
+// Wagon ran its hooks by a shell, to which a script without a first line is its own.
+func TestAcceptance10ScriptWithoutAFirstLine(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.write(filepath.Join(Dir, "before_registration_10_site_bare"), "echo bare >>/trace\n", 0o755)
+	s.write(filepath.Join(Dir, "before_registration_20_site_empty"), "", 0o755)
+	if _, _, err := s.play(BeforeRegistration); err != nil || !slices.Equal(s.trace(), []string{"bare"}) {
+		t.Error(err)
+	}
+}
+
 func TestAcceptance10RetryIgnoreCancel(t *testing.T) {
 	t.Parallel()
 	const failing = `echo "no room for $0"; [ -e /good ] || exit 7`
