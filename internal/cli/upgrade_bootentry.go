@@ -2,6 +2,9 @@ package cli
 
 import (
 	"errors"
+	"fmt"
+	"io"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -45,7 +48,7 @@ func rootFlag(c *cobra.Command) *absolutePath {
 }
 
 func (a *app) bootEntryAddCommand() *cobra.Command {
-	var from absolutePath
+	var from, control absolutePath
 	var auto bool
 	var appended []string
 	c := &cobra.Command{
@@ -63,12 +66,14 @@ itself forgets it again (a logical volume, a software RAID), somebody has to cho
 the menu, and the exit code is 3.`,
 		Example: `  lifeboat upgrade boot-entry add --from /media/SLES-12
   lifeboat upgrade boot-entry add --from /media/SLES-12 --auto --append "install=http://10.0.0.1/sles12"
+  lifeboat upgrade boot-entry add --from /media/SLES-12 --auto --control-file autoupg.xml
   lifeboat upgrade boot-entry add --from /srv/sles12 --root /mnt --json`,
 		Args: args(cobra.NoArgs),
 	}
 	root := rootFlag(c)
 	c.Flags().Var(&from, "from", "`DIR` that the installation medium is mounted at, or that holds linux and initrd")
 	c.Flags().BoolVar(&auto, "auto", false, "add autoupgrade=1: the installation system asks nothing")
+	c.Flags().Var(&control, "control-file", "with --auto, put `FILE` of lifeboat upgrade plan where the automatic upgrade reads it")
 	c.Flags().StringArrayVar(&appended, "append", nil, "add these `PARAMETERS` of the kernel or of linuxrc")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if from == "" {
@@ -78,7 +83,16 @@ the menu, and the exit code is 3.`,
 		if err != nil {
 			return err
 		}
-		e, err := menu.Add(c.Context(), boot.Request{From: string(from), Auto: auto, Append: strings.Fields(strings.Join(appended, " "))})
+		r := boot.Request{From: string(from), Auto: auto, Append: strings.Fields(strings.Join(appended, " "))}
+		if control != "" {
+			if !auto {
+				return usagef("--control-file: without --auto the installer asks a person")
+			}
+			if r.Control, err = controlText(string(control)); err != nil {
+				return usageError{fmt.Errorf("--control-file: %w", err)}
+			}
+		}
+		e, err := menu.Add(c.Context(), r)
 		switch {
 		case errors.Is(err, boot.ErrNotUpgrade), errors.Is(err, boot.ErrLoader):
 			return runbook.Refuse("", "%v", err)
@@ -114,6 +128,22 @@ func (a *app) bootEntryShowCommand() *cobra.Command {
 	return c
 }
 
+// maxControl bounds a control file, in bytes.
+const maxControl = 1 << 20
+
+func controlText(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxControl+1))
+	if err == nil && len(text) > maxControl {
+		err = fmt.Errorf("%s is larger than %d bytes", name, maxControl)
+	}
+	return text, err
+}
+
 // showBootEntry prints an entry; nil is none.
 func (a *app) showBootEntry(e *boot.Entry) error {
 	if a.json {
@@ -133,6 +163,9 @@ func (a *app) showBootEntry(e *boot.Entry) error {
 	a.printf("%s in %s, made after %q\n", paint.bold(e.Title), e.Config, clean(e.Like))
 	for _, f := range e.Files {
 		a.printf("  %s  (%s, from %s)\n", f.Path, size(f.Size), clean(f.From))
+	}
+	if e.Control != "" {
+		a.printf("  %s  (control file of the automatic upgrade)\n", e.Control)
 	}
 	for line := range strings.Lines(strings.ReplaceAll(e.Section, "\r\n", "\n")) {
 		a.printf("  | %s\n", strings.TrimRight(clean(line), "\n "))
@@ -190,6 +223,9 @@ func filesOf(e boot.Entry) string {
 	var names []string
 	for _, f := range e.Files {
 		names = append(names, filepath.Clean(f.Path))
+	}
+	if e.Control != "" {
+		names = append(names, e.Control)
 	}
 	return strings.Join(names, ", ")
 }

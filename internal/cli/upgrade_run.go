@@ -14,6 +14,7 @@ import (
 	"lifeboat/internal/config"
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/upgrade"
+	"lifeboat/internal/upgrade/choice"
 	"lifeboat/internal/upgrade/facts"
 	"lifeboat/internal/upgrade/hook"
 	"lifeboat/internal/upgrade/path"
@@ -28,6 +29,7 @@ type upgradeFlags struct {
 	via, methods, media           []string
 	repositories, repositoryFiles []string
 	accept, appended, without     []string
+	answers                       []string
 	hooks                         policyFlag
 	onHook                        string
 	limit                         time.Duration
@@ -48,8 +50,10 @@ old release stay, and are off), passes the point of no return, upgrades, and ver
 What fails behind the switch is taken back at once; --stay leaves it as it is.
 
 Between releases that only the installer may upgrade, it makes the way back and the boot
-entry, and hands over: exit code 5. After the restart, lifeboat upgrade resume sees what
-the installer has done.
+entry, and hands over: exit code 5. With --auto nobody is asked: the answers of
+lifeboat upgrade plan, and those of --answer, are written to ` + choice.ControlFile + ` of
+the host, and taken away with the boot entry. After the restart, lifeboat upgrade resume
+sees what the installer has done.
 
 A release that is several hops away is reached hop by hop: each has its own checks, plan,
 rehearsal, way back, point of no return and journal. All that the hops need is given at
@@ -68,7 +72,7 @@ for this program is upgraded from a rescue system, with --root.`,
 		Example: `  lifeboat upgrade run --to "SLES 12 SP1" --target SLES12-SP1-Pool=http://smt/repo/SLES12-SP1-Pool \
       --target SLES12-SP1-Updates=http://smt/repo/SLES12-SP1-Updates --accept release-notes=SLES-12-SP1
   lifeboat upgrade run --to "SLES 12 SP1" --targets sp1.repo --accept-file accepted --dry-run
-  lifeboat upgrade run --to "SLES 12" --method boot-entry --medium /media/SLES-12 --auto
+  lifeboat upgrade run --to "SLES 12" --method boot-entry --medium /media/SLES-12 --auto --answer license=accept
   lifeboat upgrade run --to "SLES 11 SP3" --root /mnt --targets sp3.repo
   lifeboat upgrade run --to "SLES 12 SP1" --via "SLES 12" --root /mnt --targets "SLES 11 SP3:sp3.repo" \
       --medium "SLES 12:/media/SLES-12" --targets "SLES 12 SP1:sp1.repo"`,
@@ -98,6 +102,7 @@ for this program is upgraded from a rescue system, with --root.`,
 	flags.DurationVar(&f.limit, "hook-limit", hook.DefaultLimit, "how long a hook may take")
 	flags.StringArrayVar(&f.media, "medium", nil, "directory that the installation medium is mounted at, for the boot entry, as `[RELEASE:]DIR`")
 	flags.BoolVar(&f.auto, "auto", false, "have the installer ask nothing (autoupgrade=1)")
+	flags.StringArrayVar(&f.answers, "answer", nil, "with --auto, answer what the installer would ask, as `[RELEASE:]QUESTION=ANSWER`; lifeboat upgrade plan lists the questions")
 	flags.StringArrayVar(&f.appended, "append", nil, "give the installer these `PARAMETERS` too")
 	flags.BoolVarP(&f.dry, "dry-run", "n", false, "show the steps; do nothing")
 	flags.BoolVarP(&a.yes, "yes", "y", false, "do not ask whether to begin")
@@ -251,6 +256,9 @@ func (a *app) upgradeRequest(ctx context.Context, f upgradeFlags) (system string
 			return "", r, nil, runbook.Refuse("", "%s", upgrade.Refusal(v))
 		}
 		if c.Methods[next.Method].By == "installer" {
+			if next.Control, err = of("--answer").control(i, found, f); err != nil {
+				return "", r, nil, err
+			}
 			next.Medium, next.Auto, next.Append = media[i], f.auto, strings.Fields(strings.Join(f.appended, " "))
 		}
 		way = append(way, next)

@@ -117,7 +117,11 @@ func (a *app) pointOf(ctx context.Context, conf *config.Config, s config.System,
 type bootEntry struct{ menu *boot.Menu }
 
 func (e bootEntry) request(r upgrade.Request) boot.Request {
-	return boot.Request{From: r.Medium, Arch: r.From.Arch, Auto: r.Auto, Append: r.Append}
+	b := boot.Request{From: r.Medium, Arch: r.From.Arch, Auto: r.Auto, Append: r.Append}
+	if r.Control != "" {
+		b.Control = []byte(r.Control)
+	}
+	return b
 }
 
 func (e bootEntry) Try(ctx context.Context, r upgrade.Request) error {

@@ -175,6 +175,36 @@ func (p perHop) media(values []string) ([]string, error) {
 	return list, err
 }
 
+// control is the control file of an automatic upgrade by a hop; "" where somebody is asked.
+func (p perHop) control(hop int, found *facts.Facts, f upgradeFlags) (string, error) {
+	h := p.hops[hop]
+	var answers []string
+	for _, text := range f.answers {
+		at, value, err := p.of(text)
+		if err != nil {
+			return "", err
+		}
+		if at < 0 || at == hop {
+			answers = append(answers, value)
+		}
+	}
+	if !f.auto {
+		if len(answers) > 0 {
+			return "", usagef("--answer %s: without --auto the installer asks a person", answers[0])
+		}
+		return "", nil
+	}
+	q, err := options(found, p.c.Judge(h.From, h.To), answers)
+	if err != nil {
+		return "", err
+	}
+	text, err := q.Control(h.To.Version)
+	if err != nil {
+		return "", usageError{fmt.Errorf("--auto, to %s: %w", h.To.Name(), err)}
+	}
+	return string(text), nil
+}
+
 // wayText is a way in a question.
 func wayText(r upgrade.Request) string {
 	if r.Way == nil {

@@ -68,6 +68,8 @@ type Request struct {
 	Medium string   `json:"medium,omitempty"`
 	Auto   bool     `json:"auto,omitempty"`
 	Append []string `json:"append,omitempty"`
+	// Control is the control file of the automatic upgrade.
+	Control string `json:"control,omitempty"`
 
 	// Way is nil for a step by itself.
 	Way *Way `json:"way,omitempty"`

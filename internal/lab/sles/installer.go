@@ -30,8 +30,11 @@ type Installation struct {
 // ErrRefused is when the installer was not started to upgrade by itself.
 var ErrRefused = errors.New("the installer does not begin")
 
-// log is YaST's, in the root.
-const log = "/var/log/YaST2/y2log"
+// log is YaST's, in the root, and control the file that answers what it would ask.
+const (
+	log     = "/var/log/YaST2/y2log"
+	control = "/root/autoupg.xml"
+)
 
 // Run upgrades the root, as YaST does it: without upgrade=1 on the kernel's command
 // line it would install anew and delete data, without autoupgrade=1 it would wait for
@@ -51,6 +54,9 @@ func (i Installation) Run(ctx context.Context) error {
 		return fmt.Errorf("%w: no system to upgrade: %w", ErrRefused, err)
 	}
 	i.say("upgrade of " + product + ", started with: " + i.CommandLine)
+	if text, err := os.ReadFile(filepath.Join(i.Root, control)); err == nil {
+		i.say("control file: " + string(text))
+	}
 	err = i.upgrade(ctx)
 	if err != nil {
 		i.say("Error: " + err.Error())

@@ -12,11 +12,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
 
 	"lifeboat/internal/host"
+	"lifeboat/internal/upgrade/choice"
 )
 
 // Dir is where, on the machine, it is kept what is to be taken away.
@@ -43,6 +46,9 @@ type Request struct {
 	Arch   string   // of the machine, as of uname(2); "" is what its facts say
 	Auto   bool     // autoupgrade=1: nobody is asked
 	Append []string // more parameters, of linuxrc or the kernel
+	// Control is the control file of an automatic upgrade, written to choice.ControlFile;
+	// nil leaves what is there.
+	Control []byte
 }
 
 // Selection says whether the next start takes the entry.
@@ -66,6 +72,7 @@ type Entry struct {
 	Selection  Selection `json:"selection"`
 	Why        string    `json:"why,omitempty"`
 	Files      []File    `json:"files"`
+	Control    string    `json:"control,omitempty"` // the control file of the automatic upgrade
 	Added      time.Time `json:"added"`
 	// Complete is false for one that was killed while it was made.
 	Complete bool `json:"complete"`
@@ -155,6 +162,9 @@ func (m *Menu) plan(ctx context.Context, r Request) (*record, error) {
 	if err := checkAppended(r.Append); err != nil {
 		return nil, err
 	}
+	if r.Control != nil && !r.Auto {
+		return nil, errors.New("a control file is read by an automatic upgrade only")
+	}
 	loader, err := m.loader()
 	if err != nil {
 		return nil, err
@@ -173,7 +183,32 @@ func (m *Menu) plan(ctx context.Context, r Request) (*record, error) {
 	if err != nil {
 		return nil, err
 	}
-	return rec, nil
+	return rec, m.planControl(r, rec)
+}
+
+// planControl puts the control file before all else: no entry is there without it. What
+// was in its place comes back with the rest.
+func (m *Menu) planControl(r Request, rec *record) error {
+	if r.Control == nil {
+		return nil
+	}
+	path, err := m.resolve(choice.ControlFile)
+	if err != nil {
+		return err
+	}
+	target, err := m.Host.Path(path)
+	if err != nil {
+		return err
+	}
+	if info, err := os.Stat(filepath.Dir(target)); err != nil || !info.IsDir() {
+		return errors.Join(fmt.Errorf("the machine has no directory %s for the control file", filepath.Dir(path)), err)
+	}
+	e := edit{Path: path, Kind: control, After: r.Control}
+	if e.before, err = read(target, maxConfig); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("the control file: %w", err)
+	}
+	rec.Control, rec.Edits = path, slices.Insert(rec.Edits, 0, e)
+	return nil
 }
 
 // make has the effects that the record names, after it was written.

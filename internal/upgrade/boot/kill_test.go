@@ -47,7 +47,7 @@ func victim(job []string) error {
 		}
 	}}
 	if job[0] == "add" {
-		_, err = m.Add(context.Background(), Request{From: job[3], Arch: "x86_64"})
+		_, err = m.Add(context.Background(), Request{From: job[3], Arch: "x86_64", Auto: true, Control: []byte("<profile/>\n")})
 	} else {
 		_, err = m.Remove(context.Background())
 	}
@@ -102,6 +102,7 @@ func TestAcceptance12KilledAtEveryPoint(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			c.files["root/.profile"] = ""
 			s := newSite(t, c.files)
 			before := s.tree()
 			for point := 1; ; point++ {

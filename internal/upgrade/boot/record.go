@@ -52,6 +52,7 @@ const (
 	saved   editKind = "default" // GRUB legacy's saved number
 	block   editKind = "grubenv" // GRUB 2's environment block
 	blockBy editKind = "editenv" // the same, by the machine's own program
+	control editKind = "control" // of the automatic upgrade
 )
 
 func (m *Menu) dir() (string, error) {
@@ -219,7 +220,7 @@ func (m *Menu) takeBack(ctx context.Context, rec *record, e edit, aside string) 
 func (e edit) ours(rec *record, gone bool, now, before []byte) bool {
 	switch {
 	case gone:
-		return before == nil
+		return before == nil || e.Kind == control // which the installer may have taken away
 	case bytes.Equal(now, e.After), before != nil && bytes.Equal(now, before):
 		return true
 	case e.Kind == saved:
