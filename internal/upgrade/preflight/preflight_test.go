@@ -104,6 +104,22 @@ func TestChecks(t *testing.T) {
 		"no profile":         {func(in *Input) { in.Verdict = nil }, "inhibitor path-unknown", "", ""},
 		"a skipped release":  {func(in *Input) { refuse(in, path.SkipsReleases, "no skipping") }, "inhibitor path-refused", "no skipping", ""},
 		"32 bits":            {func(in *Input) { refuse(in, path.WordSize, "64 bits only") }, "inhibitor architecture", "64 bits only", ""},
+		"a kernel of others": {func(in *Input) { in.Facts.Arch, in.Facts.Machine = "i586", "x86_64" }, "inhibitor architectures-mixed", "kernel is for x86_64", "architectures-mixed"},
+		"a kernel of its":    {func(in *Input) { in.Facts.Arch, in.Facts.Machine = "i586", "i686" }, "", "", ""},
+		"POWER of old":       {func(in *Input) { in.Facts.Arch, in.Facts.Machine = "ppc", "ppc64" }, "", "", ""},
+		"the order of bytes": {func(in *Input) { in.Facts.Arch, in.Facts.Machine = "ppc64le", "ppc64" }, "inhibitor architectures-mixed", "for ppc64", "architectures-mixed"},
+		"rpm of others": {func(in *Input) {
+			in.Facts.Packages = append(in.Facts.Packages, facts.Package{Name: "rpm", Arch: "i586"})
+		}, "inhibitor architectures-mixed", "rpm is for i586", "architectures-mixed"},
+		"programs of 32": {func(in *Input) {
+			in.Facts.Packages = append(in.Facts.Packages, facts.Package{Name: "libX11", Arch: "i686"})
+		}, "", "", ""},
+		"a base product": {func(in *Input) {
+			in.Facts.Products = []facts.Product{{Name: "SUSE_SLES", Version: "11.2", Arch: "i586", Base: true}}
+		}, "inhibitor architectures-mixed", "SUSE_SLES 11.2 is for i586", "architectures-mixed"},
+		"an add-on": {func(in *Input) {
+			in.Facts.Products = []facts.Product{{Name: "SUSE_SLES", Arch: "x86_64", Base: true}, {Name: "sdk", Version: "11.2", Arch: "i586"}}
+		}, "medium architectures-mixed", "sdk 11.2 is for i586", "architectures-mixed"},
 		"conditions":         {func(in *Input) { in.Method.Needs = []string{"all patches"} }, "high path-needs", "all patches", "path-needs"},
 		"release notes":      {func(in *Input) { in.Accept = Accepted{"release-notes": {"SLES-12"}} }, "inhibitor release-notes", "SLES 11 SP3", "release-notes=SLES-11-SP3"},
 		"no point":           {func(in *Input) { in.Point.ID = "" }, "inhibitor recovery-point-missing", "no complete recovery point", ""},

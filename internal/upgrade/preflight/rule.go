@@ -39,6 +39,7 @@ var rules = []rule{
 	{"path-current", Info, never, "The machine has the target's release already", pathCurrent},
 	{"path-refused", Inhibitor, never, "The upgrade is not supported", pathRefused},
 	{"architecture", Inhibitor, never, "The target is not for this machine's architecture", architecture},
+	{"architectures-mixed", Inhibitor, plainly, "Kernel, packages and products are of several architectures", mixed},
 	{"path-needs", High, plainly, "The upgrade is supported under conditions", pathNeeds},
 	{"source-other-release", Inhibitor, never, "The source has another release", sourceOther},
 	{"source-refuted", Inhibitor, never, "The installation medium is not what it claims to be", sourceRefuted},
