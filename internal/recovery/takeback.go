@@ -31,7 +31,11 @@ func (r *Recovery) TakeBack(ctx context.Context, run *runbook.Run) ([]Change, er
 		// The system that the run has started, and its commands, may have gone on.
 		r.since = time.Time{}
 	}
-	if lost := r.untold(run); len(lost) > 0 {
+	lost, err := r.untold(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	if len(lost) > 0 {
 		return nil, runbook.Refuse("", "the end of the journal of run %s is lost: it does not tell of the restore of %s, which has set aside what was there. Go on with the run first (lifeboat recover %s --resume), which sees what is restored already; then it can be taken back", run.ID, strings.Join(lost, ", "), run.System)
 	}
 	parts, err := r.putBack(ctx, run)
@@ -61,13 +65,44 @@ func (r *Recovery) TakeBack(ctx context.Context, run *runbook.Run) ([]Change, er
 }
 
 // untold names components that the run has restored, though its journal does not tell.
-func (r *Recovery) untold(run *runbook.Run) []string {
+// That there is a directory of theirs is no sign: looking at a database uses one, too.
+func (r *Recovery) untold(ctx context.Context, run *runbook.Run) (names []string, err error) {
 	told := map[string]bool{}
 	for _, step := range run.Begun() {
 		told[r.restores[step.ID]] = true
 	}
 	held := Holds(run)
-	return slices.DeleteFunc(slices.Sorted(maps.Values(r.restores)), func(name string) bool { return told[name] || !slices.Contains(held, name) })
+	for _, name := range slices.Sorted(maps.Values(r.restores)) {
+		if told[name] || !slices.Contains(held, name) {
+			continue
+		}
+		spec, err := r.spec(name)
+		if err != nil {
+			return nil, err
+		}
+		c, err := r.make(ctx, run.ID, run.Dir, spec)
+		if err != nil {
+			return nil, err
+		}
+		var put int
+		if c, ok := c.(component.Replacer); ok {
+			places, err := c.Put()
+			if err != nil {
+				return nil, err
+			}
+			put = len(places)
+		} else if c, ok := c.(component.Holder); ok {
+			held, err := c.Held(ctx)
+			if err != nil {
+				return nil, err
+			}
+			put = len(held)
+		}
+		if put > 0 {
+			names = append(names, name)
+		}
+	}
+	return names, nil
 }
 
 // putBack makes the components that a run has restored, by name, and finds which
