@@ -48,11 +48,17 @@ func newUpgradable(t *testing.T, kind string, faults ...string) *upgradable {
 	m.do("mount", "-o", "loop", image, m.lab.Root)
 	t.Cleanup(func() { m.do("umount", "--recursive", m.lab.Root) })
 	m.do("cp", "-a", installed+"/.", m.lab.Root)
+	m.configure()
+	return m
+}
+
+// configure has a rescue system upgrade the root.
+func (m *upgradable) configure() {
+	m.t.Helper()
 	m.put("password", "secret")
 	m.put("lifeboat.yaml", "state_dir: DIR/state\nrepositories:\n  - {name: main, url: DIR/repository, password: {file: DIR/password}}\n"+
 		"systems:\n  - {name: server, profile: sles}\n")
 	m.lifeboat(0, "repository", "create")
-	return m
 }
 
 func (m *upgradable) do(args ...string) string {

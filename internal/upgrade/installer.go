@@ -43,6 +43,7 @@ func (u *Upgrade) installer() []runbook.Stage {
 				ID: stepEntry, Title: "Make the boot entry that starts the installer once", Repeat: safe, When: u.byEntry, Run: u.addEntry, Undo: u.dropEntry,
 				Effects: []string{"adds a section to the boot menu, and kernel and initrd of the installer to /boot"},
 			},
+			u.hooked("hooks/restart", "Run the hooks before the restart", hook.BeforeRestart, hook.BeforeExit),
 		}...)},
 		{Name: "upgrade", Title: "Upgrade", Steps: []runbook.Step{
 			{ID: stepPass, Title: "Pass the point of no return", Repeat: safe, Run: u.pass},

@@ -113,10 +113,17 @@ func release(t *testing.T, c *path.Catalogue, name string) path.Release {
 	return r
 }
 
+// onBtrfs instead of a copy's place goes back by exchanging subvolumes.
+const onBtrfs = "btrfs"
+
 func setup(state, copy, root string) (Setup, error) {
 	c, err := catalogue()
+	ways := []wayback.Means{copies{root, copy}}
+	if copy == onBtrfs {
+		ways = []wayback.Means{wayback.NewBtrfs(wayback.Target{Root: root, State: state})}
+	}
 	return Setup{
-		State: state, Catalogue: c, Ways: []wayback.Means{copies{root, copy}},
+		State: state, Catalogue: c, Ways: ways,
 		Point: func(context.Context) preflight.Point {
 			return preflight.Point{System: "host", Repository: "elsewhere", Planned: true}
 		},
@@ -179,7 +186,7 @@ func (s *site) packages() []string {
 // unkept is what readers of a root may change: run, and the index that readers of the
 // package database share.
 func unkept(path string) bool {
-	return path == "/run" || strings.HasSuffix(path, ".sqlite-shm") || strings.HasSuffix(path, ".sqlite-wal")
+	return path == "/run" || path == "/var/lib/lifeboat" || strings.HasSuffix(path, ".sqlite-shm") || strings.HasSuffix(path, ".sqlite-wal")
 }
 
 // fingerprint is everything of the root, hard links and times included.

@@ -15,6 +15,7 @@ import (
 
 	"lifeboat/internal/lab/sles"
 	"lifeboat/internal/runbook"
+	"lifeboat/internal/upgrade/wayback"
 	"lifeboat/internal/zypper"
 )
 
@@ -25,6 +26,7 @@ type orders struct {
 	Run         string   // to go on with; "" begins
 	Back        bool     // take it back
 	Passed      []string // boundaries at which it is not killed any more
+	Only        []string // steps at whose boundaries it is killed; nil is all
 }
 
 // boundary names an event at whose record a process is killed.
@@ -48,7 +50,7 @@ func victim(plan string) {
 		}
 	}
 	engine := runbook.New(runbook.Options{Dir: o.State, Observers: []runbook.Observer{runbook.ObserverFunc(func(e runbook.Event) {
-		if b := boundary(e); b != "" && o.Passed != nil && !slices.Contains(o.Passed, b) {
+		if b := boundary(e); b != "" && (o.Only == nil || slices.Contains(o.Only, e.Step)) && o.Passed != nil && !slices.Contains(o.Passed, b) {
 			_, _ = os.Stdout.WriteString("killed at " + b + "\n")
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}
@@ -149,6 +151,54 @@ func TestAcceptance08KilledAtEveryBoundary(t *testing.T) {
 	if on := s.enabled(); on != oldRepositories {
 		t.Errorf("package repositories that are on: %s", on)
 	}
+}
+
+// On btrfs the root changes places with its snapshot, the journals inside it not, however
+// often it is killed there.
+func TestAcceptance08KilledOnBtrfs(t *testing.T) {
+	t.Parallel()
+	s := at(t, sles.SLES12)
+	s.onBtrfs()
+	s.req.Unrehearsed, s.req.WayBack = true, onBtrfs
+	if err := wayback.Separate(t.Context(), wayback.Target{Root: s.lab.Root, State: s.state}); err != nil {
+		t.Fatal(err)
+	}
+	before := s.fingerprint()
+	only := []string{stepSecure, stepPass, stepUpgrade}
+	if n := s.everywhere(orders{Only: only}); n < 6 {
+		t.Errorf("only %d boundaries", n)
+	}
+	if got := strings.Join(s.packages(), " "); got != wanted {
+		t.Errorf("installed: %s", got)
+	}
+	if n := s.everywhere(orders{Run: s.only(), Back: true, Only: only}); n < 4 {
+		t.Errorf("only %d boundaries on the way back", n)
+	}
+	s.same(before)
+	if on := s.enabled(); on != oldRepositories {
+		t.Errorf("package repositories that are on: %s", on)
+	}
+}
+
+// onBtrfs puts the root on a subvolume of a btrfs of its own, with the journals in it.
+func (s *site) onBtrfs() {
+	s.t.Helper()
+	dir := s.t.TempDir()
+	err := shell(`
+		truncate -s 512M "$2/disk"
+		mkfs.btrfs -q "$2/disk"
+		mkdir "$2/top"
+		mount -o loop "$2/disk" "$2/top"
+		btrfs subvolume create "$2/top/@" >/dev/null
+		cp -a "$1/." "$2/top/@"
+		mkdir -p "$2/top/@/var/lib/lifeboat"
+		mount -o noatime,subvol=@ "$(findmnt -n -o SOURCE --nofsroot "$2/top")" "$1"
+	`, s.lab.Root, dir)
+	s.t.Cleanup(func() { _ = shell(`umount "$1"; umount "$2/top"`, s.lab.Root, dir) })
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.state, s.copy = filepath.Join(s.lab.Root, "var/lib/lifeboat"), onBtrfs
 }
 
 // Lifeboat and zypper are killed in the middle of an rpm, which goes on. Nothing works

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/google/renameio/v2"
@@ -275,7 +276,16 @@ func remount(at host.Mount, path string) error {
 	for o := range strings.SplitSeq(at.Options, ",") {
 		set |= flags[o]
 	}
-	if err := unix.Unmount(at.Point, 0); err != nil {
+	err := unix.Unmount(at.Point, 0)
+	if errors.Is(err, unix.EBUSY) {
+		// Our own journal is open in it, say, which has moved over to the other root.
+		mounts, listErr := host.Mounts()
+		if listErr != nil || slices.ContainsFunc(mounts, func(m host.Mount) bool { return strings.HasPrefix(m.Point, at.Point+"/") }) {
+			return err
+		}
+		err = unix.Unmount(at.Point, unix.MNT_DETACH)
+	}
+	if err != nil {
 		return err
 	}
 	return unix.Mount(at.Source, at.Point, "btrfs", set, "subvol="+path)
