@@ -175,6 +175,8 @@ func (a *app) showBootEntry(e *boot.Entry) error {
 		a.printf("%s\n", paint.green("The next start takes it, once."))
 	case boot.Taken:
 		a.printf("A start has taken it.\n")
+	case boot.Gone:
+		a.printf("%s\n", paint.yellow("The menu it stood in is not there any more; lifeboat upgrade boot-entry remove takes the files away."))
 	default:
 		a.printf("%s %s\n", paint.yellow("Choose it in the boot menu by hand:"), clean(e.Why))
 	}

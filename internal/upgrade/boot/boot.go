@@ -58,6 +58,7 @@ type Selection string
 const (
 	Selected Selection = "selected" // the next start takes it, and only that
 	Taken    Selection = "taken"    // a start has taken it
+	Gone     Selection = "gone"     // the menu it stood in is not there any more
 	Manual   Selection = "manual"   // somebody has to choose it in the menu; Entry.Why says why
 )
 
@@ -251,6 +252,9 @@ func (m *Menu) Show(ctx context.Context) (*Entry, error) {
 	if err := m.mounted(); err != nil {
 		return nil, err
 	}
+	if rec.Complete && m.gone(rec.Config) {
+		rec.Selection = Gone
+	}
 	if rec.Selection == Selected && rec.Complete && !slices.ContainsFunc(rec.Edits, func(e edit) bool { return m.selected(ctx, e) }) {
 		rec.Selection = Taken
 	}
@@ -298,6 +302,17 @@ func (m *Menu) Remove(ctx context.Context) (*Removed, error) {
 		m.point("deleted " + f.Path)
 	}
 	return out, m.forget()
+}
+
+// gone tells whether a file's directory is not there, as when another boot loader was
+// installed in the place of one.
+func (m *Menu) gone(path string) bool {
+	target, err := m.Host.Path(path)
+	if err != nil {
+		return false
+	}
+	_, err = os.Lstat(filepath.Dir(target))
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 func (m *Menu) point(name string) {

@@ -143,6 +143,41 @@ func TestTheEntryWasTaken(t *testing.T) {
 	}
 }
 
+// An installer that exchanges the boot loader takes the menu away with its directory.
+func TestTheMenuIsGone(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		files map[string]string
+		dir   string
+	}{
+		"GRUB legacy": {kernels(map[string]string{"boot/grub/menu.lst": sles11}), "boot/grub"},
+		"GRUB 2":      {kernels(map[string]string{"boot/grub2/grub.cfg": sles12, "boot/grub2/grubenv": block1024("a=b\n")}), "boot/grub2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, c.files)
+			s.mustAdd(Request{})
+			if err := os.RemoveAll(filepath.Join(s.root, c.dir)); err != nil {
+				t.Fatal(err)
+			}
+			if e, err := s.Show(t.Context()); err != nil || e.Selection != Gone {
+				t.Errorf("%+v, %v", e, err)
+			}
+			if r, err := s.Remove(t.Context()); err != nil || len(r.Changed) == 0 {
+				t.Errorf("%+v, %v", r, err)
+			}
+			for _, name := range []string{"boot/linux.upgrade", "boot/initrd.upgrade", "var/lib/lifeboat/boot-entry", c.dir} {
+				if _, err := os.Lstat(filepath.Join(s.root, name)); err == nil {
+					t.Errorf("%s is there", name)
+				}
+			}
+			if e, err := s.Show(t.Context()); e != nil || err != nil {
+				t.Errorf("%+v, %v", e, err)
+			}
+		})
+	}
+}
+
 func TestSomebodyElseChangedIt(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -178,6 +178,9 @@ func (m *Menu) takeBack(ctx context.Context, rec *record, e edit, aside string) 
 	if !kept {
 		return false, nil // killed before it was touched, or taken back already
 	}
+	if m.gone(e.Path) {
+		return before != nil, dropAsides(aside)
+	}
 	if err := leftovers(target, before, e.After); err != nil {
 		return false, err
 	}
@@ -207,12 +210,7 @@ func (m *Menu) takeBack(ctx context.Context, rec *record, e edit, aside string) 
 			return true, err
 		}
 	}
-	for _, name := range asides(aside) {
-		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return true, err
-		}
-	}
-	return true, nil
+	return true, dropAsides(aside)
 }
 
 // ours tells whether nobody but this program and the boot loader itself has changed
@@ -290,6 +288,15 @@ func (m *Menu) selected(ctx context.Context, e edit) bool {
 // asides are the two names below which host.KeepFile keeps what a file was: the file,
 // or that there was none.
 func asides(aside string) []string { return []string{aside, aside + ".absent"} }
+
+func dropAsides(aside string) error {
+	for _, name := range asides(aside) {
+		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
 
 // readAside returns what a file was, nil when it was not there.
 func readAside(aside string) (before []byte, kept bool, err error) {
