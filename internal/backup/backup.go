@@ -96,8 +96,9 @@ type Backup struct {
 type part struct {
 	spec       profile.Component
 	chosen     bool
-	reason     string // why it is not chosen
-	needless   bool   // its condition does not hold on this machine
+	reason     string   // why it is not chosen
+	needless   bool     // its condition does not hold on this machine
+	places     []string // that the profile names
 	inspection component.Inspection
 	component  component.Component
 	record     component.Record
@@ -177,6 +178,9 @@ func (b *Backup) inspect(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if placed, ok := c.(component.Placed); ok {
+			p.places = placed.Places()
+		}
 		if p.inspection, err = c.Inspect(ctx); err != nil {
 			return fmt.Errorf("look at component %s: %w", p.spec.Name, err)
 		}
@@ -208,28 +212,6 @@ func (b *Backup) make(spec profile.Component, exclude []string) (component.Compo
 		Saved:    b.Saved[spec.Name],
 	}
 	return component.Make(b.Catalog.Kinds, env, spec)
-}
-
-// others lists the paths of other components, which are not captured twice.
-// What another one only reaches through a symbolic link stays with the component
-// that has it in its own tree: the link may be gone once the system has stopped.
-func (b *Backup) others(own *part) []string {
-	mine := func(path string) bool {
-		return slices.ContainsFunc(own.inspection.Paths, func(p string) bool { return strings.HasPrefix(path, strings.TrimRight(p, "/")+"/") })
-	}
-	var paths []string
-	for _, p := range b.parts {
-		if p == own {
-			continue
-		}
-		for _, path := range p.inspection.Paths {
-			followed := slices.Contains(p.inspection.Followed, path)
-			if !slices.Contains(own.inspection.Paths, path) && !(followed && mine(path)) {
-				paths = append(paths, path)
-			}
-		}
-	}
-	return paths
 }
 
 // RunID is the id under which the run is to be started.

@@ -9,7 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
+
+	securejoin "github.com/cyphar/filepath-securejoin"
 
 	"lifeboat/internal/backup"
 	"lifeboat/internal/component"
@@ -100,7 +103,7 @@ func (m *Point) Suits(context.Context) (Fit, error) {
 	if m.Profile == nil || m.Vault == nil {
 		return Fit{Why: "there is no repository, or no system of a profile of whole hosts is configured"}, nil
 	}
-	spec, options, err := m.spec()
+	_, options, err := m.spec()
 	if err != nil {
 		return Fit{Why: err.Error()}, nil
 	}
@@ -112,12 +115,8 @@ func (m *Point) Suits(context.Context) (Fit, error) {
 		return Fit{Why: "the running root goes back at the next boot, which takes systemd; upgrade it from a rescue system, with --root"}, nil
 	}
 	fit := Fit{OK: true}
-	for _, c := range m.Profile.Components {
-		if o, ok := c.Options.(*files.Options); ok && c.Name != spec.Name {
-			for _, path := range o.Paths {
-				fit.Left = append(fit.Left, Left{path, "it is saved in the recovery point and stays as it is"})
-			}
-		}
+	for _, path := range m.stays() {
+		fit.Left = append(fit.Left, Left{path, "it is saved in the recovery point and stays as it is"})
 	}
 	for _, path := range options.Exclude {
 		fit.Left = append(fit.Left, Left{path, "profile " + m.Profile.Name + " leaves it out"})
@@ -241,10 +240,45 @@ func (m *Point) describe(point *vault.Point) (saved, error) {
 		if err := json.Unmarshal(c.Detail, &detail); err != nil {
 			return d, fmt.Errorf("read the record of component %s: %w", c.Name, err)
 		}
-		d.Filter = files.Filter{Patterns: detail.Exclude, Others: detail.Others}
-		return d, nil
+		others, err := m.staying()
+		d.Filter = files.Filter{Patterns: detail.Exclude, Others: append(others, detail.Others...)}
+		slices.Sort(d.Filter.Others)
+		d.Filter.Others = slices.Compact(d.Filter.Others)
+		return d, err
 	}
 	return d, fmt.Errorf("recovery point %s has no component %s", point.Short(), m.Component)
+}
+
+// staying are the places of what stays: also what is not there yet, and where a link leads.
+func (m *Point) staying() (places []string, err error) {
+	root, err := filepath.EvalSymlinks(m.Root)
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range m.stays() {
+		if strings.ContainsAny(path, "*?[{\\") {
+			continue // what it stands for is with the point's own
+		}
+		real, err := securejoin.SecureJoin(root, path)
+		if err != nil {
+			return nil, err
+		}
+		places = append(places, path)
+		if target := strings.TrimPrefix(real, strings.TrimSuffix(root, "/")); target != "" && target != "/" {
+			places = append(places, target)
+		}
+	}
+	return places, nil
+}
+
+// stays are the paths that the profile's other components name.
+func (m *Point) stays() (paths []string) {
+	for _, c := range m.Profile.Components {
+		if o, ok := c.Options.(*files.Options); ok && c.Name != m.Component {
+			paths = append(paths, o.Paths...)
+		}
+	}
+	return paths
 }
 
 // compare sees that the point holds what the root is. A root that runs goes on changing;
