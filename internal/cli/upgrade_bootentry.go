@@ -61,16 +61,23 @@ starts by now: it has that one's device and parameters, but those that belong to
 installed system alone, such as resume=. upgrade=1 is there always; without it the
 installation system would begin a new installation.
 
+The medium is looked at before, as lifeboat upgrade source check does: a wrong signature,
+a file that is not the one that is listed and a release that must not follow, or is not
+that of --to, are refused (exit code 4). Where nobody who is trusted vouches for it, the
+entry is made with a warning (exit code 3); keys are those of --key, else those that the
+machine trusts.
+
 The entry is selected for the next start only. Where that cannot be done so that GRUB
 itself forgets it again (a logical volume, a software RAID), somebody has to choose it in
 the menu, and the exit code is 3.`,
 		Example: `  lifeboat upgrade boot-entry add --from /media/SLES-12
+  lifeboat upgrade boot-entry add --from /media/SLES-12 --to "SLES 12" --key suse.asc
   lifeboat upgrade boot-entry add --from /media/SLES-12 --auto --append "install=http://10.0.0.1/sles12"
   lifeboat upgrade boot-entry add --from /media/SLES-12 --auto --control-file autoupg.xml
   lifeboat upgrade boot-entry add --from /srv/sles12 --root /mnt --json`,
 		Args: args(cobra.NoArgs),
 	}
-	root := rootFlag(c)
+	root, vouched := rootFlag(c), entryMediumFlags(c)
 	c.Flags().Var(&from, "from", "`DIR` that the installation medium is mounted at, or that holds linux and initrd")
 	c.Flags().BoolVar(&auto, "auto", false, "add autoupgrade=1: the installation system asks nothing")
 	c.Flags().Var(&control, "control-file", "with --auto, put `FILE` of lifeboat upgrade plan where the automatic upgrade reads it")
@@ -78,6 +85,9 @@ the menu, and the exit code is 3.`,
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if from == "" {
 			return usagef("--from says where the installation medium is mounted")
+		}
+		if err := vouched.look(c.Context(), a, *root, string(from)); err != nil {
+			return err
 		}
 		menu, err := bootMenu(*root)
 		if err != nil {
