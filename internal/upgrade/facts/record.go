@@ -2,7 +2,6 @@ package facts
 
 import (
 	"bytes"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -35,20 +34,11 @@ func (r *record) add(kind, name string, text []byte, exit int) {
 	r.blocks = append(r.blocks, block{kind, name, fit(text), exit})
 }
 
-// Secrets that stand in what is gathered: between "//" and "@" of an address, and
-// after "password=". The script takes the same away, with sed.
-var (
-	userInfo = regexp.MustCompile(`://[^/@[:space:]]*@`)
-	password = regexp.MustCompile(`([Pp]ass[a-z]*)=[^,&[:space:]]*`)
-)
-
 // fit makes text of foreign bytes: without zero bytes and secrets, line ends of Unix,
 // what is no UTF-8 replaced.
 func fit(text []byte) string {
 	text = bytes.ReplaceAll(text, []byte{0}, nil)
-	text = userInfo.ReplaceAll(text, []byte("://"))
-	text = password.ReplaceAll(text, []byte("$1="))
-	s := strings.ToValidUTF8(string(text), "\uFFFD")
+	s := strings.ToValidUTF8(string(withoutSecrets(text)), "\uFFFD")
 	return strings.ReplaceAll(s, "\r\n", "\n")
 }
 

@@ -30,6 +30,7 @@ while [ $# -gt 0 ]; do
 	*) out=$1; shift ;;
 	esac
 done
+[ ! -d "$out" ] || fail "$out is a directory; name a file in it"
 case $root in
 '' | /*) ;;
 *) fail '--root needs an absolute path' ;;
@@ -82,15 +83,36 @@ any() {
 	return 1
 }
 
-# block writes standard input as a block, without zero bytes and without what looks
-# like a password. Expression $2 chooses lines.
+# What looks like a secret is cut out: what stands before the last "@" and behind "?" in
+# an address, and what such words are set to. In XML an address ends at the next "<".
+cut='/^[[:space:]]*</{
+s#://[^<[:space:]]*@#://#g
+s#\(:/[^?<[:space:]]*?\)[^<[:space:]]*#\1#g
+b
+}
+s#://[^[:space:]]*@#://#g
+s#\(:/[^?[:space:]]*?\)[^[:space:]]*#\1#g
+s#\(=[[:blank:]]*\)[^,/[:space:]]*:[^[:space:]]*@#\1#g'
+words='[Pp][Aa][Ss][Ss]
+[Tt][Oo][Kk][Ee][Nn]
+[Ss][Ee][Cc][Rr][Ee][Tt]
+[Aa][Uu][Tt][Hh]'
+for rule in '^\([[:blank:]]*[A-Za-z0-9_.-]*KEY\)[[:blank:]]*=.*' '\(KEY\)="[^"]*"' '\(KEY\)[[:blank:]][[:blank:]]*=[[:blank:]]*[^[:space:]]*' '\(KEY\)=[^[:space:]]*'; do
+	for word in $words; do
+		cut="$cut
+s#${rule%%KEY*}$word[A-Za-z0-9_-]*${rule#*KEY}#\\1=#g"
+	done
+done
+
+# block writes standard input as a block, without zero bytes and secrets. Expression $2
+# chooses lines.
 block() {
 	printf 'begin %s\n' "$1"
 	if [ -n "$2" ]; then
 		tr -d '\000' | grep -E -e "$2"
 	else
 		tr -d '\000'
-	fi | { cat; echo; } | sed -e 's#://[^/@[:space:]]*@#://#g' -e 's/\([Pp]ass[a-z]*\)=[^,&[:space:]]*/\1=/g' -e 's/^/|/'
+	fi | { cat; echo; } | sed -e "$cut" | sed -e 's/^/|/'
 	printf 'end\n'
 }
 

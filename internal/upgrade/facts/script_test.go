@@ -2,10 +2,12 @@ package facts
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -143,14 +145,44 @@ func TestScriptText(t *testing.T) {
 
 func TestSecretsStayWhereTheyAre(t *testing.T) {
 	root := elderly(t)
-	text, err := exec.Command("dash", "-c", Script(), "sh", "--root", root, "-").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, secret := range []string{"geheim", "$1$secret"} {
-		if bytes.Contains(text, []byte(secret)) {
-			t.Errorf("%s was taken", secret)
+	write(t, root, map[string]string{"etc/zypp/repos.d/odd.repo": `[odd]
+baseurl=https://me:ge/heim@host/a
+        https://me:geh@eim@host/b
+        https://me:ge?heim@host/c
+        https://host/d?user=me&PASSWORD=geheim,geheim&x=geheim
+        https://host/e?geheim
+mirrorlist=ftp://geheim@host/list
+proxy=me:geheim@proxy:3128
+password = ge heim geheim
+  Password= geheim
+proxypass = geheim
+AUTH_TOKEN	=	geheim
+name=x PASSWORD="ge heim geheim" netroot=iscsi:me:geheim@host vncpassword=geheim,geheim secret = geheim end
+`, "etc/products.d/x.prod": "<product><name>x</name><url>https://me:geheim@host/?geheim</url><vendor>y@z</vendor><version>1</version></product>\n"})
+	for _, shell := range shells {
+		text, err := exec.Command(shell[0], append(shell[1:len(shell):len(shell)], "-c", Script(), "sh", "--root", root, "-")...).Output()
+		if err != nil {
+			t.Fatal(err)
 		}
+		for _, secret := range []string{"heim", "$1$secret"} {
+			if i := bytes.Index(text, []byte(secret)); i >= 0 {
+				t.Errorf("%v: %s was taken: %q", shell, secret, text[max(0, i-80):i+20])
+			}
+		}
+		if f := same(runScript(t, shell, "--root", root, "-")); !reflect.DeepEqual(f, same(collect(t, root))) {
+			t.Errorf("%v: %+v", shell, f)
+		}
+	}
+	f := collect(t, root)
+	if all := fmt.Sprintf("%+v", f); strings.Contains(all, "heim") {
+		t.Errorf("a secret was taken: %s", all)
+	}
+	i := slices.IndexFunc(f.Repositories, func(r Repository) bool { return r.Alias == "odd" })
+	if r := f.Repositories[i]; !slices.Equal(r.URLs, []string{"https://host/a", "https://host/b", "https://host/c", "https://host/d?", "https://host/e?"}) || r.Name != "x PASSWORD= netroot=host vncpassword= secret= end" {
+		t.Errorf("%+v", r)
+	}
+	if !slices.ContainsFunc(f.Products, func(p Product) bool { return p.Name == "x" && p.Version == "1" }) {
+		t.Errorf("%+v", f.Products)
 	}
 }
 
