@@ -95,6 +95,9 @@ func (u *Upgrade) release(ctx context.Context, task runbook.Task) error {
 	if err != nil || !ok {
 		return err
 	}
+	if err := u.look(ctx, task, m, b); err != nil {
+		return err
+	}
 	return m.Drop(ctx, task, b)
 }
 
@@ -185,6 +188,15 @@ func (u *Upgrade) keepRepositories(task runbook.Task) error {
 			return err
 		}
 	}
+	dir, err := u.host.Path(repositoryDir)
+	if err != nil {
+		return err
+	}
+	if info, err := os.Stat(dir); err == nil {
+		if err := task.Keep(keptDated, info.ModTime()); err != nil {
+			return err
+		}
+	}
 	return task.Keep(stepSwitch, append([]string{}, names...))
 }
 
@@ -196,6 +208,10 @@ func (u *Upgrade) switchBack(ctx context.Context, task runbook.Task) error {
 	}
 	var before []string
 	if found, err := task.Kept(stepSwitch, &before); err != nil || !found {
+		return err
+	}
+	var dated time.Time
+	if _, err := task.Kept(keptDated, &dated); err != nil {
 		return err
 	}
 	now, err := u.repositoryFiles()
@@ -214,7 +230,14 @@ func (u *Upgrade) switchBack(ctx context.Context, task runbook.Task) error {
 			return fmt.Errorf("bring the package repositories back: %w", err)
 		}
 	}
-	return u.host.UnwriteAll(u.aside(task), func(name string) (bool, error) { return u.unwritten(task, name) })
+	if err := u.host.UnwriteAll(u.aside(task), func(name string) (bool, error) { return u.unwritten(task, name) }); err != nil {
+		return err
+	}
+	dir, err := u.host.Path(repositoryDir)
+	if err != nil || dated.IsZero() {
+		return err
+	}
+	return os.Chtimes(dir, time.Time{}, dated)
 }
 
 // unwritten tells whether a file is what it was: then it keeps its times.
@@ -324,6 +347,9 @@ func (u *Upgrade) back(ctx context.Context, task runbook.Task) error {
 		return err
 	}
 	if err := m.Back(ctx, task, b); err != nil {
+		return err
+	}
+	if err := task.Keep(keptWent, true); err != nil {
 		return err
 	}
 	return u.given(ctx, task, hook.AfterAbortRollback)

@@ -81,14 +81,17 @@ func (u *Upgrade) settle(ctx context.Context, engine *runbook.Engine, book runbo
 	if backErr != nil {
 		return back, fmt.Errorf("%w; and going back from there: %w", err, backErr)
 	}
-	return back, &TakenBackError{Err: err}
+	return back, &TakenBackError{Err: err, Reached: Back(back)}
 }
 
-// TakenBackError says that an upgrade failed and the host is what it was before.
-type TakenBackError struct{ Err error }
+// TakenBackError says that an upgrade failed and was taken back.
+type TakenBackError struct {
+	Err     error
+	Reached Reached
+}
 
 func (e *TakenBackError) Error() string {
-	return fmt.Sprintf("%v; the upgrade was taken back, and the host is what it was before", e.Err)
+	return fmt.Sprintf("%v; the upgrade was taken back, and %v", e.Err, e.Reached)
 }
 
 // Unwrap returns why it failed.

@@ -235,6 +235,8 @@ func (c copies) Back(context.Context, runbook.Task, wayback.Baseline) error {
 	return shell(`find "$1" -mindepth 1 -maxdepth 1 -exec rm -rf {} + && cp -a "$2/." "$1/"`, c.root, c.copy)
 }
 
+func (copies) Look(context.Context, runbook.Task, wayback.Baseline) error { return nil }
+
 func (c copies) Drop(context.Context, runbook.Task, wayback.Baseline) error {
 	return os.RemoveAll(c.copy)
 }

@@ -230,6 +230,9 @@ const (
 	keptBaseline  = "baseline"      // wayback.Baseline
 	keptNoReturn  = "no-return"     // when the point of no return was passed
 	keptAborting  = "aborting"      // the hooks of an abort have run
+	keptDated     = "dated"         // when the directory of the package repositories was changed
+	keptWent      = "went-back"     // the root has gone back
+	keptReached   = "reached"       // Reached
 	keptBeside    = "configuration" // files put beside edited ones
 	keptOutcome   = "outcome"       // Outcome
 	keptRehearsal = "rehearsal"     // Rehearsed

@@ -36,6 +36,9 @@ type Means interface {
 	// after it, Back proves what the restart has done. ErrNoSpace says that nothing
 	// was changed for want of room, or that it can be repeated with more.
 	Back(ctx context.Context, task runbook.Task, b Baseline) error
+	// Look compares the root with the baseline and changes nothing; the error is an
+	// *UnequalError when it differs.
+	Look(ctx context.Context, task runbook.Task, b Baseline) error
 	// Drop removes the way back: after an upgrade that is to stay, or after Back.
 	Drop(ctx context.Context, task runbook.Task, b Baseline) error
 }
