@@ -15,6 +15,7 @@ import (
 	"lifeboat/internal/upgrade"
 	"lifeboat/internal/upgrade/path"
 	"lifeboat/internal/upgrade/preflight"
+	"lifeboat/internal/zypper"
 )
 
 // checkFlags are the options of one check.
@@ -123,7 +124,10 @@ func (a *app) check(c *cobra.Command, f checkFlags) error {
 			in.Transaction, in.Conflicts = answer.Transaction, answer.Conflicts
 		}
 	} else if in.Transaction, in.Source, err = a.simulate(c.Context(), j, v, f, targets); err != nil {
-		in.Untold, in.Conflicts = err.Error(), conflicts(err)
+		in.Untold, in.Conflicts, in.Distrusted = err.Error(), conflicts(err), zypper.Distrusted(err)
+	}
+	if len(targets) > 0 && in.Method != nil && in.Method.By == "zypper" {
+		in.Offered = upgrade.Offered(j.catalogue, v.To, targets)
 	}
 	in.Ends = preflight.Ends(j.catalogue, j.facts, in.Transaction, v.To)
 	if f.medium != "" {

@@ -102,6 +102,12 @@ func (u *Upgrade) inspect(ctx context.Context, task runbook.Task) error {
 			return err
 		}
 		in.Ends = preflight.Ends(u.Catalogue, in.Facts, in.Transaction, u.To)
+		in.Offered = Offered(u.Catalogue, u.To, u.Repositories)
+		for _, r := range u.Repositories {
+			if r.Unchecked {
+				in.Unchecked = append(in.Unchecked, r.Alias)
+			}
+		}
 	}
 	in.Source = new(preflight.Source)
 	if err := load(task, sourceName, in.Source); errors.Is(err, fs.ErrNotExist) {

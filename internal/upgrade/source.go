@@ -39,6 +39,20 @@ func PackageSource(ctx context.Context, c *path.Catalogue, to path.Release, z *z
 	return s, nil
 }
 
+// Offered compares the package repositories that are named for a release with those that
+// it needs; nil where these are not known.
+func Offered(c *path.Catalogue, to path.Release, list []zypper.Repository) *path.Inventory {
+	var present []path.Present
+	for _, r := range list {
+		present = append(present, path.Present{Alias: r.Alias, Name: r.Name, URLs: r.URLs, Enabled: r.Enabled})
+	}
+	i, ok := c.Inventory(to, present)
+	if !ok {
+		return nil
+	}
+	return &i
+}
+
 // MediumSource is what an installation medium says it is, at any address that package
 // medium reads.
 func MediumSource(ctx context.Context, c *path.Catalogue, to path.Release, address string, o medium.Options) (*preflight.Source, error) {

@@ -81,6 +81,17 @@ func bootUnknown(in *Input) *seen {
 	}
 }
 
+// entryImpossible: an entry is made for GRUB legacy and GRUB 2 only.
+func entryImpossible(in *Input) *seen {
+	if in.Method == nil || in.Method.ID != "boot-entry" || in.Facts.Boot.Loader == "" || strings.HasPrefix(in.Facts.Boot.Loader, "grub") {
+		return nil
+	}
+	return &seen{
+		detail: "It is " + in.Facts.Boot.Loader + ", and an entry can be made for GRUB and GRUB 2 only.",
+		remedy: "Choose another method (lifeboat upgrade plan lists them): start the installer by hand.",
+	}
+}
+
 func guests(in *Input) *seen {
 	if len(in.Facts.Guests) == 0 {
 		return nil

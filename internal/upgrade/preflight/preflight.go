@@ -105,6 +105,11 @@ type Input struct {
 	Transaction *zypper.Transaction
 	Untold      string
 	Conflicts   []string // to which the package manager finds no answer by itself
+	// Offered are the package repositories of the target that were named, nil where none
+	// were or where it is not known which it needs; Distrusted those whose signatures do
+	// not hold, and Unchecked those whose signatures nobody is to check.
+	Offered               *path.Inventory
+	Distrusted, Unchecked []string
 	// Ends is where the transaction ends, nil where that was not asked.
 	Ends *Ending
 	// Repositories are those of the present release, nil where they are not known.

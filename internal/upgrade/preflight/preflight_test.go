@@ -149,9 +149,9 @@ func TestChecks(t *testing.T) {
 		}, "inhibitor release-notes, medium desktop-changes", "", "release-notes=SLES-12-SP3 desktop-changes"},
 		"a broken database": {func(in *Input) { in.Facts.Inconsistent = []string{"a needs b"} }, "inhibitor package-database", "a needs b", "package-database=" + digest([]string{"a needs b"})},
 		"locks":             {func(in *Input) { in.Facts.Locks = []facts.Lock{{Name: "kernel*"}, {Name: "apache2"}} }, "inhibitor packages-locked", "kernel*", "packages-locked=kernel*,apache2"},
-		"no transaction":    {func(in *Input) { in.Transaction, in.Untold = nil, "zypper is missing" }, "high transaction-unknown", "zypper is missing", "transaction-unknown"},
-		"a conflict":        {func(in *Input) { in.Transaction, in.Conflicts = nil, []string{"a needs b"} }, "inhibitor packages-conflict", "a needs b", ""},
-		"the installer's":   {func(in *Input) { in.Transaction, in.Method = nil, &path.Chosen{By: "installer"} }, "", "", ""},
+		"no transaction":    {func(in *Input) { in.Transaction, in.Untold = nil, "zypper is missing" }, "high transaction-unknown, high third-party-unknown", "zypper is missing", "transaction-unknown third-party-unknown"},
+		"a conflict":        {func(in *Input) { in.Transaction, in.Conflicts = nil, []string{"a needs b"} }, "inhibitor packages-conflict, high third-party-unknown", "a needs b", ""},
+		"the installer's":   {func(in *Input) { in.Transaction, in.Method = nil, &path.Chosen{By: "installer"} }, "high third-party-unknown", "acme-agent (ACME Inc.)", "third-party-unknown"},
 		"a product goes":    {func(in *Input) { remove(in, "product", "sle-hae") }, "inhibitor products-removed", "sle-hae", "products-removed=sle-hae"},
 		"a product anew": {func(in *Input) {
 			remove(in, "product", "SLES")
@@ -178,10 +178,20 @@ func TestChecks(t *testing.T) {
 		"repository missing": {func(in *Input) {
 			in.Repositories = &path.Inventory{Entries: []path.Entry{{Name: "Pool", Missing: true}}}
 		}, "inhibitor repositories-missing", "Pool (not there)", "repositories-missing"},
+		"an update channel left out": {func(in *Input) {
+			in.Offered = &path.Inventory{Release: in.To, Entries: []path.Entry{{Name: "SLES11-SP3-Pool"}, {Name: "SLES11-SP3-Updates", Missing: true}}}
+		}, "inhibitor target-repositories-missing", "SLES11-SP3-Updates", "target-repositories-missing"},
+		"tampered": {func(in *Input) {
+			in.Transaction, in.Distrusted, in.Facts.Packages = nil, []string{"SLES11-SP3-Updates"}, in.Facts.Packages[1:]
+		}, "inhibitor target-repositories-distrusted", "SLES11-SP3-Updates", ""},
+		"unsigned of the target": {func(in *Input) { in.Unchecked = []string{"new"} }, "high repositories-unsigned", "new", "repositories-unsigned=new"},
+		"a boot entry for zipl": {func(in *Input) {
+			in.Facts.Boot.Loader, in.Method = "zipl", &path.Chosen{ID: "boot-entry", By: "installer"}
+		}, "inhibitor boot-entry-impossible", "It is zipl", ""},
 		"no signatures":       {func(in *Input) { in.Facts.Repositories[0].Check, in.Facts.Repositories[0].Alias = &no, "my, own" }, "high repositories-unsigned", "my, own", "repositories-unsigned=my__own"},
 		"a disabled one":      {func(in *Input) { in.Facts.Repositories[0].Check, in.Facts.Repositories[0].Enabled = &no, false }, "", "", ""},
 		"there already":       {func(in *Input) { in.Verdict.Outcome, in.Accept = path.Current, nil }, "", "", ""},
-		"guessed low on disk": {func(in *Input) { in.Transaction = nil; in.Facts.Packages[1].Size = 40 * gibi }, "inhibitor disk-space-low, high transaction-unknown", "guessed", "disk-space-low transaction-unknown"},
+		"guessed low on disk": {func(in *Input) { in.Transaction = nil; in.Facts.Packages[1].Size = 40 * gibi }, "inhibitor disk-space-low, high transaction-unknown, high third-party-unknown", "guessed", "disk-space-low transaction-unknown third-party-unknown"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := good()

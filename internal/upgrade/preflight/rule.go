@@ -59,6 +59,7 @@ var rules = []rule{
 	{"disk-space-low", Inhibitor, never, "There is not enough free space", spaceLow},
 	{"disk-space-tight", High, plainly, "Free space is tight", spaceTight},
 	{"boot-space-low", Inhibitor, never, "/boot is too small", bootLow},
+	{"boot-entry-impossible", Inhibitor, never, "The machine's boot loader takes no boot entry", entryImpossible},
 	{"boot-loader-unknown", High, plainly, "The boot loader is not known", bootUnknown},
 
 	{"guests-running", Inhibitor, never, "Virtual machines are running here", guests},
@@ -78,9 +79,12 @@ var rules = []rule{
 	{"packages-removed", Inhibitor, byWord, "Packages would be removed", packagesRemoved},
 	{"vendor-changed", High, plainly, "Packages would come from another vendor", vendorChanged},
 	{"packages-downgraded", Medium, plainly, "Packages would get older", downgraded},
+	{"third-party-unknown", High, plainly, "It is not known what becomes of packages of other vendors", foreignUnknown},
 	{"third-party", Info, never, "Packages of other vendors stay", foreignKept},
 
 	{"repositories-missing", Inhibitor, plainly, "Required package repositories are missing", repositoriesMissing},
+	{"target-repositories-missing", Inhibitor, plainly, "Required package repositories of the target are not named", targetsMissing},
+	{"target-repositories-distrusted", Inhibitor, never, "Signatures of the target's package repositories do not hold", targetsDistrusted},
 	{"repositories-unsigned", High, byItem, "Package repositories are not checked for signatures", repositoriesUnsigned},
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"lifeboat/internal/upgrade/facts"
+	"lifeboat/internal/upgrade/path"
 	"lifeboat/internal/zypper"
 )
 
@@ -59,7 +60,7 @@ func conflict(in *Input) *seen {
 }
 
 func transactionUnknown(in *Input) *seen {
-	if in.Transaction != nil || len(in.Conflicts) > 0 {
+	if in.Transaction != nil || len(in.Conflicts) > 0 || len(in.Distrusted) > 0 {
 		return nil
 	}
 	s := &seen{
@@ -183,7 +184,8 @@ func changes(list []zypper.Change, detail, remedy string) *seen {
 	return s
 }
 
-func foreignKept(in *Input) *seen {
+// foreign lists the packages of other vendors, but those that are removed.
+func (in *Input) foreign() []string {
 	removed := in.foreignRemoved()
 	var items []string
 	for _, p := range in.Facts.Packages {
@@ -191,12 +193,33 @@ func foreignKept(in *Input) *seen {
 			items = append(items, p.Name+" ("+p.Vendor+")")
 		}
 	}
-	if len(items) == 0 {
+	return slices.Compact(items)
+}
+
+// foreignUnknown: where nobody was asked, nobody can say that they stay.
+func foreignUnknown(in *Input) *seen {
+	items := in.foreign()
+	if in.Transaction != nil || len(items) == 0 || in.Verdict != nil && in.Verdict.Outcome != path.Supported {
+		return nil
+	}
+	s := &seen{
+		detail: "They may be removed: they were built for another release.", items: items,
+		remedy: "Let zypper be asked with the package repositories of the target (--target), or accept this.",
+	}
+	if !in.live() {
+		s.remedy = "Look at what the installer would remove before it begins, ask their vendors whether they work on " + in.To.Name() + ", and accept this then."
+	}
+	return s
+}
+
+func foreignKept(in *Input) *seen {
+	items := in.foreign()
+	if in.Transaction == nil || len(items) == 0 {
 		return nil
 	}
 	return &seen{
 		detail: "They were built for another release.",
-		items:  slices.Compact(items),
+		items:  items,
 		remedy: "Ask their vendors whether they work on " + in.To.Name() + ".",
 	}
 }

@@ -130,6 +130,34 @@ func repositoriesMissing(in *Input) *seen {
 	return s
 }
 
+func targetsMissing(in *Input) *seen {
+	if in.Offered == nil {
+		return nil
+	}
+	s := &seen{
+		detail: "Without them the machine would be " + in.Offered.Release.Name() + " without its updates, or without a part of it.",
+		remedy: "Name them, too (--target ALIAS=URL); under another name, accept this.",
+	}
+	for _, e := range in.Offered.Missing() {
+		s.items = append(s.items, e.Name)
+	}
+	if len(s.items) == 0 {
+		return nil
+	}
+	return s
+}
+
+func targetsDistrusted(in *Input) *seen {
+	if len(in.Distrusted) == 0 {
+		return nil
+	}
+	return &seen{
+		detail: "The signature is wrong, or there is none, or it is by a key that the machine does not know. Whoever made it could put programs on the machine that run as root.",
+		items:  in.Distrusted,
+		remedy: "Compare with the vendor's repository. A key of the vendor's that is new is imported with rpm --import FILE; what is not signed by it must not be used.",
+	}
+}
+
 func repositoriesUnsigned(in *Input) *seen {
 	s := &seen{
 		detail: "Whoever can change what they serve, or is on the way there, can put programs on this machine that run as root.",
@@ -138,6 +166,11 @@ func repositoriesUnsigned(in *Input) *seen {
 	for _, r := range in.Facts.Repositories {
 		if r.Enabled && r.Check != nil && !*r.Check {
 			s.items = append(s.items, r.Alias)
+		}
+	}
+	for _, alias := range in.Unchecked {
+		if !slices.Contains(s.items, alias) {
+			s.items = append(s.items, alias)
 		}
 	}
 	if len(s.items) == 0 {
