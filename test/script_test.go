@@ -13,6 +13,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"lifeboat/internal/lab/sles"
 	"lifeboat/internal/sandbox"
 )
 
@@ -27,6 +28,7 @@ var programs string
 
 func TestMain(m *testing.M) {
 	sandbox.Init()
+	sles.Init()
 	flag.Parse()
 	chosen := false
 	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })

@@ -3,7 +3,6 @@ package sles
 import (
 	"os"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -38,19 +37,6 @@ func newComputer(t *testing.T, l *Lab, loader string) *computer {
 		t.Fatal(err)
 	}
 	return c
-}
-
-// root returns a copy of what is on the PC's disk.
-func (c *computer) root() string {
-	c.t.Helper()
-	dir := filepath.Join(c.t.TempDir(), "root")
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		c.t.Fatal(err)
-	}
-	if err := pc.Extract(c.t.Context(), c.disk, dir); err != nil {
-		c.t.Fatal(err)
-	}
-	return dir
 }
 
 // boot starts the PC and returns what it printed until it was off.
@@ -107,45 +93,6 @@ func read(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	return string(raw)
-}
-
-// GRUB legacy starts the installer by the entry in the menu of SLES 11 SP3, and what is
-// left of the entry afterwards goes. Debian's GRUB does not know by which SUSE's starts
-// an entry once, so here it is the standard one for this start.
-func TestAcceptance12EntryIsBooted(t *testing.T) {
-	t.Parallel()
-	l := built(t, Options{})
-	before := read(t, filepath.Join(l.Root, "boot/grub/menu.lst"))
-	entry(t, l, true)
-	made := read(t, filepath.Join(l.Root, "boot/grub/menu.lst"))
-	overwrite(t, filepath.Join(l.Root, "boot/grub/menu.lst"), strings.NewReplacer("default 0", "default 2", "timeout 8", "timeout 0").Replace(made))
-	c := newComputer(t, l, pc.GRUBLegacy)
-	if said := c.boot(); !strings.Contains(said, "the installer succeeded") {
-		t.Fatal(said)
-	}
-	l.Root = c.root()
-	dir := l.Root
-	equal(t, packages(t, l), of12)
-	_, list := zypper(t.Context(), t, l, "repos")
-	for alias, enabled := range map[string]string{"SLES11-SP3-Pool": "No", "SLES11-SP3-Updates": "No", "acme": "No", "SLES12-GA-Pool": "Yes", "SLES12-GA-Updates": "Yes"} {
-		if !regexp.MustCompile(`\| ` + alias + ` +\|[^|]*\| ` + enabled).MatchString(list) {
-			t.Errorf("%s is not enabled: %s\n%s", alias, enabled, list)
-		}
-	}
-	if said := read(t, filepath.Join(dir, log)); !strings.Contains(said, "upgrade finished") {
-		t.Error(said)
-	}
-	m := menu(t, dir)
-	overwrite(t, filepath.Join(dir, "boot/grub/menu.lst"), made)
-	if r, err := m.Remove(t.Context()); err != nil || len(r.Changed) > 0 {
-		t.Errorf("%+v, %v", r, err)
-	}
-	if after := read(t, filepath.Join(dir, "boot/grub/menu.lst")); after != before {
-		t.Errorf("the menu is now\n%s", after)
-	}
-	if left, _ := filepath.Glob(filepath.Join(dir, "boot/*.upgrade")); len(left) > 0 {
-		t.Errorf("%v are left", left)
-	}
 }
 
 // GRUB 2 takes the entry once, and then what it took before.
