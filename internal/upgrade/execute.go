@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"lifeboat/internal/runbook"
+	"lifeboat/internal/upgrade/wayback"
 )
 
 // Start runs the upgrade. What fails after the package repositories were switched is
@@ -19,6 +20,14 @@ func (u *Upgrade) Start(ctx context.Context, engine *runbook.Engine) (*runbook.R
 	if err != nil {
 		return nil, err
 	}
+	if err := u.itself(); err != nil { // a run that is begun anew
+		return nil, err
+	}
+	id, err := wayback.Identify(u.Root)
+	if err != nil {
+		return nil, err
+	}
+	u.Identity = &id
 	meta, err := u.Meta()
 	if err != nil {
 		return nil, err
@@ -38,6 +47,9 @@ func (u *Upgrade) Resume(ctx context.Context, engine *runbook.Engine, run *runbo
 		return nil, err
 	}
 	u.conceal(ctx, engine)
+	if err := u.itself(); err != nil {
+		return nil, err
+	}
 	run, err = engine.Resume(ctx, run.ID, book)
 	return u.settle(ctx, engine, book, run, err)
 }
@@ -49,7 +61,19 @@ func (u *Upgrade) Rollback(ctx context.Context, engine *runbook.Engine, run *run
 		return nil, err
 	}
 	u.conceal(ctx, engine)
+	if err := u.itself(); err != nil {
+		return nil, err
+	}
 	return u.takeBack(ctx, engine, run.ID, book)
+}
+
+// itself refuses to act on another root than the run was begun on, before anything is
+// changed or recorded: in a rescue system that is whatever is mounted there now.
+func (u *Upgrade) itself() error {
+	if u.Identity == nil {
+		return nil
+	}
+	return u.Identity.Expect(u.Root)
 }
 
 // takeBack rolls a run back. Where the disk is too full even for its journal, what was

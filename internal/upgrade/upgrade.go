@@ -41,8 +41,12 @@ const (
 // Request is what an upgrade was asked for: one step, from one release to the next. It
 // is kept with its run, and holds no secret.
 type Request struct {
-	Format int          `json:"format"` // 1
-	Root   string       `json:"root"`   // where the root stands for this process; "/" is this machine's own
+	Format int    `json:"format"` // 1
+	Root   string `json:"root"`   // where the root stands for this process; "/" is this machine's own
+	// Identity tells the root from others that are mounted there later; nil in requests
+	// of earlier versions.
+	Identity *wayback.Identity `json:"identity,omitempty"`
+
 	From   path.Release `json:"from"`
 	To     path.Release `json:"to"`
 	Method string       `json:"method"` // of the catalogue: online, boot-entry …

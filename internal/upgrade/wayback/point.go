@@ -75,6 +75,7 @@ type saved struct {
 	Component string       `json:"component"`
 	Filter    files.Filter `json:"filter"` // what was left out
 	State     string       `json:"state"`  // the journals' path in the root; "" outside
+	Disks     []Disk       `json:"disks"`  // mounted in the root, and going back with it
 	// Staged is where a copy lies that the next boot can use, without the
 	// repository and what it takes to reach it; "" for a root that is not running.
 	Staged string `json:"staged,omitempty"`
@@ -180,6 +181,9 @@ func (m *Point) prepare(ctx context.Context, task runbook.Task, b *Baseline) err
 	boundary.Reached(ctx, "point pinned")
 	d, err := m.describe(point)
 	if err != nil {
+		return err
+	}
+	if d.Disks, err = d.own(m.Root); err != nil {
 		return err
 	}
 	b.Point = point.ID()

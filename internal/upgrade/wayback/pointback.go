@@ -160,7 +160,7 @@ func (m *Point) next(ctx context.Context, task runbook.Task, b Baseline, d saved
 	if err := checkStaged(ctx, task, d); err != nil {
 		return err
 	}
-	r := &replay{root: b.Root, b: b, d: d}
+	r := &replay{root: b.Root, b: b, d: d, later: true}
 	if err := r.foreign(); err != nil {
 		return err
 	}

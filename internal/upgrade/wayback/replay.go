@@ -27,6 +27,7 @@ type replay struct {
 	d     saved
 	point *vault.Point
 	also  []string // paths that are left alone
+	later bool     // the next boot goes back, with what is mounted then
 	short bool     // what came with the upgrade has to go first, to make room
 }
 
@@ -41,7 +42,10 @@ func (r *replay) foreign() error {
 	}
 	mounted, err := h.Foreign()
 	r.also = append(r.also, mounted...)
-	return err
+	if err != nil || r.later {
+		return err
+	}
+	return r.mounted()
 }
 
 // run writes, removes, mends and proves.
