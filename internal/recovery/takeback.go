@@ -85,13 +85,14 @@ func (r *Recovery) untold(ctx context.Context, run *runbook.Run) (names []string
 			return nil, err
 		}
 		var put int
-		if c, ok := c.(component.Replacer); ok {
+		switch c := c.(type) {
+		case component.Replacer:
 			places, err := c.Put()
 			if err != nil {
 				return nil, err
 			}
 			put = len(places)
-		} else if c, ok := c.(component.Holder); ok {
+		case component.Holder:
 			held, err := c.Held(ctx)
 			if err != nil {
 				return nil, err
