@@ -138,6 +138,7 @@ type app struct {
 
 	configFile string
 	stateDir   string
+	movedTo    string // where the root of a run is now, when it is not where it was
 	mounted    string // root of another machine whose own runs are in stateDir
 	json       bool
 	verbose    bool

@@ -113,6 +113,7 @@ func (a *app) upgradeRun(ctx context.Context, f upgradeFlags) error {
 	if f.to == "" {
 		return usagef("--to says which release is wanted; lifeboat upgrade plan lists those that are possible")
 	}
+	f.root = resolved(f.root)
 	conf, err := a.loadOrEmpty()
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -33,6 +34,7 @@ func (a *app) upgradeStatusCommand() *cobra.Command {
 // upgradeRunOf finds the run that is named, or the last one of a root. A root that a
 // rescue system has mounted has its own runs with it, of when it was running.
 func (a *app) upgradeRunOf(root absolutePath, names []string) (*config.Config, *runbook.Run, error) {
+	root = resolved(root)
 	conf, err := a.loadOrEmpty()
 	if err != nil {
 		return nil, nil, err
@@ -51,7 +53,21 @@ func (a *app) upgradeRunOf(root absolutePath, names []string) (*config.Config, *
 	if err != nil {
 		return nil, nil, usageError{errors.Join(err, listErr)}
 	}
+	if r, err := upgrade.Asked(run); err == nil && root != "/" && r.Root != "/" && r.Root != string(root) {
+		if r.Identity == nil {
+			return nil, nil, runbook.Refuse("", "run %s is of the root at %s, and whether that is the one at %s is not recorded; mount it at %s", run.ID, r.Root, root, r.Root)
+		}
+		a.movedTo = string(root)
+	}
 	return conf, run, nil
+}
+
+// resolved is a root's own path: one that a link leads to is not another root.
+func resolved(root absolutePath) absolutePath {
+	if real, err := filepath.EvalSymlinks(string(root)); err == nil {
+		return absolutePath(real)
+	}
+	return root
 }
 
 // ownRun is a run that a mounted root has with it; from then on its state directory is
@@ -85,6 +101,9 @@ func (a *app) asked(run *runbook.Run) (upgrade.Request, error) {
 	r, err := upgrade.Asked(run)
 	if err == nil && a.mounted != "" && r.Root == "/" {
 		r.Root = a.mounted
+	}
+	if err == nil && a.movedTo != "" {
+		r.Root = a.movedTo
 	}
 	return r, err
 }

@@ -79,6 +79,9 @@ func (u *Upgrade) way(task runbook.Task) (m wayback.Means, b wayback.Baseline, o
 	if ok, err = task.Kept(keptBaseline, &b); err != nil || !ok {
 		return nil, b, false, err
 	}
+	if b.Root != "/" && u.Root != "/" {
+		b.Root = u.Root // which may be mounted elsewhere now
+	}
 	m, err = wayback.Of(u.Ways, b)
 	return m, b, err == nil, err
 }

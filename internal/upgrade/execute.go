@@ -67,6 +67,9 @@ func (u *Upgrade) Rollback(ctx context.Context, engine *runbook.Engine, run *run
 	return u.takeBack(ctx, engine, run.ID, book)
 }
 
+// of tells whether the root is the one that the request was made of.
+func (r Request) of(root string) bool { return r.Identity != nil && r.Identity.Expect(root) == nil }
+
 // itself refuses to act on another root than the run was begun on, before anything is
 // changed or recorded: in a rescue system that is whatever is mounted there now.
 func (u *Upgrade) itself() error {
@@ -157,7 +160,7 @@ func Standing(run *runbook.Run) string {
 func Unfinished(runs []*runbook.Run, root string) *runbook.Run {
 	for _, run := range slices.Backward(runs) {
 		r, err := Asked(run)
-		if err != nil || r.Root != root {
+		if err != nil || r.Root != root && !r.of(root) {
 			continue
 		}
 		if run.State == runbook.StateRunning || run.Resumable() && (Changed(run) || run.RollingBack) {
@@ -174,13 +177,19 @@ func Unfinished(runs []*runbook.Run, root string) *runbook.Run {
 var ErrNone = errors.New("no upgrade was run")
 
 // Last finds the newest run of a root's upgrades, or the one with an id.
+// The root is known again wherever it is mounted; where none is that root's, the newest
+// run at its path is meant.
 func Last(runs []*runbook.Run, root, id string) (*runbook.Run, error) {
-	for _, run := range slices.Backward(runs) {
-		r, err := Asked(run)
-		if err != nil || id == "" && r.Root != root || id != "" && run.ID != id {
-			continue
+	for _, suits := range []func(Request) bool{
+		func(r Request) bool { return r.of(root) },
+		func(r Request) bool { return r.Root == root },
+	} {
+		for _, run := range slices.Backward(runs) {
+			r, err := Asked(run)
+			if err == nil && (id == "" && suits(r) || id != "" && run.ID == id) {
+				return run, nil
+			}
 		}
-		return run, nil
 	}
 	if id != "" {
 		return nil, fmt.Errorf("run %s: %w", id, ErrNone)
