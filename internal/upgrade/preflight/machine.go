@@ -29,8 +29,17 @@ func factsIncomplete(in *Input) *seen {
 // freshness is how long facts are taken for the present.
 const freshness = 24 * time.Hour
 
+// clockSlack is how far the clocks of two machines may be apart.
+const clockSlack = 10 * time.Minute
+
 func factsOld(in *Input) *seen {
 	age := in.Now.Sub(in.Facts.Collected)
+	if age < -clockSlack {
+		return &seen{
+			detail: fmt.Sprintf("They are dated %s, which is in the future here: the clock of the host or of this machine is wrong, so nobody knows how old they are.", in.Facts.Collected.Format(time.DateTime)),
+			remedy: "Set the clocks right, and gather the facts again.",
+		}
+	}
 	if age < freshness {
 		return nil
 	}

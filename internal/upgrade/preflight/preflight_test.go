@@ -101,6 +101,7 @@ func TestChecks(t *testing.T) {
 		"no packages known":  {func(in *Input) { in.Facts.Unknown = []facts.Unknown{{What: "packages", Why: "no rpm"}} }, "inhibitor facts-incomplete", "packages: no rpm", ""},
 		"boot loader":        {func(in *Input) { in.Facts.Boot = facts.Boot{}; in.Method = &path.Chosen{By: "installer"} }, "high boot-loader-unknown", "medium", "boot-loader-unknown"},
 		"old facts":          {func(in *Input) { in.Facts.Collected = now.Add(-50 * time.Hour) }, "medium facts-old", "50 hours", "facts-old"},
+		"facts to come":      {func(in *Input) { in.Facts.Collected = now.Add(time.Hour) }, "medium facts-old", "in the future here", "facts-old"},
 		"no profile":         {func(in *Input) { in.Verdict = nil }, "inhibitor path-unknown", "", ""},
 		"a skipped release":  {func(in *Input) { refuse(in, path.SkipsReleases, "no skipping") }, "inhibitor path-refused", "no skipping", ""},
 		"32 bits":            {func(in *Input) { refuse(in, path.WordSize, "64 bits only") }, "inhibitor architecture", "64 bits only", ""},

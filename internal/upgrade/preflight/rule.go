@@ -34,7 +34,7 @@ type rule struct {
 // rules are the checks, in the order of the report.
 var rules = []rule{
 	{"facts-incomplete", Inhibitor, never, "Something that must be known of the machine is not", factsIncomplete},
-	{"facts-old", Medium, plainly, "The facts are old", factsOld},
+	{"facts-old", Medium, plainly, "The facts are old, or from the future", factsOld},
 	{"path-unknown", Inhibitor, never, "No profile knows this upgrade", pathUnknown},
 	{"path-current", Info, never, "The machine has the target's release already", pathCurrent},
 	{"path-refused", Inhibitor, never, "The upgrade is not supported", pathRefused},
