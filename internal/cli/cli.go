@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -59,6 +60,7 @@ func Main() int {
 	root.SetArgs(args)
 	started := time.Now()
 	command, err := root.ExecuteContextC(ctx)
+	err = exclusive(err)
 	code := a.code
 	switch {
 	case err != nil && isPlugin(command, os.Args[1:]):
@@ -101,6 +103,21 @@ func (a *app) fail(command *cobra.Command, err error) int {
 		fmt.Fprintf(a.err, "See '%s --help'.\n", command.CommandPath())
 	}
 	return code
+}
+
+// together is how cobra says that options exclude each other; it has no error of its own.
+var together = regexp.MustCompile(`^if any flags in the group \[.*\] are set none of the others can be; \[(.*)\] were all set$`)
+
+// exclusive makes a mistake of usage of options that exclude each other.
+func exclusive(err error) error {
+	if err == nil {
+		return nil
+	}
+	m := together.FindStringSubmatch(err.Error())
+	if m == nil {
+		return err
+	}
+	return usagef("--%s exclude each other: give one of them", strings.Join(strings.Fields(m[1]), " and --"))
 }
 
 // errSilent says that everything has been printed already.

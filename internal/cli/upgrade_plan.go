@@ -134,6 +134,9 @@ type planFacts struct {
 }
 
 func (a *app) plan(c *cobra.Command, f planFlags) error {
+	if f.to == "" && c.Flags().Changed("to") {
+		return usagef("--to is empty; name the release that is wanted, or leave --to out")
+	}
 	j, err := a.judge(c, f.root, f.facts)
 	if err != nil {
 		return err

@@ -91,7 +91,7 @@ wrong, or a file is not the one that is listed.`,
 		},
 	}
 	f.register(c)
-	c.Flags().BoolVar(&f.all, "all", false, "fetch and compare every file that is listed")
+	c.Flags().BoolVar(&f.all, "all", false, "fetch and compare every file that is listed; packages never are")
 	return c
 }
 

@@ -2,6 +2,7 @@ package medium
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -50,6 +51,8 @@ func (d dir) Close() error { return d.root.Close() }
 type image struct {
 	file *os.File
 	fs   *iso9660.FileSystem
+	has  int64 // bytes
+	says int64 // how many it should have
 }
 
 // blockSize is that of ISO 9660, in bytes.
@@ -71,12 +74,31 @@ func openISO(name string) (_ tree, err error) {
 	}
 	// The reader trusts what it reads; an image may be anything.
 	defer caught(&err)
-	image := image{file: f}
+	image := image{file: f, has: size}
 	image.fs, err = iso9660.Read(file.New(f, true), size, 0, blockSize)
 	if err != nil {
 		return nil, fmt.Errorf("it is no ISO image that can be read: %w", err)
 	}
-	return image, nil
+	image.says, err = volumeSize(f)
+	return image, err
+}
+
+// volumeSize reads how long the volume is, in bytes, from the primary volume descriptor:
+// ECMA-119, 8.4 (blocks at its byte 80, bytes of one at 128).
+func volumeSize(f io.ReaderAt) (int64, error) {
+	var d [130]byte
+	if _, err := f.ReadAt(d[:], 16*blockSize); err != nil {
+		return 0, fmt.Errorf("read the volume descriptor: %w", err)
+	}
+	return int64(binary.LittleEndian.Uint32(d[80:])) * int64(binary.LittleEndian.Uint16(d[128:])), nil
+}
+
+// cut says that the end of the image is missing; "" when it is there.
+func (i image) cut() string {
+	if i.has >= i.says {
+		return ""
+	}
+	return fmt.Sprintf("the image is cut off: it should have %d bytes and has %d", i.says, i.has)
 }
 
 func caught(err *error) {

@@ -142,6 +142,10 @@ func (s *Source) Check(ctx context.Context) (*Report, error) {
 			return nil, fmt.Errorf("%s: %w", s.Address, err)
 		}
 	}
+	if i, ok := s.tree.(image); ok && i.cut() != "" {
+		r.refute("%s", i.cut())
+	}
+	s.remain(r)
 	if len(r.Files) == 0 {
 		r.doubt("none of the files that it lists could be compared")
 	}
@@ -149,6 +153,19 @@ func (s *Source) Check(ctx context.Context) (*Report, error) {
 		s.unlisted(ctx, r)
 	}
 	return r, nil
+}
+
+// remain says what of the source nobody has compared: files that are listed, and always
+// the packages, whose checksums stand in lists that only package management follows.
+func (s *Source) remain(r *Report) {
+	listed := 0
+	for _, i := range r.Indexes {
+		listed += i.Files
+	}
+	if left := listed - len(r.Files); left > 0 && !s.options.All {
+		r.Notes = append(r.Notes, fmt.Sprintf("of the %d files that it lists %d were not compared; --all compares them", listed, left))
+	}
+	r.Notes = append(r.Notes, "its packages were not compared: zypper and the installer compare each with the signed lists when they take it")
 }
 
 func (r *Report) doubt(format string, args ...any) {

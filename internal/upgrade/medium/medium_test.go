@@ -1,10 +1,12 @@
 package medium
 
 import (
+	"encoding/binary"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -164,10 +166,19 @@ func TestImage(t *testing.T) {
 	if r.Standing != Proven || len(r.Files) != 4 || r.Identity.Label != "SUSE Linux Enterprise Server 12 SP1" {
 		t.Errorf("%+v", r)
 	}
+	if !slices.ContainsFunc(r.Notes, func(n string) bool { return strings.Contains(n, "packages were not compared") }) {
+		t.Errorf("notes %q", r.Notes)
+	}
 	// Cut off before its files end (behind them is padding) it is an error, or not proven; nothing worse.
 	whole, err := os.ReadFile(iso)
 	if err != nil {
 		t.Fatal(err)
+	}
+	// Cut off where no file is, it is refuted.
+	says := int(binary.LittleEndian.Uint32(whole[16*blockSize+80:])) * blockSize
+	put(t, filepath.Join(dir, "cut.iso"), whole[:says-blockSize])
+	if r, err := Check(t.Context(), filepath.Join(dir, "cut.iso"), Options{Keys: suse.ring(t)}); err != nil || r.Standing != Refuted || !strings.Contains(r.Why[0], "cut off") {
+		t.Errorf("%+v, %v", r, err)
 	}
 	for n := 16 * blockSize; n < len(whole)/2; n += len(whole) / 40 {
 		put(t, filepath.Join(dir, "cut.iso"), whole[:n])

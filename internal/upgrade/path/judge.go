@@ -99,7 +99,7 @@ func (c *Catalogue) Judge(from, to Release) Verdict {
 		return c.refuse(v, id)
 	}
 	if from.compare(to) > 0 {
-		v.Reasons = append(v.Reasons, c.reason(c.Refusals, OlderRelease, v))
+		v.Reasons = append(v.Reasons, c.refusal(OlderRelease, v))
 		return v
 	}
 	for _, b := range c.Barriers {
@@ -152,7 +152,7 @@ func (c *Catalogue) By(v Verdict, method string) Verdict {
 	chosen, ok := v.Hops[0].Method(method)
 	if !ok {
 		v.Outcome = Refused
-		v.Reasons = append(v.Reasons, c.reason(c.Refusals, OtherMethod, v))
+		v.Reasons = append(v.Reasons, c.refusal(OtherMethod, v))
 		return v
 	}
 	v.Hops = slices.Clone(v.Hops)
@@ -205,7 +205,7 @@ func (c *Catalogue) built(r Release, arch string) bool {
 
 // refuse adds a reason, and the advice that goes with it.
 func (c *Catalogue) refuse(v Verdict, id string) Verdict {
-	v.Reasons = append(v.Reasons, c.reason(c.Refusals, id, v))
+	v.Reasons = append(v.Reasons, c.refusal(id, v))
 	if _, ok := c.Advice[FreshInstallation]; ok {
 		v.Advice = append(v.Advice, c.reason(c.Advice, FreshInstallation, v))
 	}
@@ -217,6 +217,20 @@ func (c *Catalogue) reason(rules map[string]Rule, id string, v Verdict) Reason {
 	text := strings.NewReplacer("{from}", v.From.Name(), "{to}", v.To.Name(), "{arch}", v.From.Arch, "{target}", v.To.Arch,
 		"{methods}", methods(v)).Replace(rule.Text)
 	return Reason{ID: id, Text: text, Source: c.source(rule.Source)}
+}
+
+// refusal is a reason whose source is the publication that says what may become the
+// target, where there is one: what it does not name is not supported.
+func (c *Catalogue) refusal(id string, v Verdict) Reason {
+	r := c.reason(c.Refusals, id, v)
+	for i := range c.Edges {
+		e := &c.Edges[i]
+		if to, err := ParseEdition(e.To); err == nil && to.Edition() == v.To.Edition() && (len(e.Products) == 0 || slices.Contains(e.Products, v.To.Product)) {
+			r.Source = c.source(e.Source)
+			break
+		}
+	}
+	return r
 }
 
 func methods(v Verdict) string {

@@ -239,3 +239,30 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// A release from before all that are known is refused, and its reason has the source that
+// speaks of the target.
+func TestBeforeAllThatIsKnown(t *testing.T) {
+	c := shipped(t, "sles")
+	if err := c.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	nine, err := c.Find("sles", "9", 3, "x86_64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for to, guide := range map[string]string{"SLES 12": "SUSE Linux Enterprise 12,", "SLES 15 SP6": "15 SP6"} {
+		v := c.Judge(nine, parse(t, c, to))
+		if told := told(v); told != "refused; no-path; advice fresh-installation" {
+			t.Errorf("%s: %s", to, told)
+		}
+		if len(v.Reasons) == 1 && !strings.Contains(v.Reasons[0].Source.Title, guide) {
+			t.Errorf("%s: %+v", to, v.Reasons[0])
+		}
+	}
+	for _, version := range []string{"14", "x", ""} {
+		if r, err := c.Find("sles", version, 0, "x86_64"); err == nil {
+			t.Errorf("%+v", r)
+		}
+	}
+}

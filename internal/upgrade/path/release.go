@@ -59,6 +59,8 @@ func (r Release) After(other Release) bool { return r.compare(other) > 0 }
 // maxText bounds what is read as the name of a release, in bytes.
 const maxText = 200
 
+var number = regexp.MustCompile(`^[1-9][0-9]{0,3}$`)
+
 // edition is a version with its service pack in the ways that people and machines
 // write it: 12, 12 GA, 12 SP1, 12-SP1, 12.1, 12sp1.
 var edition = regexp.MustCompile(`(?i)^([1-9][0-9]{0,3})(?:\.([0-9]{1,2})|[ ._-]*SP ?([0-9]{1,2})|[ ._-]*GA)?$`)
@@ -109,7 +111,8 @@ func (c *Catalogue) Parse(text string, near Release) (Release, error) {
 }
 
 // Find names the release that a machine says it is: ID of os-release(5) or of a
-// product's file, version, service pack, architecture.
+// product's file, version, service pack, architecture. One that is older than all that
+// are known is no error: nothing leads on from it, and Judge says so.
 func (c *Catalogue) Find(id, version string, sp int, arch string) (Release, error) {
 	p, ok := c.names[strings.ToLower(id)]
 	if !ok {
@@ -123,6 +126,9 @@ func (c *Catalogue) Find(id, version string, sp int, arch string) (Release, erro
 		}
 	}
 	r := Release{Product: p.Name, Version: version, SP: sp, Arch: name}
+	if order := c.order[r.Product]; len(order) > 0 && number.MatchString(version) && r.compare(order[0]) < 0 {
+		return r, nil
+	}
 	return r, c.must(r)
 }
 
