@@ -267,10 +267,13 @@ func TestUpgradeThatIsToldToEnd(t *testing.T) {
 		must(t, h.cmd.Process.Signal(syscall.SIGINT))
 		h.waitFor("told to end")
 		must(t, h.cmd.Process.Signal(syscall.SIGINT))
-		h.ends(130)
-		if len(m.zyppers()) != 1 {
-			t.Errorf("zypper is not there any more: %v", m.zyppers())
+		said := h.ends(130)
+		left := m.zyppers()
+		if len(left) != 1 {
+			t.Fatalf("zypper is not there any more: %v", left)
 		}
+		m.says(said, "Packages are still being changed", "goes on: lifeboat upgrade resume --root "+m.lab.Root)
+		m.says(m.lifeboat(0, "upgrade", "status", "--root", m.lab.Root), "Packages are still being changed", strconv.Itoa(left[0]))
 		resumed := make(chan string)
 		go func() { resumed <- m.lifeboat(3, "upgrade", "resume", "--root", m.lab.Root) }()
 		must(t, m.lab.Release())

@@ -129,7 +129,11 @@ func (t *terminal) Observe(e runbook.Event) {
 		t.result("already", e, e.Text)
 	case runbook.StepFinished, runbook.UndoFinished:
 		t.drop(e.Step)
-		t.result(t.paint.green("done   "), e, took(e.Seconds))
+		word := "done   "
+		if e.Type == runbook.UndoFinished {
+			word = "undone " // the title is that of the way forward
+		}
+		t.result(t.paint.green(word), e, took(e.Seconds))
 	case runbook.StepFailed, runbook.UndoFailed, runbook.StepInterrupted:
 		t.drop(e.Step)
 		word := t.paint.red("FAILED ")

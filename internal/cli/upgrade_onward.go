@@ -221,6 +221,13 @@ func (a *app) upgradeRollback(ctx context.Context, root absolutePath, names []st
 			return err
 		}
 	}
+	if !a.json {
+		if reached := upgrade.Back(a.ran); reached.Compared > 0 && reached.Differ == 0 {
+			a.printf("\nThe host is %s again; %d entries compared equal.\n", request.From.Name(), reached.Compared)
+		} else {
+			a.printf("\nThe host is %s; %v.\n", request.From.Name(), reached)
+		}
+	}
 	if len(hops) == 0 || a.json {
 		return nil
 	}

@@ -123,7 +123,7 @@ func (a *app) upgradeRun(ctx context.Context, f upgradeFlags) error {
 		return err
 	}
 	if run := upgrade.Unfinished(runs, string(f.root)); run != nil {
-		return runbook.Refuse("", "upgrade %s is %s; go on with lifeboat upgrade resume, or take it back with lifeboat upgrade rollback", run.ID, upgrade.Standing(run))
+		return runbook.Refuse("", "upgrade %s is %s; go on with lifeboat upgrade resume%[3]s, or take it back with lifeboat upgrade rollback%[3]s", run.ID, upgrade.Standing(run), a.inRoot(run))
 	}
 	system, request, catalogue, err := a.upgradeRequest(ctx, f)
 	if err != nil {
@@ -315,9 +315,9 @@ func (a *app) upgradeEnded(conf *config.Config, err error) error {
 	case errors.As(err, &back):
 		return fmt.Errorf("%w%s", err, a.standsText(hops, a.ran))
 	case upgrade.Changed(a.ran):
-		return fmt.Errorf("%w\nThe upgrade is %s. It can be taken back: lifeboat upgrade rollback%s", err, upgrade.Standing(a.ran), a.inRoot(a.ran))
+		return fmt.Errorf("%w%s\nThe upgrade is %s. It can be taken back: lifeboat upgrade rollback%s", err, a.workText(a.ran), upgrade.Standing(a.ran), a.inRoot(a.ran))
 	case len(hops) > 0:
 		return fmt.Errorf("%w\nNothing was changed by this hop.%s", err, a.standsText(hops, a.ran))
 	}
-	return fmt.Errorf("%w\nNothing was changed yet. Mend the cause, and begin anew or go on with this run", err)
+	return fmt.Errorf("%w\nNothing was changed yet. Mend the cause, then: lifeboat upgrade resume%s (--accept accepts what was found). With other options, --target say, begin anew: lifeboat upgrade run", err, a.inRoot(a.ran))
 }

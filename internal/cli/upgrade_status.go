@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -11,6 +12,7 @@ import (
 	"lifeboat/internal/host"
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/upgrade"
+	"lifeboat/internal/zypper"
 )
 
 func (a *app) upgradeStatusCommand() *cobra.Command {
@@ -122,6 +124,9 @@ type standingView struct {
 	Next     []string         `json:"next,omitempty"` // commands
 	Outcome  *upgrade.Outcome `json:"outcome,omitempty"`
 	Error    string           `json:"error,omitempty"`
+	// Working are the processes that a lifeboat which was ended has left at the packages.
+	Working []int            `json:"working,omitempty"`
+	Reached *upgrade.Reached `json:"reached,omitempty"` // once it was taken back
 }
 
 // hopView is one hop of a way.
@@ -157,6 +162,12 @@ func (a *app) tellStanding(conf *config.Config, run *runbook.Run) error {
 	if out, ok := upgrade.Left(run); ok {
 		v.Outcome = &out
 	}
+	if run.State == runbook.StateRolledBack {
+		reached := upgrade.Back(run)
+		v.Reached = &reached
+	} else if run.State != runbook.StateRunning {
+		v.Working = a.working(run)
+	}
 	hops, err := a.hopsOf(conf, run)
 	if err != nil {
 		return err
@@ -175,6 +186,12 @@ func (a *app) tellStanding(conf *config.Config, run *runbook.Run) error {
 	a.printf("Upgrade %s, %s to %s%s: %s\n", v.Run, v.From, v.To, place, v.Standing)
 	if v.Error != "" {
 		a.printf("  %s\n", clean(v.Error))
+	}
+	if v.Reached != nil && v.Reached.Compared > 0 {
+		a.printf("  %v\n", clean(v.Reached.String()))
+	}
+	if text := a.workText(run); text != "" && v.Working != nil {
+		a.printf("  %s\n", strings.TrimSpace(text))
 	}
 	for _, w := range run.Warnings {
 		a.printf("  warning: %s\n", clean(w.Text))
@@ -252,4 +269,28 @@ func (a *app) tellOutcome() error {
 	}
 	a.printf("To go back: lifeboat upgrade rollback%s\n", a.inRoot(a.ran))
 	return nil
+}
+
+// working are the processes that go on changing the packages of a run's root although
+// its lifeboat has ended.
+func (a *app) working(run *runbook.Run) []int {
+	r, err := a.asked(run)
+	if err != nil {
+		return nil
+	}
+	z, err := zypper.New(zypper.Options{Root: r.Root})
+	if err != nil {
+		return nil
+	}
+	return z.Active()
+}
+
+// workText says so, on a line of its own; "" where nothing works.
+func (a *app) workText(run *runbook.Run) string {
+	list := a.working(run)
+	if len(list) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("\nPackages are still being changed (zypper and rpm, processes %s). Let them end; this waits for them and goes on: lifeboat upgrade resume%s",
+		strings.Trim(fmt.Sprint(list), "[]"), a.inRoot(run))
 }
