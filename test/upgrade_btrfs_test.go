@@ -80,9 +80,7 @@ func TestUpgradeOnBtrfsWithHooks(t *testing.T) {
 	m.hook("before_package_migration", "exit 3")
 	m.remember()
 	m.says(m.lifeboat(1, m.upgrade("--no-rehearsal", "--way-back", "point")...), "before_package_migration_10_site_trace", "the upgrade was taken back")
-	if list := m.differences(); !slices.Equal(list, []string{`changed "/etc/zypp/repos.d": modification time`}) {
-		t.Errorf("the root is not what it was: %v", list)
-	}
+	m.same()
 	if got, want := m.called(), hooksBefore+" before_abort before_exit"; got != want {
 		t.Errorf("called for\n%s, want\n%s", got, want)
 	}
