@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -152,7 +153,8 @@ func (a *app) check(c *cobra.Command, f checkFlags) error {
 			return err
 		}
 		if err := renameio.WriteFile(string(f.html), page.Bytes(), 0o600); err != nil {
-			return fmt.Errorf("write the report: %w", err)
+			// What was found is worth more than the page.
+			return errors.Join(a.showReport(r, f), fmt.Errorf("write the page %s: %w", clean(string(f.html)), err))
 		}
 	}
 	return a.showReport(r, f)

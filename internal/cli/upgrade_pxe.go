@@ -96,7 +96,7 @@ func (a *app) pxe(c *cobra.Command, f pxeFlags, names []string) error {
 	if f.install == "" {
 		return usagef("--install says at which URL the installer finds the source; %s is on this machine", clean(names[0]))
 	}
-	target.Parameters = append([]string{"upgrade=1", "install=" + f.install}, f.appended...)
+	target.Parameters = append([]string{"upgrade=1", "install=" + f.install}, strings.Fields(strings.Join(f.appended, " "))...)
 	if f.auto {
 		target.Parameters = append(target.Parameters, "autoupgrade=1")
 	}

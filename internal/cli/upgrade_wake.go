@@ -30,6 +30,9 @@ card; to wake beyond a router, give the broadcast address of that network.`,
 			if ip := net.ParseIP(to); ip == nil || ip.To4() == nil {
 				return usagef("--to %s is no IPv4 address", clean(to))
 			}
+			if port == 0 {
+				return usagef("--port 0 is no port; Wake-on-LAN uses 9 or 7")
+			}
 			address := net.JoinHostPort(to, strconv.Itoa(int(port)))
 			if err := medium.Wake(c.Context(), mac, card, address); err != nil {
 				return err

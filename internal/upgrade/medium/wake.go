@@ -15,7 +15,7 @@ import (
 func ParseMAC(text string) (net.HardwareAddr, error) {
 	mac, err := net.ParseMAC(text)
 	if err != nil || len(mac) != 6 || mac[0]&1 != 0 || bytes.Equal(mac, make([]byte, 6)) {
-		return nil, fmt.Errorf("%w: %q is no address of an Ethernet card, such as 52:54:00:12:34:56", ErrAddress, text)
+		return nil, fmt.Errorf("%q is no address of an Ethernet card, such as 52:54:00:12:34:56", text)
 	}
 	return mac, nil
 }
