@@ -39,6 +39,10 @@ type layer struct {
 
 const recordFile = "sandbox.json"
 
+// fresh are the paths on which a sandbox mounts something of its own, so that nobody sees
+// what is mounted below them outside: less to mount, and less that may come and go.
+var fresh = []string{"/proc", "/sys", "/run", "/tmp", "/dev"}
+
 // plan checks the options and looks at the machine; it changes nothing.
 func plan(opts Options) (record, error) {
 	var err error
@@ -73,6 +77,9 @@ func plan(opts Options) (record, error) {
 	if rec.Layers, err = findLayers(opts.Root, opts.Dir); err != nil {
 		return rec, err
 	}
+	rec.Layers = slices.DeleteFunc(rec.Layers, func(l layer) bool {
+		return slices.ContainsFunc(fresh, func(p string) bool { return within(p, l.Mount) })
+	})
 	for _, c := range opts.Covers {
 		late, err := cover(filepath.Clean(c.Path), opts.Dir)
 		if err != nil {

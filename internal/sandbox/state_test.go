@@ -284,6 +284,26 @@ func TestFileSystemThatIsGone(t *testing.T) {
 	}
 }
 
+// What is mounted where a sandbox has something of its own does not concern it.
+func TestFileSystemThatNobodySees(t *testing.T) {
+	image, dir := filepath.Join(t.TempDir(), "disk"), t.TempDir()
+	for _, args := range [][]string{{"truncate", "-s", "16M", image}, {"mkfs.ext4", "-q", image}, {"mount", "-o", "loop", image, dir}} {
+		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v: %s", args[0], err, out)
+		}
+	}
+	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+	rec, err := plan(Options{Dir: t.TempDir(), Root: "/"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range rec.Layers {
+		if within("/tmp", l.Mount) {
+			t.Errorf("%+v", l)
+		}
+	}
+}
+
 func TestBootFailure(t *testing.T) {
 	s := create(t, Options{Boot: []string{"/bin/sh", "-c", "echo a reason; exit 7"}})
 	err := s.Start(t.Context())
