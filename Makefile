@@ -8,7 +8,7 @@ endif
 
 VERSION  ?= $(shell git describe --tags --dirty 2>/dev/null || \
                     echo "0.1.0-dev+$$(git rev-parse --short HEAD 2>/dev/null || echo unknown)")
-LDFLAGS  := -s -w -X lifeboat/internal/cli.Version=$(VERSION)
+LDFLAGS  := -s -w -X lifeboat/internal/cli/screen.Version=$(VERSION)
 BUILD    := $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 FUZZTIME ?= 2s
 SOAK     ?= 10m
@@ -24,9 +24,10 @@ help: ## list the targets
 build: ## bin/lifeboat for this machine
 	$(BUILD) -o bin/ ./cmd/lifeboat
 
-cross: ## dist/ for every architecture that is shipped
+cross: ## dist/ for every system that is shipped; Windows gets the client program
 	GOOS=linux GOARCH=amd64 $(BUILD) -o dist/lifeboat-linux-amd64 ./cmd/lifeboat
 	GOOS=linux GOARCH=arm64 $(BUILD) -o dist/lifeboat-linux-arm64 ./cmd/lifeboat
+	GOOS=windows GOARCH=amd64 $(BUILD) -o dist/lifeboat-windows-amd64.exe ./cmd/lifeboat
 
 demo: ## a lost SMT server comes back, with real MariaDB (as root, in sandboxes)
 	@scripts/deps demo
@@ -41,6 +42,7 @@ test: ## everything continuous integration checks, with a report at the end
 lint: ## vet, staticcheck, gofumpt and the rules of internal/architecture
 	$(GO) vet ./...
 	GOARCH=arm64 $(GO) build -o /dev/null ./cmd/lifeboat
+	GOOS=windows GOARCH=amd64 $(GO) build -o /dev/null ./cmd/lifeboat
 	$(GO) tool staticcheck ./...
 	@unformatted=$$($(GO) tool gofumpt -l .); \
 	if [ -n "$$unformatted" ]; then \

@@ -1,3 +1,5 @@
+//go:build !windows
+
 // Command lifeboat brings a management server back.
 package main
 

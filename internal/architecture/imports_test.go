@@ -164,6 +164,21 @@ func TestProgramsAreStartedByHost(t *testing.T) {
 	}
 }
 
+// The client program builds where nothing that acts on a machine does; `make lint` builds
+// it for Windows.
+func TestTheDeskKnowsNoMachine(t *testing.T) {
+	dirs, _ := linked(load(t), "internal/cli/remote")
+	for _, dir := range sorted(dirs) {
+		switch dir {
+		case "internal/cli/remote", "internal/cli/screen", "internal/excerpt",
+			"internal/fleet/client", "internal/fleet/rear", "internal/fleet/record", "internal/fleet/secret", "internal/fleet/standing", "internal/fleet/wire",
+			"internal/kit/typed", "internal/rescue/configuration", "internal/runbook/ending", "internal/storage/redact":
+		default:
+			t.Errorf("internal/cli/remote links %s, which may not build for Windows", dir)
+		}
+	}
+}
+
 func TestWhatIsLinked(t *testing.T) {
 	files := load(t)
 	dirs, foreign := linked(files, "cmd/lifeboat")

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"lifeboat/internal/fleet/keys"
+	"lifeboat/internal/fleet/wire"
 )
 
 // Fleet measures a fleet server, on SQLite and on PostgreSQL, beside nginx that serves
@@ -56,7 +57,7 @@ func (f Fleet) Run(ctx context.Context) (table string, err error) {
 	if err := os.Chmod(dir, 0o711); err != nil { // nginx and PostgreSQL run as other users
 		return "", err
 	}
-	settings, err := keys.NewSettings("https://127.0.0.1:"+keys.DefaultPort, nil)
+	settings, err := keys.NewSettings("https://127.0.0.1:"+wire.DefaultPort, nil)
 	if err != nil {
 		return "", err
 	}

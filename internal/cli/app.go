@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/profile"
 	"lifeboat/internal/repository"
@@ -20,10 +21,10 @@ import (
 func (a *app) load() (*config.Config, error) {
 	c, err := config.Load(a.configFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, usagef("there is no %s yet: `lifeboat init` writes it, or name the repository with --repository", a.configFile)
+		return nil, screen.Usagef("there is no %s yet: `lifeboat init` writes it, or name the repository with --repository", a.configFile)
 	}
 	if err != nil {
-		return nil, usageError{err}
+		return nil, screen.Usage(err)
 	}
 	a.loaded = c
 	a.sweepDrills(c)
@@ -63,15 +64,15 @@ func (a *app) system(c *config.Config, names []string) (config.System, error) {
 				return s, nil
 			}
 		}
-		return config.System{}, usagef("no system %q in %s; it has %v", names[0], a.configFile, c.SystemNames())
+		return config.System{}, screen.Usagef("no system %q in %s; it has %v", names[0], a.configFile, c.SystemNames())
 	}
 	switch len(c.Systems) {
 	case 1:
 		return c.Systems[0], nil
 	case 0:
-		return config.System{}, usagef("%s names no system", a.configFile)
+		return config.System{}, screen.Usagef("%s names no system", a.configFile)
 	}
-	return config.System{}, usagef("which system? %s has %v", a.configFile, c.SystemNames())
+	return config.System{}, screen.Usagef("which system? %s has %v", a.configFile, c.SystemNames())
 }
 
 // open opens the repository that --repository names, else the system's first,
@@ -83,7 +84,7 @@ func (a *app) open(ctx context.Context, c *config.Config, system string) (*vault
 	}
 	compression, err := repository.ParseCompression(firstOf(a.compression, r.Compression))
 	if err != nil {
-		return nil, nil, usageError{fmt.Errorf("--compression: %w", err)}
+		return nil, nil, screen.Usage(fmt.Errorf("--compression: %w", err))
 	}
 	repo, err := a.openOne(ctx, r)
 	if err != nil {
@@ -207,7 +208,7 @@ func (a *app) chooseRepository(c *config.Config, system string) (config.Reposito
 	}
 	r, ok := c.Repository(name)
 	if !ok {
-		return r, usagef("no repository is known: give --repository URL, or name one in %s", a.configFile)
+		return r, screen.Usagef("no repository is known: give --repository URL, or name one in %s", a.configFile)
 	}
 	return r, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lifeboat/internal/backup"
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/guard"
 	"lifeboat/internal/host"
@@ -45,7 +46,7 @@ one that fails does not keep the others from it.`,
   lifeboat backup smt --no-copy
   lifeboat backup smt --with package-tree
   lifeboat backup smt --compression max --limit-upload 2M`,
-		Args: args(cobra.MaximumNArgs(1)),
+		Args: screen.Args(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
 			ctx := c.Context()
 			conf, err := a.load()
@@ -57,7 +58,7 @@ one that fails does not keep the others from it.`,
 				return err
 			}
 			if t := vault.Trigger(trigger); t != vault.Manual && t != vault.Scheduled && t != vault.BeforeUpgrade {
-				return usagef("--trigger takes %s, %s or %s", vault.Manual, vault.Scheduled, vault.BeforeUpgrade)
+				return screen.Usagef("--trigger takes %s, %s or %s", vault.Manual, vault.Scheduled, vault.BeforeUpgrade)
 			}
 			if err := a.recoverServices(ctx, conf); err != nil {
 				return err
@@ -138,7 +139,7 @@ func (a *app) rememberAttempt(conf *config.Config, system string, started time.T
 	if code == runbook.ExitUsage || code == runbook.ExitInterrupted {
 		return
 	}
-	attempt := routine.Attempt{Started: started, Finished: time.Now(), Exit: code, Error: firstLine(failure.Error())}
+	attempt := routine.Attempt{Started: started, Finished: time.Now(), Exit: code, Error: screen.FirstLine(failure.Error())}
 	if err := routine.NewBook(a.state(conf)).SetAttempt(system, attempt); err != nil {
 		a.notices.warn(err.Error()) // the exit code is the failure's
 	}
@@ -167,12 +168,12 @@ func (a *app) checkNames(s config.System, p *profile.Profile) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Hooks.Components)) {
 		if !slices.Contains(names, name) {
-			return usageError{strict.Problem{File: a.configFile, Line: s.Hooks.Lines[name], Text: fmt.Sprintf("system %s: hooks: profile %s has no component %q%s", s.Name, p.Name, name, strict.Suggest(name, names))}}
+			return screen.Usage(strict.Problem{File: a.configFile, Line: s.Hooks.Lines[name], Text: fmt.Sprintf("system %s: hooks: profile %s has no component %q%s", s.Name, p.Name, name, strict.Suggest(name, names))})
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Components)) {
 		if !slices.Contains(names, name) { // named in the file, or on the command line
-			return usagef("system %s: profile %s has no component %q%s", s.Name, p.Name, name, strict.Suggest(name, names))
+			return screen.Usagef("system %s: profile %s has no component %q%s", s.Name, p.Name, name, strict.Suggest(name, names))
 		}
 	}
 	return nil
@@ -182,14 +183,14 @@ func (a *app) checkNames(s config.System, p *profile.Profile) error {
 func (a *app) newBackup(ctx context.Context, conf *config.Config, s config.System, v *vault.Vault) (*backup.Backup, error) {
 	p, err := a.catalogue().Load(s.Profile)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, screen.Usage(err)
 	}
 	if err := a.checkNames(s, p); err != nil {
 		return nil, err
 	}
 	return backup.New(ctx, backup.Options{
 		System: s.Name, Profile: p, Catalog: catalog(), Host: host.Local(), Vault: v,
-		Settings: s.Settings, Choose: s.Components, StateDir: a.state(conf), Version: Version,
+		Settings: s.Settings, Choose: s.Components, StateDir: a.state(conf), Version: screen.Version,
 		Trigger: vault.Manual, Hooks: s.Hooks, SavedElsewhere: s.SavedElsewhere,
 	})
 }
@@ -210,16 +211,16 @@ func (a *app) runBackup(ctx context.Context, conf *config.Config, b *backup.Back
 	p := b.Point()
 	read, stored := b.Stats()
 	a.account.fact(fmt.Sprintf("recovery point %s: %s protected, %s stored anew", p.Short(), size(p.Manifest.Bytes()), size(stored)))
-	if a.json {
-		err := a.emit(map[string]any{"type": "point", "point": p.ID(), "system": p.System(), "time": p.Time(), "bytes": p.Manifest.Bytes(), "read": read, "stored": stored, "incomplete": p.Manifest.Incomplete})
+	if a.JSON {
+		err := a.Emit(map[string]any{"type": "point", "point": p.ID(), "system": p.System(), "time": p.Time(), "bytes": p.Manifest.Bytes(), "read": read, "stored": stored, "incomplete": p.Manifest.Incomplete})
 		if err != nil {
 			return err
 		}
 		return a.showBackupStates(ctx, conf, b)
 	}
-	a.printf("\n%s %s sealed in %s: %s protected, %s stored anew.\n", painterFor(a.out).green("Recovery point"), p.Short(),
+	a.Printf("\n%s %s sealed in %s: %s protected, %s stored anew.\n", screen.PainterFor(a.Out).Green("Recovery point"), p.Short(),
 		firstOf(took(time.Since(started).Seconds()), "a moment"), size(p.Manifest.Bytes()), size(stored))
-	a.printf("Next: lifeboat verify %s --point %s%s\n", p.System(), p.Short(), b.Vault.Repository().Flag())
+	a.Printf("Next: lifeboat verify %s --point %s%s\n", p.System(), p.Short(), b.Vault.Repository().Flag())
 	return a.showBackupStates(ctx, conf, b)
 }
 
@@ -246,7 +247,7 @@ func (a *app) sealPoint(ctx context.Context, engine *runbook.Engine, b *backup.B
 	if closeErr != nil {
 		return closeErr
 	}
-	a.code = runbook.ExitCode(run, nil)
+	a.Code = runbook.ExitCode(run, nil)
 	return nil
 }
 
@@ -267,7 +268,7 @@ func (a *app) payHooks(ctx context.Context, conf *config.Config) {
 			_ = a.warn(fmt.Errorf("%s: %w", s.Name, err))
 		}
 		if owed != nil {
-			fmt.Fprintf(a.err, "Backup %s of %s had died before its hooks after it; they were run.\n", owed.Run, s.Name)
+			fmt.Fprintf(a.Err, "Backup %s of %s had died before its hooks after it; they were run.\n", owed.Run, s.Name)
 		}
 	}
 }
@@ -282,7 +283,7 @@ func (a *app) recoverServices(ctx context.Context, conf *config.Config) error {
 		return ""
 	})
 	for _, system := range started {
-		fmt.Fprintf(a.err, "%s was still stopped by an interrupted backup; it was started again.\n", system)
+		fmt.Fprintf(a.Err, "%s was still stopped by an interrupted backup; it was started again.\n", system)
 	}
 	a.payHooks(ctx, conf)
 	return err

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/repository/cache"
 )
@@ -19,7 +20,7 @@ func (a *app) cacheOf(r config.Repository) (cache.Options, error) {
 	}
 	most, err := r.Cache.Bytes()
 	if err != nil {
-		return cache.Options{}, usageError{err}
+		return cache.Options{}, screen.Usage(err)
 	}
 	return cache.Options{Dir: firstOf(r.Cache.Dir, defaultCache()), Max: most, Trees: !isPath(r.URL)}, nil
 }

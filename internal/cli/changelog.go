@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lifeboat/internal/changelog"
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/host"
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/scratch"
@@ -17,7 +18,7 @@ import (
 )
 
 type changelogFlags struct {
-	root absolutePath
+	root screen.Path
 	cves []string
 	bugs []string
 	scan string
@@ -44,15 +45,15 @@ The exit code is 0 when all was mended, and 3 otherwise.`,
 		Example: `  lifeboat changelog apache2 --cve CVE-2013-1862
   lifeboat changelog apache2-2.2.12-1.40.1.src.rpm --cve CAN-2005-2700 --bug bnc#829056
   lifeboat changelog --scan report.csv --root /mnt`,
-		Args: args(cobra.MaximumNArgs(1)),
+		Args: screen.Args(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
 			switch {
 			case f.scan != "" && (len(names) > 0 || len(f.cves)+len(f.bugs) > 0):
-				return usagef("--scan stands alone, with --root at most")
+				return screen.Usagef("--scan stands alone, with --root at most")
 			case f.scan != "":
 				return a.scanned(c.Context(), f)
 			case len(names) == 0:
-				return usagef("name a package, a package file, or a scanner's report with --scan")
+				return screen.Usagef("name a package, a package file, or a scanner's report with --scan")
 			}
 			return a.changelog(c.Context(), names[0], f)
 		},
@@ -73,7 +74,7 @@ func (f changelogFlags) faults() (list []changelog.Identifier, err error) {
 		for _, text := range of.texts {
 			id, err := of.parse(text)
 			if err != nil {
-				return nil, usageError{err}
+				return nil, screen.Usage(err)
 			}
 			list = append(list, id)
 		}
@@ -85,7 +86,7 @@ func (f changelogFlags) faults() (list []changelog.Identifier, err error) {
 func (f changelogFlags) onMachine(do func(*changelog.Machine) error) error {
 	h, err := hostBelow(f.root)
 	if err != nil {
-		return usageError{err}
+		return screen.Usage(err)
 	}
 	dir, err := scratch.In(os.TempDir())
 	if err != nil {
@@ -110,7 +111,7 @@ func (a *app) changelog(ctx context.Context, name string, f changelogFlags) erro
 		return f.onMachine(func(m *changelog.Machine) error {
 			p, err := m.Package(ctx, name)
 			if errors.Is(err, changelog.ErrNotInstalled) {
-				err = usagef("%w; of a package file give its name with .rpm", err)
+				err = screen.Usagef("%w; of a package file give its name with .rpm", err)
 			}
 			if err != nil {
 				return err
@@ -134,7 +135,7 @@ func (a *app) changelog(ctx context.Context, name string, f changelogFlags) erro
 	}
 	file, err := os.Open(name)
 	if err != nil {
-		return usageError{err}
+		return screen.Usage(err)
 	}
 	defer file.Close()
 	p, err := changelog.ReadFile(file)
@@ -153,8 +154,8 @@ func (a *app) changelog(ctx context.Context, name string, f changelogFlags) erro
 
 func (a *app) showNamed(p *changelog.Package) error {
 	named := p.Named()
-	if a.json {
-		return a.emit(struct {
+	if a.JSON {
+		return a.Emit(struct {
 			Type string `json:"type"`
 			*changelog.Package
 			Faults []changelog.Answer `json:"faults"`
@@ -163,14 +164,14 @@ func (a *app) showNamed(p *changelog.Package) error {
 	var rows [][]string
 	for _, n := range named {
 		e := n.Evidence[0]
-		rows = append(rows, []string{n.Fault.String(), string(e.Kind), printable(e.Place), printable(e.Text)})
+		rows = append(rows, []string{n.Fault.String(), string(e.Kind), screen.Printable(e.Place), screen.Printable(e.Text)})
 	}
-	a.printf("%s %s\n", painterFor(a.out).bold(printable(p.Name)), printable(p.Edition))
+	a.Printf("%s %s\n", screen.PainterFor(a.Out).Bold(screen.Printable(p.Name)), screen.Printable(p.Edition))
 	if len(rows) == 0 {
-		a.printf("It names no fault.\n")
+		a.Printf("It names no fault.\n")
 		return nil
 	}
-	a.table([]string{"fault", "named in", "", ""}, rows)
+	a.Table([]string{"fault", "named in", "", ""}, rows)
 	return nil
 }
 
@@ -178,10 +179,10 @@ func (a *app) showNamed(p *changelog.Package) error {
 func (a *app) showAnswers(answers []changelog.Answer) error {
 	for _, answer := range answers {
 		if answer.Verdict != changelog.Fixed && answer.Verdict != changelog.Absent {
-			a.code = runbook.ExitWarnings
+			a.Code = runbook.ExitWarnings
 		}
-		if a.json {
-			if err := a.emitTyped("answer", answer); err != nil {
+		if a.JSON {
+			if err := a.EmitTyped("answer", answer); err != nil {
 				return err
 			}
 			continue
@@ -200,20 +201,20 @@ var verdictWords = map[changelog.Verdict]string{
 var verdicts = []changelog.Verdict{changelog.Contradicted, changelog.Needed, changelog.Doubtful, changelog.Unknown, changelog.Fixed, changelog.Absent}
 
 func (a *app) printAnswer(answer changelog.Answer) {
-	paint := painterFor(a.out)
+	paint := screen.PainterFor(a.Out)
 	word := verdictWords[answer.Verdict]
 	switch answer.Verdict {
 	case changelog.Fixed:
-		word = paint.green(word)
+		word = paint.Green(word)
 	case changelog.Needed, changelog.Contradicted:
-		word = paint.red(word)
+		word = paint.Red(word)
 	case changelog.Unknown, changelog.Doubtful:
-		word = paint.yellow(word)
+		word = paint.Yellow(word)
 	}
-	a.printf("%s  %s  %s\n", paint.bold(printable(answer.Name())), printable(strings.TrimSpace(answer.Package+" "+answer.Edition)), word)
-	a.printf("  %s.\n", printable(answer.Why))
+	a.Printf("%s  %s  %s\n", paint.Bold(screen.Printable(answer.Name())), screen.Printable(strings.TrimSpace(answer.Package+" "+answer.Edition)), word)
+	a.Printf("  %s.\n", screen.Printable(answer.Why))
 	for _, e := range answer.Evidence {
-		a.printf("  %s %s: %s\n", e.Kind, printable(e.Place), printable(e.Text))
+		a.Printf("  %s %s: %s\n", e.Kind, screen.Printable(e.Place), screen.Printable(e.Text))
 	}
 }
 
@@ -221,12 +222,12 @@ func (a *app) printAnswer(answer changelog.Answer) {
 func (a *app) scanned(ctx context.Context, f changelogFlags) error {
 	file, err := os.Open(f.scan)
 	if err != nil {
-		return usageError{err}
+		return screen.Usage(err)
 	}
 	defer file.Close()
 	findings, err := changelog.ReadReport(file)
 	if err != nil {
-		return usagef("report %s: %w", f.scan, err)
+		return screen.Usagef("report %s: %w", f.scan, err)
 	}
 	return f.onMachine(func(m *changelog.Machine) error {
 		meter := a.meter()
@@ -248,18 +249,18 @@ func (a *app) scanned(ctx context.Context, f changelogFlags) error {
 				return err
 			}
 		}
-		if a.json {
+		if a.JSON {
 			line := map[string]any{"type": "scan", "findings": len(findings)}
 			for _, verdict := range verdicts {
 				line[string(verdict)] = count[verdict]
 			}
-			return a.emit(line)
+			return a.Emit(line)
 		}
-		a.printf("\nOf %d findings: ", len(findings))
+		a.Printf("\nOf %d findings: ", len(findings))
 		if n := count[changelog.Contradicted]; n > 0 {
-			a.printf("%d were found by a test although they are said to be mended, ", n)
+			a.Printf("%d were found by a test although they are said to be mended, ", n)
 		}
-		a.printf("%d need an update, %d are to be read, of %d nobody says anything, %d were guessed and are mended, %d are about packages that are not installed.\n",
+		a.Printf("%d need an update, %d are to be read, of %d nobody says anything, %d were guessed and are mended, %d are about packages that are not installed.\n",
 			count[changelog.Needed], count[changelog.Doubtful], count[changelog.Unknown], count[changelog.Fixed], count[changelog.Absent])
 		return nil
 	})

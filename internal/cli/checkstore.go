@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/storage"
@@ -36,7 +37,7 @@ Exit code 3 says that the store works with a property one should know of.`,
   lifeboat repository check-store s3:https://objects.example.com/backup/smt
   lifeboat repository check-store offsite
   lifeboat repository check-store s3:https://objects.example.com/backup/smt -o object_lock.mode=governance -o object_lock.days=1`,
-		Args: args(cobra.ExactArgs(1)),
+		Args: screen.Args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, given []string) error {
 			conf, err := a.loadOrEmpty()
 			if err != nil {
@@ -77,29 +78,29 @@ const trialLock = time.Minute
 
 // checkStore tries a store out; lock is the mode of its object lock, "" for none.
 func (a *app) checkStore(ctx context.Context, store storage.Store, lock string) error {
-	paint := painterFor(a.out)
-	words := map[check.Grade]string{check.Good: paint.green("good"), check.Note: paint.yellow("note"), check.Bad: paint.red("BAD ")}
-	if !a.json {
+	paint := screen.PainterFor(a.Out)
+	words := map[check.Grade]string{check.Good: paint.Green("good"), check.Note: paint.Yellow("note"), check.Bad: paint.Red("BAD ")}
+	if !a.JSON {
 		title := "Trial of the store " + store.Location()
 		if lock != "" {
 			title += ", with object lock in " + lock + " mode"
 		}
-		a.printf("%s\n", paint.bold(title))
+		a.Printf("%s\n", paint.Bold(title))
 	}
 	left := []check.Left{}
 	results, err := check.Store(ctx, store, check.Options{Own: lock != "", Left: func(l check.Left) { left = append(left, l) }, Report: func(r check.Result) {
-		if a.json {
-			_ = a.emit(struct {
+		if a.JSON {
+			_ = a.Emit(struct {
 				Type string `json:"type"`
 				check.Result
 			}{"store-check", r})
 			return
 		}
-		text, more := clean(r.Text), ""
+		text, more := screen.Clean(r.Text), ""
 		if r.Grade != check.Good { // a sentence, not a number
 			text, more = "", "\n"+strings.ReplaceAll("        "+wrap(text, 90), "\n", "\n        ")
 		}
-		a.printf("%s%s\n", strings.TrimRight(fmt.Sprintf("  %s  %-46s %8s  %s", words[r.Grade], r.Step, took(r.Took.Seconds()), text), " "), more)
+		a.Printf("%s%s\n", strings.TrimRight(fmt.Sprintf("  %s  %-46s %8s  %s", words[r.Grade], r.Step, took(r.Took.Seconds()), text), " "), more)
 	}})
 	var given *retry.GivenUpError
 	if errors.As(err, &given) {
@@ -114,19 +115,19 @@ func (a *app) checkStore(ctx context.Context, store storage.Store, lock string) 
 	verdict := "fit"
 	switch {
 	case errors.Is(err, check.ErrUnfit):
-		verdict, a.code = "unfit", runbook.ExitFailed
+		verdict, a.Code = "unfit", runbook.ExitFailed
 	case errors.Is(err, check.ErrUntried):
-		verdict, a.code = "untried", runbook.ExitWarnings
+		verdict, a.Code = "untried", runbook.ExitWarnings
 	case err != nil:
 		return fmt.Errorf("the trial of %s was not finished: %w", store.Location(), err)
 	case notes > 0:
-		verdict, a.code = "fit with notes", runbook.ExitWarnings
+		verdict, a.Code = "fit with notes", runbook.ExitWarnings
 	}
-	if a.json {
-		return a.emit(map[string]any{"type": "store", "store": store.Location(), "verdict": verdict, "object_lock": lock, "left": left})
+	if a.JSON {
+		return a.Emit(map[string]any{"type": "store", "store": store.Location(), "verdict": verdict, "object_lock": lock, "left": left})
 	}
 	for _, l := range left {
-		a.printf("\nLeft behind: %s/%s (%d bytes): %s.\n", strings.TrimRight(store.Location(), "/"), l.File, l.Size, clean(l.Why))
+		a.Printf("\nLeft behind: %s/%s (%d bytes): %s.\n", strings.TrimRight(store.Location(), "/"), l.File, l.Size, screen.Clean(l.Why))
 	}
 	can := "can hold a repository"
 	if lock != "" {
@@ -134,13 +135,13 @@ func (a *app) checkStore(ctx context.Context, store storage.Store, lock string) 
 	}
 	switch verdict {
 	case "fit":
-		a.printf("\n%s This store %s.\n", paint.green("Fit."), can)
+		a.Printf("\n%s This store %s.\n", paint.Green("Fit."), can)
 	case "unfit":
-		a.printf("\n%s Do not trust a repository to this store before what is called BAD is mended.\n", paint.red("Unfit."))
+		a.Printf("\n%s Do not trust a repository to this store before what is called BAD is mended.\n", paint.Red("Unfit."))
 	case "untried":
-		a.printf("\n%s Whether this store can hold a repository was not tried.\n", paint.yellow("Left alone."))
+		a.Printf("\n%s Whether this store can hold a repository was not tried.\n", paint.Yellow("Left alone."))
 	default:
-		a.printf("\n%s This store %s, if what is called a note suits you.\n", paint.yellow("Fit, with notes."), can)
+		a.Printf("\n%s This store %s, if what is called a note suits you.\n", paint.Yellow("Fit, with notes."), can)
 	}
 	return nil
 }

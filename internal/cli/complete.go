@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/profile"
 	"lifeboat/internal/recovery"
 	"lifeboat/internal/runbook"
@@ -77,7 +78,7 @@ func (a *app) propose(c *cobra.Command, of words, before []string, typed string)
 	list := typed[:strings.LastIndexByte(typed, ',')+1]
 	var out []string
 	for _, word := range of(ctx, before) {
-		if word = printable(word); strings.HasPrefix(list+word, typed) {
+		if word = screen.Printable(word); strings.HasPrefix(list+word, typed) {
 			out = append(out, list+word)
 		}
 	}

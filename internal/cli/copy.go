@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/repository"
 	"lifeboat/internal/runbook"
@@ -36,10 +37,10 @@ is damaged is left out, with a warning that names it.`,
 		Example: `  lifeboat copy smt --to second
   lifeboat copy smt --from second --to main
   lifeboat copy --point 1a2b3c4d --to sftp:backup@vault.example.com:/lifeboat --to-password-file /root/vault.key`,
-		Args: args(cobra.MaximumNArgs(1)),
+		Args: screen.Args(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
 			if len(names) > 0 && len(f.points) > 0 {
-				return usagef("either a system or --point says what is copied")
+				return screen.Usagef("either a system or --point says what is copied")
 			}
 			return a.copy(c.Context(), f, names)
 		},
@@ -59,7 +60,7 @@ is damaged is left out, with a warning that names it.`,
 
 func (a *app) copy(ctx context.Context, f copyFlags, names []string) error {
 	if f.to == "" {
-		return usagef("where to? --to names the repository that gets the copies")
+		return screen.Usagef("where to? --to names the repository that gets the copies")
 	}
 	conf, err := a.loadOrEmpty()
 	if err != nil {
@@ -78,7 +79,7 @@ func (a *app) copy(ctx context.Context, f copyFlags, names []string) error {
 		to = config.Repository{URL: f.to}
 	}
 	if called(from) == called(to) {
-		return usagef("%s is where the points are copied from; --from names another one", called(to))
+		return screen.Usagef("%s is where the points are copied from; --from names another one", called(to))
 	}
 	if to.Store, err = a.storeOf(to.URL, to.Store); err != nil {
 		return err
@@ -135,7 +136,7 @@ func (a *app) uncopied(conf *config.Config, report repository.CopyReport, points
 		}
 	}
 	if len(list) > 0 && len(f.points) > 0 {
-		return fmt.Errorf("%s of those that were named cannot be copied", count(len(list), "point", "points"))
+		return fmt.Errorf("%s of those that were named cannot be copied", screen.Count(len(list), "point", "points"))
 	}
 	return nil
 }
@@ -220,8 +221,8 @@ func (a *app) showCopied(report repository.CopyReport, points []*vault.Point, fr
 		if !s.Copy.IsZero() {
 			view.Copy = s.Copy.String()
 		}
-		if a.json {
-			if err := a.emit(view); err != nil {
+		if a.JSON {
+			if err := a.Emit(view); err != nil {
 				return err
 			}
 			continue
@@ -233,38 +234,38 @@ func (a *app) showCopied(report repository.CopyReport, points []*vault.Point, fr
 		case dry:
 			word = "would be copied"
 		}
-		rows = append(rows, []string{p.Short(), p.System(), when(p.Time()), string(p.Trigger()), word, view.Copy[:min(8, len(view.Copy))], size(s.Bytes)})
+		rows = append(rows, []string{p.Short(), p.System(), screen.When(p.Time()), string(p.Trigger()), word, view.Copy[:min(8, len(view.Copy))], size(s.Bytes)})
 	}
 	for _, p := range vault.UncopiedOf(report, points) {
-		if a.json {
+		if a.JSON {
 			view := copyView{Type: "copy", DryRun: dry, From: called(from), To: called(to), Point: p.ID(), System: p.System(), Time: p.Time(), Damage: p.Err.Error()}
-			if err := a.emit(view); err != nil {
+			if err := a.Emit(view); err != nil {
 				return err
 			}
 			continue
 		}
-		rows = append(rows, []string{p.Short(), p.System(), when(p.Time()), string(p.Trigger()), painterFor(a.out).red("DAMAGED"), "", ""})
+		rows = append(rows, []string{p.Short(), p.System(), screen.When(p.Time()), string(p.Trigger()), screen.PainterFor(a.Out).Red("DAMAGED"), "", ""})
 	}
 	if !dry {
-		a.account.fact(fmt.Sprintf("%s copied to repository %s, %s stored", count(report.Copied, "recovery point", "recovery points"), called(to), size(report.Bytes)))
+		a.account.fact(fmt.Sprintf("%s copied to repository %s, %s stored", screen.Count(report.Copied, "recovery point", "recovery points"), called(to), size(report.Bytes)))
 	}
-	if a.json {
-		return a.emit(map[string]any{"type": "copied", "dry_run": dry, "from": called(from), "to": called(to), "copied": report.Copied, "present": report.Present, "damaged": damaged + len(report.Damaged), "stored": report.Bytes})
+	if a.JSON {
+		return a.Emit(map[string]any{"type": "copied", "dry_run": dry, "from": called(from), "to": called(to), "copied": report.Copied, "present": report.Present, "damaged": damaged + len(report.Damaged), "stored": report.Bytes})
 	}
 	if len(rows) > 0 {
-		a.table([]string{"point", "system", "time", "trigger", "", "there as", "stored"}, rows, "stored")
+		a.Table([]string{"point", "system", "time", "trigger", "", "there as", "stored"}, rows, "stored")
 	}
 	if damaged += len(report.Damaged); damaged > 0 {
-		a.printf("%s not copied.\n", count(damaged, "damaged point is", "damaged points are"))
+		a.Printf("%s not copied.\n", screen.Count(damaged, "damaged point is", "damaged points are"))
 	}
 	switch {
 	case report.Copied == 0 && (failed || damaged > 0):
 	case report.Copied == 0:
-		a.printf("Repository %s lacks nothing that it would keep.\n", called(to))
+		a.Printf("Repository %s lacks nothing that it would keep.\n", called(to))
 	case dry:
-		a.printf("%s would be copied from %s to %s, %s stored.\n", count(report.Copied, "recovery point", "recovery points"), called(from), called(to), size(report.Bytes))
+		a.Printf("%s would be copied from %s to %s, %s stored.\n", screen.Count(report.Copied, "recovery point", "recovery points"), called(from), called(to), size(report.Bytes))
 	default:
-		a.printf("%s copied to repository %s, %s stored.\n", count(report.Copied, "recovery point", "recovery points"), called(to), size(report.Bytes))
+		a.Printf("%s copied to repository %s, %s stored.\n", screen.Count(report.Copied, "recovery point", "recovery points"), called(to), size(report.Bytes))
 	}
 	return nil
 }

@@ -7,10 +7,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/repository"
 	"lifeboat/internal/runbook"
-	"lifeboat/internal/storage"
+	"lifeboat/internal/storage/redact"
 )
 
 // likeNone asks for a repository that cuts content like no other.
@@ -29,7 +30,7 @@ repository or a part of one lies.`,
 		Example: `  lifeboat repository create                  # the first one, new or after it was lost
   lifeboat repository create main --like second
   lifeboat copy --from second --to main`,
-		Args: args(cobra.MaximumNArgs(1)),
+		Args: screen.Args(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error { return a.create(c.Context(), names, like) },
 	}
 	c.Flags().StringVar(&like, "like", "", "cut content like the repository of this `NAME`, or \"none\" (default the first other one that is there)")
@@ -44,13 +45,13 @@ func (a *app) create(ctx context.Context, names []string, like string) (err erro
 		return err
 	}
 	if len(conf.Repositories) == 0 {
-		return usagef("%s has no repository yet", a.configFile)
+		return screen.Usagef("%s has no repository yet", a.configFile)
 	}
 	r := conf.Repositories[0]
 	if len(names) > 0 {
 		known := false
 		if r, known = conf.Repository(names[0]); !known {
-			return usagef("%s has no repository %q; lifeboat init --second URL makes one that is not there yet", a.configFile, names[0])
+			return screen.Usagef("%s has no repository %q; lifeboat init --second URL makes one that is not there yet", a.configFile, names[0])
 		}
 	}
 	if r.Store, err = a.storeOf(r.URL, r.Store); err != nil {
@@ -85,15 +86,15 @@ func (a *app) create(ctx context.Context, names []string, like string) (err erro
 	if err := made.Close(); err != nil {
 		return err
 	}
-	if a.json {
-		return a.emit(map[string]any{"type": "repository-created", "repository": r.Name, "url": storage.Redact(r.URL), "like": name})
+	if a.JSON {
+		return a.Emit(map[string]any{"type": "repository-created", "repository": r.Name, "url": redact.URL(r.URL), "like": name})
 	}
-	a.printf("Repository %s (%s) was made.\n", r.Name, storage.Redact(r.URL))
+	a.Printf("Repository %s (%s) was made.\n", r.Name, redact.URL(r.URL))
 	if pattern == nil {
-		a.printf("Next: lifeboat backup\n")
+		a.Printf("Next: lifeboat backup\n")
 		return nil
 	}
-	a.printf(`It cuts content like %s. To bring back what is there: lifeboat copy --from %s --to %s
+	a.Printf(`It cuts content like %s. To bring back what is there: lifeboat copy --from %s --to %s
 Where this machine remembers another repository in its place it warns of that
 ("replaced"), until you say that it is meant: lifeboat verify -r %s --accept
 `, name, name, r.Name, r.Name)
@@ -120,7 +121,7 @@ func (a *app) pattern(ctx context.Context, conf *config.Config, r config.Reposit
 		}
 	}
 	if like != "" {
-		return nil, "", usagef("%s has no other repository %q", a.configFile, like)
+		return nil, "", screen.Usagef("%s has no other repository %q", a.configFile, like)
 	}
 	return nil, "", nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/drill"
 	"lifeboat/internal/host"
@@ -29,9 +30,9 @@ type drillFlags struct {
 	quick, full            bool
 	subset                 string
 	diskLimit, memoryLimit string
-	html, pdf              absolutePath
+	html, pdf              screen.Path
 	noStore                bool
-	caPassword             absolutePath
+	caPassword             screen.Path
 }
 
 func (a *app) drillCommand() *cobra.Command {
@@ -59,7 +60,7 @@ A drill that was killed leaves nothing running; the next command clears away the
   lifeboat drill smt --disk-limit 20G
   lifeboat drill smt --ca-password-file /root/ca-password
   lifeboat drill history smt`,
-		Args: args(cobra.ExactArgs(1)),
+		Args: screen.Args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error { return a.drill(c.Context(), names[0], f) },
 	}
 	flags := c.Flags()
@@ -83,10 +84,10 @@ A drill that was killed leaves nothing running; the next command clears away the
 
 func (a *app) drill(ctx context.Context, system string, f drillFlags) error {
 	if given(f.quick, f.full, f.subset != "") > 1 {
-		return usagef("--quick, --full and --random-subset exclude each other")
+		return screen.Usagef("--quick, --full and --random-subset exclude each other")
 	}
 	if f.shell && !onTerminal() {
-		return usagef("--shell needs a terminal")
+		return screen.Usagef("--shell needs a terminal")
 	}
 	share, err := f.share()
 	if err != nil {
@@ -145,7 +146,7 @@ func (a *app) drill(ctx context.Context, system string, f drillFlags) error {
 	}
 	p, err := a.catalogue().Load(point.Profile())
 	if err != nil {
-		return usageError{err}
+		return screen.Usage(err)
 	}
 	store, err := a.openConfigured(ctx, r.URL, r.Store)
 	if err != nil {
@@ -154,7 +155,7 @@ func (a *app) drill(ctx context.Context, system string, f drillFlags) error {
 	defer store.Close()
 	o := drill.Options{
 		System: system, Profile: p, Catalog: catalog(), Point: point, Newest: newest.Point, Before: before, Store: store, Password: password, CAPassword: caPassword,
-		Force: f.force, Depth: drill.Full, State: a.state(conf), Limits: limits, Keep: f.keep, Version: Version,
+		Force: f.force, Depth: drill.Full, State: a.state(conf), Limits: limits, Keep: f.keep, Version: screen.Version,
 	}
 	if s, ok := conf.System(system); ok {
 		o.Settings, o.Objectives = s.Settings, drill.Objectives{RTO: s.Objectives.RTO, RPO: s.Objectives.RPO}
@@ -194,14 +195,14 @@ func (a *app) drill(ctx context.Context, system string, f drillFlags) error {
 	if err := a.showDrill(report); err != nil {
 		return err
 	}
-	if f.keep && !a.json {
-		a.printf("\nThe sandbox is kept in %s; lifeboat drill discard removes it.\n", drill.Directory(o.State, report.ID))
+	if f.keep && !a.JSON {
+		a.Printf("\nThe sandbox is kept in %s; lifeboat drill discard removes it.\n", drill.Directory(o.State, report.ID))
 	}
 	switch report.State {
 	case drill.Failed, drill.Invalid:
-		a.code = runbook.ExitFailed
+		a.Code = runbook.ExitFailed
 	case drill.Warnings:
-		a.code = runbook.ExitWarnings
+		a.Code = runbook.ExitWarnings
 	}
 	return nil
 }
@@ -240,12 +241,12 @@ func (a *app) rehearse(ctx context.Context, o drill.Options, point *vault.Point)
 	if live != nil {
 		o.Observers = append(o.Observers, live)
 	}
-	if a.json {
-		o.Observers = append(o.Observers, runbook.NewJSONWriter(a.out))
+	if a.JSON {
+		o.Observers = append(o.Observers, runbook.NewJSONWriter(a.Out))
 		return drill.Run(ctx, o)
 	}
-	a.printf("Rehearse the recovery of %s from %s, as it was at %s (%s)\n", o.System, point.Short(), when(point.Time()), ago(point.Time()))
-	t := newTerminal(a.out, a.verbose)
+	a.Printf("Rehearse the recovery of %s from %s, as it was at %s (%s)\n", o.System, point.Short(), screen.When(point.Time()), ago(point.Time()))
+	t := newTerminal(a.Out, a.verbose)
 	o.Observers = append(o.Observers, t)
 	quiet := a.showOn(t)
 	defer func() { quiet(); t.Close() }()
@@ -259,7 +260,7 @@ func (f drillFlags) share() (float64, error) {
 	}
 	share, err := config.ParseShare(f.subset)
 	if err != nil {
-		return 0, usageError{fmt.Errorf("--random-subset: %w", err)}
+		return 0, screen.Usage(fmt.Errorf("--random-subset: %w", err))
 	}
 	return float64(share), nil
 }
@@ -276,7 +277,7 @@ func (f drillFlags) limits() (drill.Limits, error) {
 		}
 		n, err := humanize.ParseBytes(l.text)
 		if err != nil || n == 0 || n > 1<<60 {
-			return limits, usagef("%s %s: that is no size; write 20G, say", l.flag, l.text)
+			return limits, screen.Usagef("%s %s: that is no size; write 20G, say", l.flag, l.text)
 		}
 		*l.into = int64(n)
 	}
@@ -285,8 +286,8 @@ func (f drillFlags) limits() (drill.Limits, error) {
 
 // visit opens a shell in the sandbox.
 func (a *app) visit(ctx context.Context, box *sandbox.Sandbox) error {
-	a.printf("\nThis is the sandbox, with the recovered system. What is changed here is gone with it; exit ends the drill.\n")
-	err := box.Run(ctx, sandbox.Command{Args: []string{"/bin/sh", "-i"}, Env: []string{"PS1=drill# ", "TERM=" + os.Getenv("TERM")}, Stdin: os.Stdin, Stdout: a.out, Stderr: a.err, TTY: true})
+	a.Printf("\nThis is the sandbox, with the recovered system. What is changed here is gone with it; exit ends the drill.\n")
+	err := box.Run(ctx, sandbox.Command{Args: []string{"/bin/sh", "-i"}, Env: []string{"PS1=drill# ", "TERM=" + os.Getenv("TERM")}, Stdin: os.Stdin, Stdout: a.Out, Stderr: a.Err, TTY: true})
 	_ = err // the exit code of the last command is nobody's concern
 	return nil
 }
@@ -317,7 +318,7 @@ func (a *app) sweepDrills(c *config.Config) {
 
 func (a *app) drillDiscardCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "discard", Short: "Remove the sandboxes that drill --keep has left", Args: args(cobra.NoArgs),
+		Use: "discard", Short: "Remove the sandboxes that drill --keep has left", Args: screen.Args(cobra.NoArgs),
 		Example: "  lifeboat drill discard",
 		RunE: func(*cobra.Command, []string) error {
 			conf, err := a.loadOrEmpty()
@@ -328,14 +329,14 @@ func (a *app) drillDiscardCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if a.json {
-				return a.emit(map[string]any{"type": "drill.discarded", "drills": removed})
+			if a.JSON {
+				return a.Emit(map[string]any{"type": "drill.discarded", "drills": removed})
 			}
 			if len(removed) == 0 {
-				a.printf("No sandbox of a drill is kept.\n")
+				a.Printf("No sandbox of a drill is kept.\n")
 			}
 			for _, id := range removed {
-				a.printf("Removed the sandbox of drill %s.\n", id)
+				a.Printf("Removed the sandbox of drill %s.\n", id)
 			}
 			return nil
 		},

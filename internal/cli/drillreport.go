@@ -9,6 +9,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/drill"
 	"lifeboat/internal/vault"
@@ -27,59 +28,59 @@ func (a *app) showDrill(r *drill.Report) error {
 		a.account.problem(r.Error)
 	}
 	a.account.todo("lifeboat drill history " + r.System)
-	if a.json {
-		return a.emit(r)
+	if a.JSON {
+		return a.Emit(r)
 	}
-	paint := painterFor(a.out)
-	a.printf("\n%s\n", paint.bold("Report of drill "+r.ID))
-	a.printf("  state   %s\n", a.drillState(r.State))
+	paint := screen.PainterFor(a.Out)
+	a.Printf("\n%s\n", paint.Bold("Report of drill "+r.ID))
+	a.Printf("  state   %s\n", a.drillState(r.State))
 	for _, f := range r.Findings {
-		a.printf("  %s %s\n", paint.red("FOUND  "), clean(f))
+		a.Printf("  %s %s\n", paint.Red("FOUND  "), screen.Clean(f))
 	}
 	if r.Error != "" {
-		a.printf("  %s\n", paint.red(clean(r.Error)))
+		a.Printf("  %s\n", paint.Red(screen.Clean(r.Error)))
 	}
 	var rows [][]string
 	for _, s := range r.Steps {
 		if s.State == "skipped" && !a.verbose {
 			continue
 		}
-		rows = append(rows, []string{"  " + short(clean(s.Title), 56), s.State, s.Took.Round(10 * time.Millisecond).String()})
+		rows = append(rows, []string{"  " + short(screen.Clean(s.Title), 56), s.State, s.Took.Round(10 * time.Millisecond).String()})
 	}
-	a.table([]string{"  step", "state", "took"}, rows, "took")
-	a.printf("\n")
+	a.Table([]string{"  step", "state", "took"}, rows, "took")
+	a.Printf("\n")
 	a.printChecks(r.Checks)
 	for _, w := range r.Warnings {
-		a.printf("  %s %s\n", paint.yellow("warning"), clean(w))
+		a.Printf("  %s %s\n", paint.Yellow("warning"), screen.Clean(w))
 	}
 	if len(r.NotExercised) > 0 {
-		a.printf("\n%s\n", paint.bold("Not exercised"))
+		a.Printf("\n%s\n", paint.Bold("Not exercised"))
 		for _, n := range r.NotExercised {
 			by := ""
 			if n.By != "" {
 				by = ", instead: " + n.By
 			}
-			a.printf("  %s %s\n", clean(n.What), paint.faint("("+clean(n.Why)+by+")"))
+			a.Printf("  %s %s\n", screen.Clean(n.What), paint.Faint("("+screen.Clean(n.Why)+by+")"))
 		}
 	}
-	a.printf("\n  RTO  %s%s\n", unknown(r.RTO), objective(r.RTO, r.TargetRTO))
-	a.printf("  RPO  %s%s\n", age(r.RPO), objective(r.RPO, r.TargetRPO))
+	a.Printf("\n  RTO  %s%s\n", unknown(r.RTO), objective(r.RTO, r.TargetRTO))
+	a.Printf("  RPO  %s%s\n", age(r.RPO), objective(r.RPO, r.TargetRPO))
 	if r.Newest != r.Point {
-		a.printf("       the recovery point that was rehearsed is %s old\n", age(r.Age))
+		a.Printf("       the recovery point that was rehearsed is %s old\n", age(r.Age))
 	}
-	a.printf("  size %s in %s\n", humanize.IBytes(uint64(max(r.Bytes, 0))), count(len(r.Components), "component", "components"))
+	a.Printf("  size %s in %s\n", humanize.IBytes(uint64(max(r.Bytes, 0))), screen.Count(len(r.Components), "component", "components"))
 	return nil
 }
 
 func (a *app) drillState(s drill.State) string {
-	paint := painterFor(a.out)
+	paint := screen.PainterFor(a.Out)
 	switch s {
 	case drill.Passed:
-		return paint.green(string(s))
+		return paint.Green(string(s))
 	case drill.Warnings:
-		return paint.yellow(string(s))
+		return paint.Yellow(string(s))
 	}
-	return paint.red(string(s))
+	return paint.Red(string(s))
 }
 
 func unknown(d time.Duration) string {
@@ -108,7 +109,7 @@ func objective(is, target time.Duration) string {
 
 func (a *app) drillHistoryCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use: "history [SYSTEM]", Short: "Show the drills whose reports the repository has, and their trend", Args: args(cobra.MaximumNArgs(1)),
+		Use: "history [SYSTEM]", Short: "Show the drills whose reports the repository has, and their trend", Args: screen.Args(cobra.MaximumNArgs(1)),
 		Long: `Shows the drills whose reports are in the repository, oldest first. A report is signed
 by the machine that made it; "another machine" is said of one that is genuine by the
 key which stands in it, and which this machine cannot vouch for.`,
@@ -144,8 +145,8 @@ func (a *app) drillHistory(ctx context.Context, names []string) error {
 			return err
 		}
 	}
-	if len(list) == 0 && !a.json {
-		a.printf("No drill is recorded in this repository.\n")
+	if len(list) == 0 && !a.JSON {
+		a.Printf("No drill is recorded in this repository.\n")
 		return nil
 	}
 	return a.listDrills(ctx, conf, v, list)
@@ -167,8 +168,8 @@ func (a *app) listDrills(ctx context.Context, conf *config.Config, v *vault.Vaul
 			}
 			continue
 		}
-		if a.json {
-			if err := a.emit(map[string]any{"type": "drill", "id": k.ID, "signed_by": k.Signature, "report": k.Report}); err != nil {
+		if a.JSON {
+			if err := a.Emit(map[string]any{"type": "drill", "id": k.ID, "signed_by": k.Signature, "report": k.Report}); err != nil {
 				return err
 			}
 			continue
@@ -182,28 +183,28 @@ func (a *app) listDrills(ctx context.Context, conf *config.Config, v *vault.Vaul
 			before[of] = k.RTO
 		}
 		for _, finding := range k.Findings[:min(1, len(k.Findings))] {
-			found = append(found, minute(k.Started)+": "+clean(firstLine(finding)))
+			found = append(found, minute(k.Started)+": "+screen.Clean(screen.FirstLine(finding)))
 		}
 		if k.Signature != drill.SignedHere {
 			elsewhere = append(elsewhere, minute(k.Started)+": "+string(k.Signature))
 		}
 		rows = append(rows, []string{
-			printable(k.System), minute(k.Started), printable(string(k.State)), string(k.Depth), shortID(k.Point), unknownAge(k.RTO), trend, age(k.RPO),
+			screen.Printable(k.System), minute(k.Started), screen.Printable(string(k.State)), string(k.Depth), shortID(k.Point), unknownAge(k.RTO), trend, age(k.RPO),
 		})
 	}
-	if a.json {
+	if a.JSON {
 		return nil
 	}
-	a.table([]string{"system", "drill", "state", "depth", "point", "RTO", "trend", "RPO"}, rows, "RTO", "trend", "RPO")
+	a.Table([]string{"system", "drill", "state", "depth", "point", "RTO", "trend", "RPO"}, rows, "RTO", "trend", "RPO")
 	for _, part := range []struct {
 		title string
 		lines []string
 	}{{"What they found first", found}, {"Not signed by this machine, but by", elsewhere}} {
 		if len(part.lines) > 0 {
-			a.printf("\n%s\n", painterFor(a.out).bold(part.title))
+			a.Printf("\n%s\n", screen.PainterFor(a.Out).Bold(part.title))
 		}
 		for _, line := range part.lines {
-			a.printf("  %s\n", a.paragraph(line, 4))
+			a.Printf("  %s\n", a.paragraph(line, 4))
 		}
 	}
 	return nil
@@ -216,4 +217,4 @@ func unknownAge(d time.Duration) string {
 	return age(d)
 }
 
-func shortID(id string) string { return printable(id[:min(8, len(id))]) }
+func shortID(id string) string { return screen.Printable(id[:min(8, len(id))]) }

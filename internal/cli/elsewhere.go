@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/repository"
 )
@@ -61,7 +62,7 @@ func (a *app) elsewhere(ctx context.Context, c *config.Config, system string, er
 
 // silent looks without asking or telling anybody.
 func (a *app) silent() *app {
-	look := &app{out: io.Discard, err: io.Discard, hard: a.hard, configFile: a.configFile, stateDir: a.stateDir, loaded: a.loaded, noCache: a.noCache, unattended: true}
+	look := &app{Screen: screen.Screen{Out: io.Discard, Err: io.Discard}, hard: a.hard, configFile: a.configFile, stateDir: a.stateDir, loaded: a.loaded, noCache: a.noCache, unattended: true}
 	look.notices.err = io.Discard
 	return look
 }
@@ -72,7 +73,7 @@ func (l looked) copies(system, name, of string) string {
 	case errors.Is(l.err, repository.ErrNoRepository):
 		return fmt.Sprintf("where repository %s should be there is none either", name)
 	case l.err != nil:
-		return fmt.Sprintf("repository %s may have copies of %s (%s): lifeboat list -r %s", name, of, firstLine(l.err.Error()), name)
+		return fmt.Sprintf("repository %s may have copies of %s (%s): lifeboat list -r %s", name, of, screen.FirstLine(l.err.Error()), name)
 	case len(l.pointsOf(system)) == 0:
 		return fmt.Sprintf("repository %s has no copies of %s", name, of)
 	}
@@ -81,7 +82,7 @@ func (l looked) copies(system, name, of string) string {
 
 // lostStates shows how the repositories stand where the first one cannot be opened.
 func (a *app) lostStates(ctx context.Context, system string, failure error) error {
-	var usage usageError
+	var usage screen.UsageError
 	conf := a.known()
 	if a.repository != "" || ctx.Err() != nil || errors.As(failure, &usage) {
 		return nil

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/product/opsi/archive"
 	"lifeboat/internal/product/opsi/export"
@@ -34,14 +35,14 @@ opsi-backup restores no symbolic links and no hard links of a file backend; what
 becomes of them is told, with exit code 3.`,
 		Example: `  lifeboat export opsi /media/disk
   lifeboat export opsi --point 1a2b3c4d -c gz /media/disk/opsi.tar.gz`,
-		Args: args(cobra.ExactArgs(2)),
+		Args: screen.Args(cobra.ExactArgs(2)),
 		RunE: func(c *cobra.Command, names []string) error {
 			if names[0] != "opsi" {
-				return usagef("nothing can be exported for %q; there is opsi", names[0])
+				return screen.Usagef("nothing can be exported for %q; there is opsi", names[0])
 			}
 			pack, err := packing(names[1], compression)
 			if err != nil {
-				return usageError{err}
+				return screen.Usage(err)
 			}
 			return a.export(c.Context(), names[0], point, names[1], export.Options{Compression: pack}, overwrite)
 		},
@@ -75,7 +76,7 @@ func (a *app) export(ctx context.Context, name, reference, to string, opts expor
 		return err
 	}
 	if p.Profile() != name {
-		return usagef("point %s is of profile %s, not %s", p.Short(), p.Profile(), name)
+		return screen.Usagef("point %s is of profile %s, not %s", p.Short(), p.Profile(), name)
 	}
 	for _, c := range p.Manifest.Components {
 		if err := outside(to, c.Name, c.Paths); err != nil {
@@ -87,19 +88,19 @@ func (a *app) export(ctx context.Context, name, reference, to string, opts expor
 		return fmt.Errorf("export point %s: %w", p.Short(), err)
 	}
 	if len(report.Warnings) > 0 {
-		a.code = runbook.ExitWarnings
+		a.Code = runbook.ExitWarnings
 	}
-	if a.json {
-		return a.emit(map[string]any{
+	if a.JSON {
+		return a.Emit(map[string]any{
 			"type": "exported", "point": p.ID(), "file": file, "members": report.Members, "bytes": report.Bytes, "warnings": report.Warnings,
 		})
 	}
 	for _, w := range report.Warnings {
-		if err := a.warn(errors.New(clean(w))); err != nil {
+		if err := a.warn(errors.New(screen.Clean(w))); err != nil {
 			return err
 		}
 	}
-	a.printf("Point %s of %s is written to %s: %d members, %s. Every checksum was read again and agrees.\n", p.Short(), when(p.Time()), file, report.Members, size(report.Bytes))
+	a.Printf("Point %s of %s is written to %s: %d members, %s. Every checksum was read again and agrees.\n", p.Short(), screen.When(p.Time()), file, report.Members, size(report.Bytes))
 	return nil
 }
 

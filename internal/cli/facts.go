@@ -8,11 +8,12 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/upgrade/facts"
 )
 
 func (a *app) factsCommand() *cobra.Command {
-	root, script := absolutePath("/"), false
+	root, script := screen.Path("/"), false
 	c := &cobra.Command{
 		Use:   "facts [FILE]",
 		Short: "Say what a machine is, as an upgrade asks: release, disks, boot loader, packages",
@@ -29,16 +30,16 @@ Packages of a mounted root are read by rpm or dpkg-query of this machine.`,
   lifeboat facts --root /mnt --json > facts.json
   lifeboat facts --script > lifeboat-facts.sh     # then, as root there: sh lifeboat-facts.sh
   lifeboat facts lifeboat-facts.txt`,
-		Args: args(cobra.MaximumNArgs(1)),
+		Args: screen.Args(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, files []string) error {
 			switch {
 			case script && (len(files) > 0 || c.Flags().Changed("root")):
-				return usagef("--script prints the script; --root is an option of the script itself")
+				return screen.Usagef("--script prints the script; --root is an option of the script itself")
 			case script:
-				a.printf("%s", facts.Script())
+				a.Printf("%s", facts.Script())
 				return nil
 			case len(files) > 0 && c.Flags().Changed("root"):
-				return usagef("choose FILE or --root")
+				return screen.Usagef("choose FILE or --root")
 			}
 			f, err := a.factsOf(c, root, strings.Join(files, ""))
 			if err != nil {
@@ -53,20 +54,20 @@ Packages of a mounted root are read by rpm or dpkg-query of this machine.`,
 }
 
 // factsOf reads the facts from a file, or gathers them where none is named.
-func (a *app) factsOf(c *cobra.Command, root absolutePath, file string) (*facts.Facts, error) {
+func (a *app) factsOf(c *cobra.Command, root screen.Path, file string) (*facts.Facts, error) {
 	if file == "" {
 		h, err := hostBelow(root)
 		if err != nil {
 			return nil, err
 		}
 		if _, err := os.Stat(h.Root()); err != nil {
-			return nil, usageError{err}
+			return nil, screen.Usage(err)
 		}
 		return facts.Collect(c.Context(), h)
 	}
 	in, err := os.Open(file)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, screen.Usage(err)
 	}
 	defer in.Close()
 	f, err := facts.Read(in)
@@ -77,23 +78,23 @@ func (a *app) factsOf(c *cobra.Command, root absolutePath, file string) (*facts.
 }
 
 func (a *app) showFacts(f *facts.Facts) error {
-	if a.json {
-		return a.emit(struct {
+	if a.JSON {
+		return a.Emit(struct {
 			Type string `json:"type"`
 			*facts.Facts
 		}{"facts", f})
 	}
-	paint := painterFor(a.out)
+	paint := screen.PainterFor(a.Out)
 	line := func(name, format string, args ...any) {
-		if text := strings.TrimSpace(clean(fmt.Sprintf(format, args...))); text != "" {
-			a.printf("  %-13s %s\n", name, a.paragraph(text, 16))
+		if text := strings.TrimSpace(screen.Clean(fmt.Sprintf(format, args...))); text != "" {
+			a.Printf("  %-13s %s\n", name, a.paragraph(text, 16))
 		}
 	}
 	state := "gathered on the running machine"
 	if !f.Live {
 		state = "below " + f.Tree
 	}
-	a.printf("%s %s\n", paint.bold(firstOf(printable(f.Hostname), "A machine without a name")), paint.faint("("+when(f.Collected)+", "+printable(state)+")"))
+	a.Printf("%s %s\n", paint.Bold(firstOf(screen.Printable(f.Hostname), "A machine without a name")), paint.Faint("("+screen.When(f.Collected)+", "+screen.Printable(state)+")"))
 	line("release", "%s", firstOf(f.Release.Name, f.Release.ID+" "+f.Release.Version))
 	for _, p := range f.Products {
 		base := ""
@@ -107,7 +108,7 @@ func (a *app) showFacts(f *facts.Facts) error {
 	line("boot loader", "%s %s", f.Boot.Loader, f.Boot.Config)
 	line("root", "%s %s %s", f.Root.Device, f.Root.Filesystem, f.Root.UUID)
 	line("desktop", "%s %s", f.Desktop.WindowManager, f.Desktop.DisplayManager)
-	line("packages", "%d by %s, %s", len(f.Packages), firstOf(f.Manager, "nobody"), count(len(f.Locks), "lock", "locks"))
+	line("packages", "%d by %s, %s", len(f.Packages), firstOf(f.Manager, "nobody"), screen.Count(len(f.Locks), "lock", "locks"))
 	for _, text := range f.Inconsistent {
 		line("", "%s", text)
 	}
@@ -123,15 +124,15 @@ func (a *app) showFacts(f *facts.Facts) error {
 		if r.Enabled {
 			enabled = "enabled"
 		}
-		rows = append(rows, []string{"  " + printable(r.Alias), enabled, printable(strings.Join(r.URLs, " "))})
+		rows = append(rows, []string{"  " + screen.Printable(r.Alias), enabled, screen.Printable(strings.Join(r.URLs, " "))})
 	}
 	if len(rows) > 0 {
-		a.printf("\n")
-		a.table([]string{"  package repository", "", "address"}, rows)
+		a.Printf("\n")
+		a.Table([]string{"  package repository", "", "address"}, rows)
 	}
 	a.showSpace(f)
 	for _, u := range f.Unknown {
-		a.printf("%s %s is not known: %s\n", paint.yellow("warning"), printable(u.What), printable(u.Why))
+		a.Printf("%s %s is not known: %s\n", paint.Yellow("warning"), screen.Printable(u.What), screen.Printable(u.Why))
 	}
 	return nil
 }
@@ -145,10 +146,10 @@ func (a *app) showSpace(f *facts.Facts) {
 			continue
 		}
 		seen[s.Mount] = true
-		rows = append(rows, []string{"  " + printable(s.Mount), printable(s.Device), humanize.IBytes(uint64(max(s.Size, 0))), humanize.IBytes(uint64(max(s.Free, 0)))})
+		rows = append(rows, []string{"  " + screen.Printable(s.Mount), screen.Printable(s.Device), humanize.IBytes(uint64(max(s.Size, 0))), humanize.IBytes(uint64(max(s.Free, 0)))})
 	}
 	if len(rows) > 0 {
-		a.printf("\n")
-		a.table([]string{"  file system", "device", "size", "free"}, rows, "size", "free")
+		a.Printf("\n")
+		a.Table([]string{"  file system", "device", "size", "free"}, rows, "size", "free")
 	}
 }

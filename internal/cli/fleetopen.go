@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,9 +17,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/remote"
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	people "lifeboat/internal/fleet/account"
 	"lifeboat/internal/fleet/action"
+	"lifeboat/internal/fleet/agent"
 	"lifeboat/internal/fleet/api"
 	"lifeboat/internal/fleet/console"
 	"lifeboat/internal/fleet/keys"
@@ -38,15 +42,34 @@ type fleetPlace struct{ directory, database string }
 func (p *fleetPlace) register(c *cobra.Command) {
 	flags := c.PersistentFlags()
 	p.directory = defaultFleet
-	flags.Var((*absolutePath)(&p.directory), "directory", "`DIR` with the fleet's keys")
+	flags.Var((*screen.Path)(&p.directory), "directory", "`DIR` with the fleet's keys")
 	flags.StringVar(&p.database, "database", "", "`URL` of the database: sqlite:PATH or postgres://USER@HOST/NAME (default: database.url beside the keys, or SQLite in the state directory)")
+}
+
+// agentDir is where this host keeps its membership in a fleet.
+func (a *app) agentDir() string { return filepath.Join(filepath.Dir(a.configFile), agent.Directory) }
+
+// fleetHome is what this machine knows of a fleet as its server, or as one of its hosts.
+func (a *app) fleetHome(directory string, authorities *x509.CertPool) (remote.Place, error) {
+	var known remote.Place
+	if settings, authority, err := keys.OpenPublic(directory); err == nil {
+		known = remote.Place{URL: settings.URL, TokenFile: filepath.Join(directory, keys.AdministratorFile)}
+		authorities.AddCert(authority)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return known, err
+	}
+	if member, err := agent.Open(a.agentDir()); err == nil {
+		known.URL = firstOf(known.URL, member.URL)
+		authorities.AppendCertsFromPEM([]byte(member.Fleet.Authority))
+	}
+	return known, nil
 }
 
 // openFleet opens a fleet's keys and records, on the server itself.
 func (a *app) openFleet(ctx context.Context, p fleetPlace, conf *config.Config) (*action.Desk, func(), error) {
 	k, err := keys.Open(p.directory)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, usagef("there are no keys of a fleet in %s yet: lifeboat serve init --name NAME makes them", p.directory)
+		return nil, nil, screen.Usagef("there are no keys of a fleet in %s yet: lifeboat serve init --name NAME makes them", p.directory)
 	}
 	if err != nil {
 		return nil, nil, err
@@ -91,7 +114,7 @@ func (a *app) fleetDatabase(conf *config.Config, place fleetPlace) (string, erro
 func (p *fleetPlace) givenDatabase() (string, error) {
 	if u, err := url.Parse(p.database); err == nil && u.User != nil {
 		if _, has := u.User.Password(); has {
-			return "", usagef("--database: everybody on this machine can read a password on the command line: put the address into the environment as %s, or into %s, or the password into PGPASSFILE",
+			return "", screen.Usagef("--database: everybody on this machine can read a password on the command line: put the address into the environment as %s, or into %s, or the password into PGPASSFILE",
 				databaseVariable, filepath.Join(p.directory, keys.DatabaseFile))
 		}
 	}
@@ -122,7 +145,7 @@ func fleetAccounts(desk *action.Desk, directory string, log *slog.Logger) (*peop
 			err = p.Validate()
 		}
 		if err != nil {
-			return nil, usageError{fmt.Errorf("%s: %w", filepath.Join(directory, providerFile), err)}
+			return nil, screen.Usage(fmt.Errorf("%s: %w", filepath.Join(directory, providerFile), err))
 		}
 		p.Secret, err = secret.ReadToken(filepath.Join(directory, providerSecret))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/drill"
 	"lifeboat/internal/fleet/agent"
@@ -91,7 +92,7 @@ func (a *app) reportPlain(c *account, job string, systems []string, started time
 		}
 		r := agent.Report{Run: runbook.NewID(system, kind, started), RunReport: wire.RunReport{System: system, Kind: kind, State: string(state), Started: started, Ended: time.Now()}}
 		if state == runbook.StateFailed && len(c.problems) > 0 {
-			r.Error = firstLine(c.problems[0])
+			r.Error = screen.FirstLine(c.problems[0])
 		}
 		c.reports = append(c.reports, r)
 	}
@@ -119,7 +120,7 @@ func (a *app) tellFleet(ctx context.Context, conf *config.Config, c *account) {
 	}
 	ctx, cancel := a.unhurried(ctx)
 	defer cancel()
-	warn := func(err error) { a.notices.warn("the fleet is not told: " + firstLine(err.Error())) }
+	warn := func(err error) { a.notices.warn("the fleet is not told: " + screen.FirstLine(err.Error())) }
 	member, err := agent.Open(dir)
 	if err != nil {
 		warn(err)
@@ -136,7 +137,7 @@ func (a *app) tellFleet(ctx context.Context, conf *config.Config, c *account) {
 		warn(refusal)
 	}
 	if err != nil && !errors.Is(err, context.Canceled) {
-		warn(fmt.Errorf("%w; %s, and the next run sends again", err, count(sent.Waiting, "report waits", "reports wait")))
+		warn(fmt.Errorf("%w; %s, and the next run sends again", err, screen.Count(sent.Waiting, "report waits", "reports wait")))
 	}
 }
 
@@ -151,7 +152,7 @@ func (a *app) fleetReports(ctx context.Context, conf *config.Config, member *age
 	words := func(lines []string) []string {
 		var out []string
 		for _, line := range lines[:min(len(lines), mostLines)] {
-			out = append(out, short(clean(line), longestWords))
+			out = append(out, short(screen.Clean(line), longestWords))
 		}
 		return out
 	}
@@ -159,11 +160,11 @@ func (a *app) fleetReports(ctx context.Context, conf *config.Config, member *age
 	var missing []string
 	var reports []agent.Report
 	for _, r := range c.reports {
-		r.Identity, r.Version = machine.Identity, Version
+		r.Identity, r.Version = machine.Identity, screen.Version
 		if r.Ended.IsZero() {
 			r.Ended = time.Now()
 		}
-		r.Error = short(clean(r.Error), longestWords)
+		r.Error = short(screen.Clean(r.Error), longestWords)
 		detail := map[string]any{"facts": words(c.facts), "problems": words(c.problems), "next": words(c.next)}
 		if s, ok := conf.System(r.System); ok {
 			r.Profile, r.Objectives = s.Profile, objectivesOf(s)
@@ -178,7 +179,7 @@ func (a *app) fleetReports(ctx context.Context, conf *config.Config, member *age
 					a.notices.warn("the fleet does not get this host's recovery configuration: " + err.Error())
 				}
 				for _, what := range missing {
-					a.notices.warn("the fleet's recovery configuration of this host lacks something: " + clean(what))
+					a.notices.warn("the fleet's recovery configuration of this host lacks something: " + screen.Clean(what))
 				}
 			}
 			r.Configuration = whole
@@ -221,7 +222,7 @@ func (a *app) recoveryConfiguration(ctx context.Context, conf *config.Config, me
 	}
 	if a.verbose {
 		for _, note := range g.Notes {
-			fmt.Fprintf(os.Stderr, "recovery configuration: %s\n", clean(note))
+			fmt.Fprintf(os.Stderr, "recovery configuration: %s\n", screen.Clean(note))
 		}
 	}
 	sealed, err := member.Seal(g.Open, g.Secret)

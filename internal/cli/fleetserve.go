@@ -15,11 +15,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/fleet"
 	"lifeboat/internal/fleet/action"
 	"lifeboat/internal/fleet/keys"
 	"lifeboat/internal/fleet/secret"
+	"lifeboat/internal/fleet/wire"
 	"lifeboat/internal/storage/restserver"
 )
 
@@ -58,7 +60,7 @@ An interruption lets requests under way end; the next cuts them off.`,
   lifeboat serve --listen 192.0.2.10:443 --tls-cert /etc/ssl/fleet.pem --tls-key /etc/ssl/fleet.key
   lifeboat serve --database postgres://lifeboat@db.example.com/fleet
   lifeboat serve --keep 3y --keep-versions 200`,
-		Args: knownVerb,
+		Args: screen.KnownVerb,
 		RunE: func(c *cobra.Command, _ []string) error { return a.fleetServe(c.Context(), f) },
 	}
 	flags := c.Flags()
@@ -66,9 +68,9 @@ An interruption lets requests under way end; the next cuts them off.`,
 	f.keep = config.Span{Days: 400}
 	flags.Var(&f.keep, "keep", "keep reports, runs and recovery configurations for this `SPAN` at least")
 	flags.IntVar(&f.keepVersions, "keep-versions", 50, "keep the newest `N` recovery configurations of each host beyond that")
-	flags.StringVar(&f.listen, "listen", ":"+keys.DefaultPort, "`ADDRESS` to listen on, HOST:PORT or :PORT")
-	flags.Var((*absolutePath)(&f.cert), "tls-cert", "`FILE` with a certificate of yours and what vouches for it, in PEM form")
-	flags.Var((*absolutePath)(&f.key), "tls-key", "`FILE` with its key, in PEM form")
+	flags.StringVar(&f.listen, "listen", ":"+wire.DefaultPort, "`ADDRESS` to listen on, HOST:PORT or :PORT")
+	flags.Var((*screen.Path)(&f.cert), "tls-cert", "`FILE` with a certificate of yours and what vouches for it, in PEM form")
+	flags.Var((*screen.Path)(&f.key), "tls-key", "`FILE` with its key, in PEM form")
 	c.AddCommand(a.fleetInitCommand(&f.fleetPlace), a.fleetUserCommand(&f.fleetPlace))
 	return c
 }
@@ -95,7 +97,7 @@ in database.url beside the keys, where the server and the profile fleet find it.
 		Example: `  lifeboat serve init --name fleet.example.com
   lifeboat serve init --url https://fleet.example.com:443 --name 192.0.2.10
   lifeboat serve init --name fleet.example.com --database postgres://lifeboat@/fleet`,
-		Args: args(cobra.NoArgs),
+		Args: screen.Args(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
 			directory := place.directory
 			if len(names) == 0 && address == "" {
@@ -107,7 +109,7 @@ in database.url beside the keys, where the server and the profile fleet find it.
 			}
 			settings, err := keys.NewSettings(address, names)
 			if err != nil {
-				return usageError{err}
+				return screen.Usage(err)
 			}
 			database, err := place.givenDatabase()
 			if err != nil {
@@ -115,7 +117,7 @@ in database.url beside the keys, where the server and the profile fleet find it.
 			}
 			k, err := keys.Create(directory, settings, time.Now())
 			if errors.Is(err, keys.ErrExist) {
-				return usagef("%w; nothing was changed", err)
+				return screen.Usagef("%w; nothing was changed", err)
 			}
 			if err != nil {
 				return err
@@ -126,17 +128,17 @@ in database.url beside the keys, where the server and the profile fleet find it.
 				}
 			}
 			token := filepath.Join(directory, keys.AdministratorFile)
-			if a.json {
-				return a.emit(map[string]any{"type": "fleet", "url": k.URL, "directory": directory, "signing_key": k.SigningKey(), "authority": keys.Fingerprint(k.Authority), "token_file": token})
+			if a.JSON {
+				return a.Emit(map[string]any{"type": "fleet", "url": k.URL, "directory": directory, "signing_key": k.SigningKey(), "authority": keys.Fingerprint(k.Authority), "token_file": token})
 			}
-			a.printf("Fleet        %s\nKeys         %s (keep a copy in a safe place)\n", k.URL, directory)
-			a.printf("Signing key  %s (pin it on rescue media)\nAuthority    sha256:%s\n", k.SigningKey(), keys.Fingerprint(k.Authority))
-			a.printf("First administrator's token: %s\nNext: lifeboat serve, lifeboat serve user add NAME --role administrator, lifeboat host add NAME\n", token)
+			a.Printf("Fleet        %s\nKeys         %s (keep a copy in a safe place)\n", k.URL, directory)
+			a.Printf("Signing key  %s (pin it on rescue media)\nAuthority    sha256:%s\n", k.SigningKey(), keys.Fingerprint(k.Authority))
+			a.Printf("First administrator's token: %s\nNext: lifeboat serve, lifeboat serve user add NAME --role administrator, lifeboat host add NAME\n", token)
 			return nil
 		},
 	}
 	c.Flags().StringSliceVar(&names, "name", nil, "`NAME` or address of the server (default: what this machine is called)")
-	c.Flags().StringVar(&address, "url", "", "`URL` at which hosts reach it (default https://NAME:"+keys.DefaultPort+")")
+	c.Flags().StringVar(&address, "url", "", "`URL` at which hosts reach it (default https://NAME:"+wire.DefaultPort+")")
 	return c
 }
 
@@ -150,31 +152,31 @@ func (a *app) fleetServe(ctx context.Context, f fleetServeFlags) error {
 		return err
 	}
 	if (f.cert == "") != (f.key == "") {
-		return usagef("--tls-cert and --tls-key belong together")
+		return screen.Usagef("--tls-cert and --tls-key belong together")
 	}
 	if f.keepVersions < 1 {
-		return usagef("--keep-versions %d: the newest recovery configuration of each host is always kept", f.keepVersions)
+		return screen.Usagef("--keep-versions %d: the newest recovery configuration of each host is always kept", f.keepVersions)
 	}
 	desk, done, err := a.openFleet(ctx, f.fleetPlace, conf)
 	if err != nil {
 		return err
 	}
 	defer done()
-	k, log := desk.Keys, slog.New(slog.NewJSONHandler(a.err, nil))
+	k, log := desk.Keys, slog.New(slog.NewJSONHandler(a.Err, nil))
 	accounts, err := fleetAccounts(desk, f.directory, log)
 	if err != nil {
 		return err
 	}
 	pages, session := fleetConsole(desk, accounts, log)
 	o := fleet.Options{
-		Desk: desk, Version: Version, Notices: conf.Notices, Cut: a.hard, Log: log,
+		Desk: desk, Version: screen.Version, Notices: conf.Notices, Cut: a.hard, Log: log,
 		Console: pages, Closing: pages.Close, Session: session, People: accounts,
 		Keep: f.keep.Before, KeepVersions: f.keepVersions,
 	}
 	if f.cert != "" {
 		own, err := restserver.Certificate(f.cert, f.key)
 		if err != nil {
-			return usageError{err}
+			return screen.Usage(err)
 		}
 		o.Certificate = own.GetCertificate
 		desk.Trust = action.TrustSystem
@@ -192,17 +194,17 @@ func (a *app) fleetServe(ctx context.Context, f fleetServeFlags) error {
 	listener, err := inheritedListener()
 	if err == nil && listener == nil {
 		if listener, err = new(net.ListenConfig).Listen(ctx, "tcp", f.listen); err != nil {
-			err = usagef("--listen %s: %w", f.listen, err)
+			err = screen.Usagef("--listen %s: %w", f.listen, err)
 		}
 	}
 	if err != nil {
 		return err
 	}
 	where := "https://" + listener.Addr().String()
-	if a.json {
-		err = a.emit(map[string]any{"type": "serving", "address": where, "url": k.URL, "signing_key": k.SigningKey(), "authority": keys.Fingerprint(k.Authority), "trust": desk.Trust})
+	if a.JSON {
+		err = a.Emit(map[string]any{"type": "serving", "address": where, "url": k.URL, "signing_key": k.SigningKey(), "authority": keys.Fingerprint(k.Authority), "trust": desk.Trust})
 	} else {
-		a.printf("Fleet        %s\nListening    %s\nSigning key  %s (pin it on rescue media)\nAuthority    sha256:%s\n", k.URL, where, k.SigningKey(), keys.Fingerprint(k.Authority))
+		a.Printf("Fleet        %s\nListening    %s\nSigning key  %s (pin it on rescue media)\nAuthority    sha256:%s\n", k.URL, where, k.SigningKey(), keys.Fingerprint(k.Authority))
 	}
 	if err != nil {
 		return errors.Join(err, listener.Close())

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	people "lifeboat/internal/fleet/account"
 	"lifeboat/internal/fleet/action"
 	"lifeboat/internal/fleet/record"
@@ -22,7 +23,7 @@ func (a *app) fleetUserCommand(place *fleetPlace) *cobra.Command {
 knows at once. The console does the same for administrators, so this is for the first
 one, and for the day on which nobody can sign in any more.`,
 		Example: "  lifeboat serve user add anna --role administrator\n  lifeboat serve user list",
-		Args:    knownVerb,
+		Args:    screen.KnownVerb,
 		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(a.fleetUserAddCommand(place), a.fleetUserListCommand(place), a.fleetUserPasswordCommand(place), a.fleetUserRemoveCommand(place))
@@ -44,7 +45,7 @@ func (a *app) withAccounts(ctx context.Context, place fleetPlace, do func(*peopl
 	err = do(people.New(desk.Store, desk.Keys.Age))
 	switch {
 	case errors.Is(err, action.ErrInvalid), errors.Is(err, record.ErrTaken), errors.Is(err, record.ErrNotFound), errors.Is(err, people.ErrLast):
-		return usageError{err}
+		return screen.Usage(err)
 	}
 	return err
 }
@@ -55,10 +56,10 @@ func (a *app) fleetUserAddCommand(place *fleetPlace) *cobra.Command {
 	c := &cobra.Command{
 		Use: "add NAME", Short: "Let somebody sign in, with a password that is asked for",
 		Example: "  lifeboat serve user add anna --role administrator",
-		Args:    args(cobra.ExactArgs(1)),
+		Args:    screen.Args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
 			if !record.Role(role).May(record.Viewer) {
-				return usagef("--role takes %s, %s or %s", record.Viewer, record.Operator, record.Administrator)
+				return screen.Usagef("--role takes %s, %s or %s", record.Viewer, record.Operator, record.Administrator)
 			}
 			return a.withAccounts(c.Context(), *place, func(all *people.Accounts) error {
 				password, err := a.newPassword(c.Context(), &from)
@@ -79,10 +80,10 @@ func (a *app) fleetUserAddCommand(place *fleetPlace) *cobra.Command {
 }
 
 func (a *app) userChanged(kind, name, text string) error {
-	if a.json {
-		return a.emitTyped(kind, map[string]string{"name": name})
+	if a.JSON {
+		return a.EmitTyped(kind, map[string]string{"name": name})
 	}
-	a.printf("%s %s\n", name, text)
+	a.Printf("%s %s\n", name, text)
 	return nil
 }
 
@@ -91,7 +92,7 @@ func (a *app) fleetUserPasswordCommand(place *fleetPlace) *cobra.Command {
 	c := &cobra.Command{
 		Use: "password NAME", Short: "Set somebody's password, and end all sessions of that user",
 		Example: "  lifeboat serve user password anna",
-		Args:    args(cobra.ExactArgs(1)),
+		Args:    screen.Args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
 			return a.withAccounts(c.Context(), *place, func(all *people.Accounts) error {
 				password, err := a.newPassword(c.Context(), &from)
@@ -113,7 +114,7 @@ func (a *app) fleetUserPasswordCommand(place *fleetPlace) *cobra.Command {
 func (a *app) fleetUserRemoveCommand(place *fleetPlace) *cobra.Command {
 	return &cobra.Command{
 		Use: "remove NAME", Short: "Let somebody in no more, at once", Example: "  lifeboat serve user remove anna",
-		Args: args(cobra.ExactArgs(1)),
+		Args: screen.Args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
 			return a.withAccounts(c.Context(), *place, func(all *people.Accounts) error {
 				if err := all.Remove(c.Context(), byServer, names[0]); err != nil {
@@ -127,7 +128,7 @@ func (a *app) fleetUserRemoveCommand(place *fleetPlace) *cobra.Command {
 
 func (a *app) fleetUserListCommand(place *fleetPlace) *cobra.Command {
 	return &cobra.Command{
-		Use: "list", Short: "List who may sign in", Example: "  lifeboat serve user list", Args: args(cobra.NoArgs),
+		Use: "list", Short: "List who may sign in", Example: "  lifeboat serve user list", Args: screen.Args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.withAccounts(c.Context(), *place, func(all *people.Accounts) error {
 				users, err := all.List(c.Context())
@@ -136,8 +137,8 @@ func (a *app) fleetUserListCommand(place *fleetPlace) *cobra.Command {
 				}
 				var rows [][]string
 				for _, u := range users {
-					if a.json {
-						if err := a.emitTyped("user", u); err != nil {
+					if a.JSON {
+						if err := a.EmitTyped("user", u); err != nil {
 							return err
 						}
 					}
@@ -150,10 +151,10 @@ func (a *app) fleetUserListCommand(place *fleetPlace) *cobra.Command {
 					if u.Disabled {
 						proof = "disabled"
 					}
-					rows = append(rows, []string{printable(u.Name), string(u.Role), proof, when(u.Created)})
+					rows = append(rows, []string{screen.Printable(u.Name), string(u.Role), proof, screen.When(u.Created)})
 				}
-				if !a.json {
-					a.table([]string{"user", "role", "proof", "since"}, rows)
+				if !a.JSON {
+					a.Table([]string{"user", "role", "proof", "since"}, rows)
 				}
 				return nil
 			})

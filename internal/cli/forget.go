@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/repository"
 	"lifeboat/internal/vault"
@@ -36,11 +37,11 @@ What a removed point alone needed stays in the repository until a prune.`,
 		Example: `  lifeboat forget --dry-run
   lifeboat forget smt --keep-daily 14 --keep-weekly 8 --keep-monthly 12 --prune
   lifeboat forget --point 1a2b3c4d`,
-		Args: args(cobra.MaximumNArgs(1)),
+		Args: screen.Args(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
 			for _, rule := range []string{"last", "hourly", "daily", "weekly", "monthly", "yearly"} {
 				if n, _ := c.Flags().GetInt("keep-" + rule); n < 1 && c.Flags().Changed("keep-"+rule) {
-					return usagef("--keep-%s %d keeps nothing; give at least 1, or leave it out", rule, n)
+					return screen.Usagef("--keep-%s %d keeps nothing; give at least 1, or leave it out", rule, n)
 				}
 			}
 			return a.forget(c.Context(), f, names)
@@ -78,10 +79,10 @@ func (a *app) forget(ctx context.Context, f forgetFlags, names []string) error {
 		return err
 	}
 	if err := f.rules.Validate(); err != nil && !f.rules.IsZero() {
-		return usageError{err}
+		return screen.Usage(err)
 	}
 	if len(f.points) > 0 && (!f.rules.IsZero() || len(names) > 0) {
-		return usagef("--point names the points that go; a system and --keep-… say nothing then")
+		return screen.Usagef("--point names the points that go; a system and --keep-… say nothing then")
 	}
 	if err := removable(f.points...); err != nil {
 		return err
@@ -117,8 +118,8 @@ func (a *app) forget(ctx context.Context, f forgetFlags, names []string) error {
 		}
 	}
 	if len(chosen) == 0 {
-		return usageError{fmt.Errorf("%w; give retention: to %s in %s, or --keep-daily and its like with a system's name",
-			vault.ErrNoRules, firstOf(system, "a system"), a.configFile)}
+		return screen.Usage(fmt.Errorf("%w; give retention: to %s in %s, or --keep-daily and its like with a system's name",
+			vault.ErrNoRules, firstOf(system, "a system"), a.configFile))
 	}
 	return a.onEach(ctx, chosen, func(r config.Repository, repo *repository.Repository) error {
 		return do.byRules(ctx, r, repo, rules[r.URL])

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/repository"
 	"lifeboat/internal/vault"
 )
@@ -51,14 +52,14 @@ func (k keptPoints) remark() string {
 			until = kept.Err.Until
 		}
 	}
-	what := count(len(k.list), "recovery point stays", "recovery points stay")
+	what := screen.Count(len(k.list), "recovery point stays", "recovery points stay")
 	switch {
 	case hold:
 		return what + " until a legal hold is lifted (locked)"
 	case open:
 		return what + " until the locks have ended (locked)"
 	}
-	return what + " until " + when(until) + " (locked)"
+	return what + " until " + screen.When(until) + " (locked)"
 }
 
 // kept finds out which points stay because of their locks: from the error of a
@@ -92,7 +93,7 @@ func (k keptPoints) among(verdicts []vault.Verdict) []vault.Verdict {
 		case lock.Hold:
 			why = "under a legal hold"
 		case !lock.Until.IsZero():
-			why = fmt.Sprintf("locked until %s", when(lock.Until))
+			why = fmt.Sprintf("locked until %s", screen.When(lock.Until))
 		}
 		verdicts[i].Keep, verdicts[i].Reasons = true, []string{why}
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/repository"
 	"lifeboat/internal/runbook"
@@ -73,8 +74,8 @@ func (f *forgetting) byRules(ctx context.Context, r config.Repository, repo *rep
 	// What the store was asked to keep is no failure of the retention: it comes again.
 	if text := stay.remark(); text != "" && !f.dry {
 		f.account.fact("repository " + called(r) + ": " + text)
-		if !f.json {
-			f.printf("%s.\n", text)
+		if !f.JSON {
+			f.Printf("%s.\n", text)
 		}
 	}
 	return errors.Join(stay.failure(), f.after(ctx, r, repo, going(verdicts), len(verdicts)))
@@ -101,7 +102,7 @@ func (f *forgetting) warnDamaged(verdicts []vault.Verdict, flag string) error {
 		if p.Damage == nil || p.Unread() {
 			continue
 		}
-		err := fmt.Errorf("point %s of %s, %s, is damaged: %w; it stays, and whole points stay in its place; lifeboat verify%s tells what is damaged, and what to do", p.Short(), p.System(), when(p.Time()), p.Damage, flag)
+		err := fmt.Errorf("point %s of %s, %s, is damaged: %w; it stays, and whole points stay in its place; lifeboat verify%s tells what is damaged, and what to do", p.Short(), p.System(), screen.When(p.Time()), p.Damage, flag)
 		if err := f.warn(err); err != nil {
 			return err
 		}
@@ -212,15 +213,15 @@ func (f *forgetting) showVerdicts(r config.Repository, verdicts []vault.Verdict,
 	var rows [][]string
 	for _, v := range verdicts {
 		p := v.Point
-		if f.json {
-			if err := f.emit(verdictView{Type: "verdict", Repository: called(r), Point: p.ID(), System: p.System(), Time: p.Time(), Trigger: p.Trigger(), Unread: p.Unread(), Keep: v.Keep, Reasons: v.Reasons}); err != nil {
+		if f.JSON {
+			if err := f.Emit(verdictView{Type: "verdict", Repository: called(r), Point: p.ID(), System: p.System(), Time: p.Time(), Trigger: p.Trigger(), Unread: p.Unread(), Keep: v.Keep, Reasons: v.Reasons}); err != nil {
 				return err
 			}
 			continue
 		}
 		why := strings.Join(v.Reasons, ", ")
 		if !v.Keep {
-			why = painterFor(f.out).yellow(word)
+			why = screen.PainterFor(f.Out).Yellow(word)
 		} else {
 			why = "stays: " + why
 		}
@@ -228,17 +229,17 @@ func (f *forgetting) showVerdicts(r config.Repository, verdicts []vault.Verdict,
 			rows = append(rows, []string{p.Short(), "?", "cannot be read", "", why})
 			continue
 		}
-		rows = append(rows, []string{p.Short(), p.System(), when(p.Time()), string(p.Trigger()), why})
+		rows = append(rows, []string{p.Short(), p.System(), screen.When(p.Time()), string(p.Trigger()), why})
 	}
-	if f.json {
+	if f.JSON {
 		return nil
 	}
-	f.printf("%s\n", painterFor(f.out).bold("Repository "+called(r)))
+	f.Printf("%s\n", screen.PainterFor(f.Out).Bold("Repository "+called(r)))
 	for _, system := range sorted(rules) {
-		f.printf("%s keeps: %s\n", system, rules[system])
+		f.Printf("%s keeps: %s\n", system, rules[system])
 	}
 	if len(rows) > 0 {
-		f.table([]string{"point", "system", "time", "trigger", ""}, rows)
+		f.Table([]string{"point", "system", "time", "trigger", ""}, rows)
 	}
 	return nil
 }
@@ -247,19 +248,19 @@ func (f *forgetting) showVerdicts(r config.Repository, verdicts []vault.Verdict,
 func (f *forgetting) after(ctx context.Context, r config.Repository, repo *repository.Repository, gone []*vault.Point, judged int) error {
 	view := map[string]any{"type": "forgotten", "repository": called(r), "dry_run": f.dry, "removed": len(gone), "kept": judged - len(gone)}
 	if !f.dry {
-		if f.json {
-			if err := f.emit(view); err != nil {
+		if f.JSON {
+			if err := f.Emit(view); err != nil {
 				return err
 			}
 		} else {
-			f.printf("%s removed, %d stay.\n", count(len(gone), "recovery point", "recovery points"), judged-len(gone))
+			f.Printf("%s removed, %d stay.\n", screen.Count(len(gone), "recovery point", "recovery points"), judged-len(gone))
 		}
 		if f.free {
 			_, err := f.app.prune(ctx, r, repo, f.opts)
 			return err
 		}
-		if len(gone) > 0 && !f.json {
-			f.printf("To free the space they took: lifeboat prune%s\n", repo.Flag())
+		if len(gone) > 0 && !f.JSON {
+			f.Printf("To free the space they took: lifeboat prune%s\n", repo.Flag())
 		}
 		return nil
 	}
@@ -269,12 +270,12 @@ func (f *forgetting) after(ctx context.Context, r config.Repository, repo *repos
 	}
 	after, err := repo.Prune(ctx, opts)
 	if errors.Is(err, repository.ErrDamaged) {
-		if f.json {
-			if err := f.emit(view); err != nil {
+		if f.JSON {
+			if err := f.Emit(view); err != nil {
 				return err
 			}
 		} else {
-			f.printf("%s would be removed, %d stay.\n", count(len(gone), "recovery point", "recovery points"), judged-len(gone))
+			f.Printf("%s would be removed, %d stay.\n", screen.Count(len(gone), "recovery point", "recovery points"), judged-len(gone))
 		}
 		return f.warn(fmt.Errorf("how many bytes that would free cannot be told: %w", err))
 	}
@@ -282,7 +283,7 @@ func (f *forgetting) after(ctx context.Context, r config.Repository, repo *repos
 		return err
 	}
 	view["freed_bytes"], view["room_bytes"] = after.Freed, after.Written
-	text := fmt.Sprintf("%s would be removed, %d stay.", count(len(gone), "recovery point", "recovery points"), judged-len(gone))
+	text := fmt.Sprintf("%s would be removed, %d stay.", screen.Count(len(gone), "recovery point", "recovery points"), judged-len(gone))
 	// What they alone need is what a prune frees more; of what cannot be read nobody knows.
 	if !slices.ContainsFunc(gone, (*vault.Point).Unread) {
 		before, err := repo.Prune(ctx, f.opts)
@@ -293,14 +294,14 @@ func (f *forgetting) after(ctx context.Context, r config.Repository, repo *repos
 		view["alone_bytes"] = alone
 		text += fmt.Sprintf(" They alone need %s;", size(alone))
 	}
-	if f.json {
-		return f.emit(view)
+	if f.JSON {
+		return f.Emit(view)
 	}
 	room := ""
 	if after.Written > 0 {
 		room = fmt.Sprintf(", and needs %s of room meanwhile", size(after.Written))
 	}
-	f.printf("%s a prune would then free %s%s.\n", text, size(max(after.Freed, 0)), room)
+	f.Printf("%s a prune would then free %s%s.\n", text, size(max(after.Freed, 0)), room)
 	return nil
 }
 
@@ -315,7 +316,7 @@ func (f *forgetting) byName(ctx context.Context, r config.Repository, repo *repo
 		return err
 	}
 	if !f.dry {
-		if err := confirm(ctx, question(chosen, r), f.yes); err != nil {
+		if err := screen.Confirm(ctx, question(chosen, r), f.yes); err != nil {
 			return err
 		}
 	}
@@ -371,7 +372,7 @@ func question(points []*vault.Point, r config.Repository) string {
 			lines = append(lines, fmt.Sprintf("  %s  could not be read: it may be a recovery point or a pin of any system (%v)", p.Short(), p.Damage))
 			continue
 		}
-		lines = append(lines, fmt.Sprintf("  %s  %s  %s  %s", p.Short(), p.System(), when(p.Time()), p.Trigger()))
+		lines = append(lines, fmt.Sprintf("  %s  %s  %s  %s", p.Short(), p.System(), screen.When(p.Time()), p.Trigger()))
 	}
 	return fmt.Sprintf("These go from repository %s for good:\n%s\nForget them?", called(r), strings.Join(lines, "\n"))
 }

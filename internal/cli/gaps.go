@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lifeboat/internal/backup"
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/host"
 	"lifeboat/internal/profile"
@@ -88,7 +89,7 @@ func (a *app) reviewGaps(ctx context.Context, conf *config.Config, named []confi
 			}
 		}
 	}
-	if a.json {
+	if a.JSON {
 		return a.gapsJSON(g)
 	}
 	a.showGaps(g, all, packages)
@@ -131,20 +132,20 @@ func bareOf(b *backup.Backup) []bare {
 
 func (a *app) gapsJSON(g gapsOf) error {
 	for _, b := range g.bare {
-		if err := a.emit(b); err != nil {
+		if err := a.Emit(b); err != nil {
 			return err
 		}
 	}
 	list := g.found.Gaps[:min(len(g.found.Gaps), mostGaps)]
 	for _, gap := range list {
-		if err := a.emit(struct {
+		if err := a.Emit(struct {
 			Type string `json:"type"`
 			gaps.Gap
 		}{"gap", gap}); err != nil {
 			return err
 		}
 	}
-	return a.emit(map[string]any{
+	return a.Emit(map[string]any{
 		"type": "gaps", "systems": g.systems, "files": len(g.found.Gaps), "shown": len(list), "components": len(g.bare), "managers": g.found.Managers, "places": g.found.Places, "cut": g.found.Cut,
 	})
 }
@@ -156,19 +157,19 @@ var gapHeadings = map[gaps.Rank]string{
 }
 
 func (a *app) showGaps(g gapsOf, all, packages bool) {
-	paint := painterFor(a.out)
-	a.printf("%s\n", paint.bold("What no recovery point of "+strings.Join(g.systems, ", ")+" would hold"))
-	a.printf("Looked for in %s, and among the configuration of packages.\n", strings.Join(g.found.Places, ", "))
+	paint := screen.PainterFor(a.Out)
+	a.Printf("%s\n", paint.Bold("What no recovery point of "+strings.Join(g.systems, ", ")+" would hold"))
+	a.Printf("Looked for in %s, and among the configuration of packages.\n", strings.Join(g.found.Places, ", "))
 	if packages {
-		a.printf("All other files of packages were compared, too. Nothing else was looked at.\n")
+		a.Printf("All other files of packages were compared, too. Nothing else was looked at.\n")
 	} else {
-		a.printf("Nothing else was looked at; --packages compares all files of packages, too.\n")
+		a.Printf("Nothing else was looked at; --packages compares all files of packages, too.\n")
 	}
 	if len(g.bare) > 0 {
-		a.printf("\n%s\n", paint.bold("Critical components"))
+		a.Printf("\n%s\n", paint.Bold("Critical components"))
 	}
 	for _, b := range g.bare {
-		a.printf("  %s %s of %s (%s)\n      without it: %s\n", paint.red("missing"), b.Component, b.System, clean(b.Reason), indentBy(wrap(b.Loss, 86), 6))
+		a.Printf("  %s %s of %s (%s)\n      without it: %s\n", paint.Red("missing"), b.Component, b.System, screen.Clean(b.Reason), indentBy(wrap(b.Loss, 86), 6))
 	}
 	shown := g.found.Gaps
 	if !all {
@@ -182,28 +183,28 @@ func (a *app) showGaps(g gapsOf, all, packages bool) {
 			}
 		}
 		if len(rows) > 0 {
-			a.printf("\n%s\n", paint.bold(gapHeadings[rank]))
-			a.table([]string{"  path", "size", "", "why"}, rows, "size")
+			a.Printf("\n%s\n", paint.Bold(gapHeadings[rank]))
+			a.Table([]string{"  path", "size", "", "why"}, rows, "size")
 		}
 	}
 	switch rest := len(g.found.Gaps) - len(shown); {
 	case len(g.found.Gaps)+len(g.bare) == 0:
-		a.printf("\nNothing was found.\n")
+		a.Printf("\nNothing was found.\n")
 	case rest > 0:
-		a.printf("\nand %d more, which --all shows.\n", rest)
+		a.Printf("\nand %d more, which --all shows.\n", rest)
 	}
 	for _, place := range g.found.Cut {
-		a.printf("%s %s has more entries than were looked through.\n", paint.yellow("warning"), place)
+		a.Printf("%s %s has more entries than were looked through.\n", paint.Yellow("warning"), place)
 	}
 	if len(g.found.Gaps) > 0 {
-		a.printf("\nNext: name what matters in a profile of your own (docs/profiles.md); the rest is not missed.\n")
+		a.Printf("\nNext: name what matters in a profile of your own (docs/profiles.md); the rest is not missed.\n")
 	}
 }
 
 func gapName(g gaps.Gap) string {
-	name := printable(g.Path)
+	name := screen.Printable(g.Path)
 	if g.Files > 1 {
-		name += "/ (" + count(g.Files, "file", "files") + ")"
+		name += "/ (" + screen.Count(g.Files, "file", "files") + ")"
 	}
 	return name
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/vault"
 	"lifeboat/internal/vault/head"
 )
@@ -16,12 +17,12 @@ const shownProblems = 20
 // whoever asked for something else.
 func (a *app) showSurvey(s *vault.Survey) error {
 	for _, text := range s.Remarks() {
-		if !a.json {
-			a.printf("%s\n", printable(text))
+		if !a.JSON {
+			a.Printf("%s\n", screen.Printable(text))
 		}
 	}
 	for _, text := range s.Warnings() {
-		if err := a.warn(errors.New(printable(text))); err != nil {
+		if err := a.warn(errors.New(screen.Printable(text))); err != nil {
 			return err
 		}
 	}
@@ -30,30 +31,30 @@ func (a *app) showSurvey(s *vault.Survey) error {
 
 // showHead tells what changed in the repository without this machine.
 func (a *app) showHead(r *vault.Verification) {
-	paint := painterFor(a.out)
+	paint := screen.PainterFor(a.Out)
 	switch {
 	case r.HeadError != "":
-		a.printf("%s whether points vanished cannot be told: %s\n", paint.yellow("warning"), r.HeadError)
+		a.Printf("%s whether points vanished cannot be told: %s\n", paint.Yellow("warning"), r.HeadError)
 	case r.Head == nil || r.Head.Accepted:
 	case r.Head.First:
-		a.printf("This machine had no record of the repository. From now on it remembers %s.\n", count(r.Head.Points, "recovery point", "recovery points"))
+		a.Printf("This machine had no record of the repository. From now on it remembers %s.\n", screen.Count(r.Head.Points, "recovery point", "recovery points"))
 	default:
 		a.showChanges(r.Head)
 	}
 }
 
 func (a *app) showChanges(f *head.Findings) {
-	paint := painterFor(a.out)
+	paint := screen.PainterFor(a.Out)
 	for _, text := range f.Remarks() {
-		a.printf("%s\n", printable(text))
+		a.Printf("%s\n", screen.Printable(text))
 	}
 	if len(f.Problems) == 0 {
 		if f.New > 0 {
-			a.printf("%s since this machine last looked.\n", count(f.New, "new recovery point", "new recovery points"))
+			a.Printf("%s since this machine last looked.\n", screen.Count(f.New, "new recovery point", "new recovery points"))
 		}
 		return
 	}
-	a.printf("\n%s\n", paint.red(since(f)))
+	a.Printf("\n%s\n", paint.Red(since(f)))
 	var kinds []head.Kind
 	for _, p := range f.Problems {
 		if !slices.Contains(kinds, p.Kind) {
@@ -72,14 +73,14 @@ func (a *app) showChanges(f *head.Findings) {
 			}
 			about := ""
 			if p.Point != nil {
-				about = p.Point.ID[:8] + "  " + printable(p.Point.System) + "  " + when(p.Point.Time) + "  "
+				about = p.Point.ID[:8] + "  " + screen.Printable(p.Point.System) + "  " + screen.When(p.Point.Time) + "  "
 			}
-			a.printf("%s %s%s\n", paint.red(string(kind)), about, printable(p.Text))
+			a.Printf("%s %s%s\n", paint.Red(string(kind)), about, screen.Printable(p.Text))
 		}
 		if more := listed - shownProblems; more > 0 {
-			a.printf("… and %d more\n", more)
+			a.Printf("… and %d more\n", more)
 		}
-		a.printf("%s\n", wrap(advice, 100))
+		a.Printf("%s\n", wrap(advice, 100))
 	}
 }
 
@@ -91,23 +92,23 @@ func since(f *head.Findings) string {
 	case f.Since.IsZero():
 		return "The repository was changed, and not by this machine:"
 	}
-	return "The repository was changed since " + when(f.Since) + ", and not by this machine:"
+	return "The repository was changed since " + screen.When(f.Since) + ", and not by this machine:"
 }
 
 // acceptHead shows what changed, asks, and remembers the present state.
 func (a *app) acceptHead(ctx context.Context, v *vault.Vault, r *vault.Verification) error {
-	if !a.json {
+	if !a.JSON {
 		a.showChanges(r.Head)
 	}
-	if err := confirm(ctx, "Remember the repository as it is now?", a.yes); err != nil {
+	if err := screen.Confirm(ctx, "Remember the repository as it is now?", a.yes); err != nil {
 		return err
 	}
 	if err := v.Accept(ctx); err != nil {
 		return err
 	}
 	r.Head.Accepted = true
-	if !a.json {
-		a.printf("Accepted: this machine remembers %s of the repository now.\n\n", count(r.Head.Points, "recovery point", "recovery points"))
+	if !a.JSON {
+		a.Printf("Accepted: this machine remembers %s of the repository now.\n\n", screen.Count(r.Head.Points, "recovery point", "recovery points"))
 	}
 	return nil
 }

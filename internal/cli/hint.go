@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/repository"
 	"lifeboat/internal/storage/transport"
 )
@@ -54,7 +55,7 @@ func (n *notices) waiting(l *repository.LockedError, until time.Time) {
 		_ = n.json(map[string]any{"type": "lock-wait", "error": l.Error(), "until": until})
 		return
 	}
-	text := clean(fmt.Sprintf("%v; waiting for it until %s (Ctrl-C ends that, --retry-lock says how long)", l, until.Local().Format("15:04:05")))
+	text := screen.Clean(fmt.Sprintf("%v; waiting for it until %s (Ctrl-C ends that, --retry-lock says how long)", l, until.Local().Format("15:04:05")))
 	if n.line != nil {
 		n.line(text)
 		return

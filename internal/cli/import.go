@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lifeboat/internal/backup"
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/host"
 	"lifeboat/internal/runbook"
@@ -32,7 +33,7 @@ known, 1 that it cannot be imported.`,
 		Example: `  lifeboat import smt /media/disk/smt-backup
   lifeboat import smt /media/disk/smt-backup --dry-run
   lifeboat import opsi opsiconfd-backup.msgpack.lz4.aes --archive-password-file /root/secret`,
-		Args: args(cobra.ExactArgs(2)),
+		Args: screen.Args(cobra.ExactArgs(2)),
 		RunE: func(c *cobra.Command, names []string) error {
 			return f.run(c.Context(), names[0], names[1])
 		},
@@ -58,7 +59,7 @@ type importing struct {
 func (f *importing) run(ctx context.Context, name, from string) error {
 	p, err := catalog().Products.Get(name)
 	if err != nil || p.Import == nil && p.Unpack == nil {
-		return usagef("nothing can be imported for %q; products are %v", name, catalog().Products.Names())
+		return screen.Usagef("nothing can be imported for %q; products are %v", name, catalog().Products.Names())
 	}
 	conf, err := f.loadOrEmpty()
 	if err != nil {
@@ -66,7 +67,7 @@ func (f *importing) run(ctx context.Context, name, from string) error {
 	}
 	pr, err := f.catalogue().Load(name)
 	if err != nil {
-		return usageError{err}
+		return screen.Usage(err)
 	}
 	system := config.System{Name: name, Profile: name}
 	for _, s := range conf.Systems {
@@ -77,7 +78,7 @@ func (f *importing) run(ctx context.Context, name, from string) error {
 	}
 	opts := backup.Options{
 		System: system.Name, Profile: pr, Catalog: catalog(), Host: host.Local(),
-		Settings: system.Settings, StateDir: f.state(conf), Version: Version, Trigger: vault.Imported,
+		Settings: system.Settings, StateDir: f.state(conf), Version: screen.Version, Trigger: vault.Imported,
 	}
 	if !f.dry {
 		if err := f.settled(conf, system.Name, "a point made meanwhile would be mixed up with the one it is recovered from"); err != nil {
@@ -92,7 +93,7 @@ func (f *importing) run(ctx context.Context, name, from string) error {
 	}
 	checks := []string{backup.Places, backup.Usable}
 	if i := slices.IndexFunc(f.force, func(check string) bool { return !slices.Contains(checks, check) }); i >= 0 {
-		return usagef("--force %s: there is no such check; there are %s", f.force[i], strings.Join(checks, ", "))
+		return screen.Usagef("--force %s: there is no such check; there are %s", f.force[i], strings.Join(checks, ", "))
 	}
 	if f.dry {
 		f.force = checks // a look makes nothing
@@ -105,10 +106,10 @@ func (f *importing) run(ctx context.Context, name, from string) error {
 	if f.dry {
 		return f.tell(from, i)
 	}
-	if !f.json {
+	if !f.JSON {
 		f.recognised(from, i)
 	}
-	if err := confirm(ctx, "Make a recovery point of this?", f.yes); err != nil {
+	if err := screen.Confirm(ctx, "Make a recovery point of this?", f.yes); err != nil {
 		return err
 	}
 	if err := f.runBackup(ctx, conf, i.Backup, false, "lifeboat import "+name+" "+from); err != nil {
@@ -130,7 +131,7 @@ func (f *importing) archivePassword(ctx context.Context) ([]byte, error) {
 	case !from.IsZero():
 		return f.readPassword(ctx, from, "password of the encrypted file")
 	case !onTerminal():
-		return nil, usagef("the file is encrypted: give --archive-password-file or --archive-password-command, or LIFEBOAT_ARCHIVE_PASSWORD_FILE in the environment")
+		return nil, screen.Usagef("the file is encrypted: give --archive-password-file or --archive-password-command, or LIFEBOAT_ARCHIVE_PASSWORD_FILE in the environment")
 	}
 	return f.promptPassword(ctx, "Password of the encrypted file")
 }
@@ -138,21 +139,21 @@ func (f *importing) archivePassword(ctx context.Context) ([]byte, error) {
 // recognised tells what was found, before anything is asked.
 func (f *importing) recognised(from string, i *backup.Import) {
 	if i.Found.Origin != "" {
-		f.printf("%s: %s\n", from, clean(i.Found.Origin))
+		f.Printf("%s: %s\n", from, screen.Clean(i.Found.Origin))
 	}
-	f.printf("Recognised in %s: %s\n", from, strings.Join(i.Components(), ", "))
+	f.Printf("Recognised in %s: %s\n", from, strings.Join(i.Components(), ", "))
 	for _, m := range i.Found.Missing {
 		if f.yes && !f.dry {
 			break // nobody decides by it; the run warns of each
 		}
 		word := "missing"
 		if m.Critical {
-			word = painterFor(f.out).red("missing (critical)")
+			word = screen.PainterFor(f.Out).Red("missing (critical)")
 		}
-		f.printf("  %s: %s. %s\n", word, m.What, m.Loss)
+		f.Printf("  %s: %s. %s\n", word, m.What, m.Loss)
 	}
 	for _, u := range i.Found.Unknown {
-		f.printf("  left alone: %s\n", clean(u))
+		f.Printf("  left alone: %s\n", screen.Clean(u))
 	}
 }
 
@@ -160,10 +161,10 @@ func (f *importing) recognised(from string, i *backup.Import) {
 func (f *importing) tell(from string, i *backup.Import) error {
 	warnings := i.Warnings()
 	if len(warnings) > 0 {
-		f.code = runbook.ExitWarnings
+		f.Code = runbook.ExitWarnings
 	}
-	if f.json {
-		return f.emit(map[string]any{
+	if f.JSON {
+		return f.Emit(map[string]any{
 			"type": "import", "from": from, "origin": i.Found.Origin, "contents": i.Found.Contents,
 			"components": i.Components(), "left_alone": i.Found.Unknown, "warnings": warnings,
 		})
@@ -175,20 +176,20 @@ func (f *importing) tell(from string, i *backup.Import) error {
 		if c.Bytes > 0 {
 			amount = size(c.Bytes)
 		}
-		rows = append(rows, []string{c.Kind, clean(c.Name), amount, clean(c.Note)})
+		rows = append(rows, []string{c.Kind, screen.Clean(c.Name), amount, screen.Clean(c.Note)})
 	}
 	if len(rows) > 0 {
-		f.table([]string{"kind", "name", "amount", ""}, rows, "amount")
+		f.Table([]string{"kind", "name", "amount", ""}, rows, "amount")
 	}
 	for _, w := range warnings {
 		if strings.Contains(w, backup.NotSaved) {
 			continue // told above
 		}
-		f.printf("%s %s\n", painterFor(f.out).yellow("warning"), clean(w))
+		f.Printf("%s %s\n", screen.PainterFor(f.Out).Yellow("warning"), screen.Clean(w))
 	}
 	if len(warnings) == 0 {
-		f.printf("It is whole.\n")
+		f.Printf("It is whole.\n")
 	}
-	f.printf("Nothing was changed: this was a dry run.\n")
+	f.Printf("Nothing was changed: this was a dry run.\n")
 	return nil
 }

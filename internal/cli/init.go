@@ -11,12 +11,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/guard"
 	"lifeboat/internal/host"
 	"lifeboat/internal/profile"
 	"lifeboat/internal/repository"
-	"lifeboat/internal/storage"
+	"lifeboat/internal/storage/redact"
 )
 
 func (a *app) initCommand() *cobra.Command {
@@ -34,7 +35,7 @@ repository, which gets a copy of every point; that can be done later too.`,
 		Example: `  lifeboat init --repository /backup/lifeboat
   lifeboat init --repository /backup/lifeboat --profile smt --password-file /root/password
   lifeboat init --second sftp:backup@vault.example.com:/lifeboat`,
-		Args: args(cobra.NoArgs),
+		Args: screen.Args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return a.init(c.Context(), wanted, second) },
 	}
 	c.Flags().StringVar(&second, "second", "", "make a second repository at this `URL`")
@@ -52,7 +53,7 @@ func (a *app) init(ctx context.Context, wanted []string, second string) error {
 		if second != "" && a.repository == "" && len(wanted) == 0 {
 			return a.addSecond(ctx, second)
 		}
-		return usagef("%s is there already; edit it, or remove it first", a.configFile)
+		return screen.Usagef("%s is there already; edit it, or remove it first", a.configFile)
 	}
 	found, err := a.found(ctx, wanted)
 	if err != nil {
@@ -113,29 +114,29 @@ func (a *app) init(ctx context.Context, wanted []string, second string) error {
 	} else if err := guard.InstallBootUnit(host.Local(), self); err != nil {
 		return err
 	}
-	if a.json {
-		view := map[string]any{"type": "init", "config": a.configFile, "repository": storage.Redact(url), "created": made, "systems": conf.SystemNames()}
+	if a.JSON {
+		view := map[string]any{"type": "init", "config": a.configFile, "repository": redact.URL(url), "created": made, "systems": conf.SystemNames()}
 		if second != "" {
-			view["second"], view["second_created"] = storage.Redact(copies.URL), madeSecond
+			view["second"], view["second_created"] = redact.URL(copies.URL), madeSecond
 		}
-		return a.emit(view)
+		return a.Emit(view)
 	}
 	word := "Found   "
 	if len(wanted) > 0 {
 		word = "Chosen  "
 	}
-	a.printf("%s       %s\n", word, titles(found))
-	a.printf("Configuration  %s\n", a.configFile)
-	a.printf("Repository     %s (%s)\n", storage.Redact(url), madeText(made))
+	a.Printf("%s       %s\n", word, titles(found))
+	a.Printf("Configuration  %s\n", a.configFile)
+	a.Printf("Repository     %s (%s)\n", redact.URL(url), madeText(made))
 	if second != "" {
-		a.printf("Second copy    %s (%s)\n", storage.Redact(copies.URL), madeText(madeSecond))
+		a.Printf("Second copy    %s (%s)\n", redact.URL(copies.URL), madeText(madeSecond))
 	}
-	a.printf("Password       %s\n", firstOf(from.File, strings.Join(from.Command, " ")))
-	a.printf("\n%s Copy that password to a safe place off this machine now: without it nobody can read the repository.\n", painterFor(a.out).yellow("Important:"))
+	a.Printf("Password       %s\n", firstOf(from.File, strings.Join(from.Command, " ")))
+	a.Printf("\n%s Copy that password to a safe place off this machine now: without it nobody can read the repository.\n", screen.PainterFor(a.Out).Yellow("Important:"))
 	if isPath(url) {
-		a.printf("Keep the repository on another disk or machine than the system it protects.\n")
+		a.Printf("Keep the repository on another disk or machine than the system it protects.\n")
 	}
-	a.printf("Next: lifeboat review\n")
+	a.Printf("Next: lifeboat review\n")
 	return nil
 }
 
@@ -146,10 +147,10 @@ func (a *app) found(ctx context.Context, wanted []string) ([]*profile.Profile, e
 		for _, name := range wanted {
 			p, err := a.catalogue().Load(name)
 			if err != nil {
-				return nil, usageError{err}
+				return nil, screen.Usage(err)
 			}
 			if !p.Protects() {
-				return nil, usagef("profile %s is about upgrades alone; there is nothing to back up in it", name)
+				return nil, screen.Usagef("profile %s is about upgrades alone; there is nothing to back up in it", name)
 			}
 			found = append(found, p)
 		}
@@ -220,7 +221,7 @@ func (a *app) detectCommand() *cobra.Command {
 		Use:     "detect",
 		Short:   "Show which products with a profile are on this machine",
 		Example: "  lifeboat detect",
-		Args:    args(cobra.NoArgs),
+		Args:    screen.Args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			detected, err := a.catalogue().Detect(c.Context(), host.Local())
 			if err != nil {
@@ -232,8 +233,8 @@ func (a *app) detectCommand() *cobra.Command {
 				if d.Err != nil {
 					why = d.Err.Error()
 				}
-				if a.json {
-					if err := a.emit(map[string]any{"type": "detection", "profile": p.Name, "found": holds, "why": why}); err != nil {
+				if a.JSON {
+					if err := a.Emit(map[string]any{"type": "detection", "profile": p.Name, "found": holds, "why": why}); err != nil {
 						return err
 					}
 					continue
@@ -242,10 +243,10 @@ func (a *app) detectCommand() *cobra.Command {
 				if holds {
 					word = "yes"
 				}
-				rows = append(rows, []string{p.Name, p.Title, word, firstLine(why)})
+				rows = append(rows, []string{p.Name, p.Title, word, screen.FirstLine(why)})
 			}
-			if !a.json {
-				a.table([]string{"profile", "product", "found", "seen"}, rows)
+			if !a.JSON {
+				a.Table([]string{"profile", "product", "found", "seen"}, rows)
 			}
 			return nil
 		},

@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/remote"
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/fleet/agent"
 	"lifeboat/internal/rescue/identity"
 )
@@ -25,7 +27,7 @@ made; reports wait in the state directory and are sent later.
 The host makes its own key. The token says whom to trust, so that nobody can pass for
 the server, and is good once. With - for TOKEN it is read from standard input.`,
 		Example: "  lifeboat join https://fleet.example.com:8444 lfj_…\n  lifeboat join https://fleet.example.com:8444 - <token",
-		Args:    args(cobra.ExactArgs(2)),
+		Args:    screen.Args(cobra.ExactArgs(2)),
 		RunE: func(c *cobra.Command, words []string) error {
 			token := words[1]
 			if token == "-" {
@@ -39,15 +41,15 @@ the server, and is good once. With - for TOKEN it is read from standard input.`,
 			if err != nil {
 				return err
 			}
-			member, err := agent.Join(c.Context(), a.agentDir(), words[0], token, Version, machine.Identity)
+			member, err := agent.Join(c.Context(), a.agentDir(), words[0], token, screen.Version, machine.Identity)
 			if err != nil {
-				return fleetError(err)
+				return remote.Explain(err)
 			}
-			if a.json {
-				return a.emit(map[string]any{"type": "joined", "host": member.Host, "name": member.Name, "url": member.URL, "certificate_until": member.Expires()})
+			if a.JSON {
+				return a.Emit(map[string]any{"type": "joined", "host": member.Host, "name": member.Name, "url": member.URL, "certificate_until": member.Expires()})
 			}
-			a.printf("This host is %s in the fleet at %s.\n", printable(member.Name), member.URL)
-			a.printf("Next: lifeboat backup; the fleet gets this host's recovery configuration with the first one that goes well.\n")
+			a.Printf("This host is %s in the fleet at %s.\n", screen.Printable(member.Name), member.URL)
+			a.Printf("Next: lifeboat backup; the fleet gets this host's recovery configuration with the first one that goes well.\n")
 			return nil
 		},
 	}

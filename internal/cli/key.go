@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/repository"
 )
 
@@ -32,7 +33,7 @@ still read what is there after the key was removed.`,
   lifeboat key add --new-password-file /root/second.key
   lifeboat key password
   lifeboat key remove 1a2b3c4d`,
-		Args: knownVerb,
+		Args: screen.KnownVerb,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(a.keyListCommand(), a.keyAddCommand(), a.keyRemoveCommand(), a.keyPasswordCommand())
@@ -57,7 +58,7 @@ func (a *app) keyListCommand() *cobra.Command {
 		Use:     "list",
 		Short:   "List the keys of a repository",
 		Example: "  lifeboat key list\n  lifeboat key list --repository sftp:backup@store.example.com:/lifeboat",
-		Args:    args(cobra.NoArgs),
+		Args:    screen.Args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.withRepository(c.Context(), func(repo *repository.Repository) error {
 				keys, err := repo.Keys(c.Context())
@@ -72,8 +73,8 @@ func (a *app) keyListCommand() *cobra.Command {
 				var rows [][]string
 				for _, k := range keys {
 					view := keyView{"key", k.ID.String(), k.Username, k.Hostname, k.Created, k.Current}
-					if a.json {
-						if err := a.emit(view); err != nil {
+					if a.JSON {
+						if err := a.Emit(view); err != nil {
 							return err
 						}
 						continue
@@ -82,10 +83,10 @@ func (a *app) keyListCommand() *cobra.Command {
 					if k.Current {
 						used = "in use now"
 					}
-					rows = append(rows, []string{k.ID.Short(), printable(k.Username), printable(k.Hostname), when(k.Created), used})
+					rows = append(rows, []string{k.ID.Short(), screen.Printable(k.Username), screen.Printable(k.Hostname), screen.When(k.Created), used})
 				}
-				if !a.json {
-					a.table([]string{"key", "user", "host", "created", ""}, rows)
+				if !a.JSON {
+					a.Table([]string{"key", "user", "host", "created", ""}, rows)
 				}
 				return nil
 			})
@@ -99,7 +100,7 @@ func (a *app) keyListCommand() *cobra.Command {
 // makes the key, and tell says for a person what that means.
 func (a *app) keyChange(c *cobra.Command, event string, change func(*repository.Repository, context.Context, []byte) (repository.ID, error), tell func(repository.ID)) *cobra.Command {
 	var next passwordFlags
-	c.Args = args(cobra.NoArgs)
+	c.Args = screen.Args(cobra.NoArgs)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		return a.withRepository(c.Context(), func(repo *repository.Repository) error {
 			password, err := a.newPassword(c.Context(), &next)
@@ -111,8 +112,8 @@ func (a *app) keyChange(c *cobra.Command, event string, change func(*repository.
 			if err != nil {
 				return err
 			}
-			if a.json {
-				return a.emit(map[string]string{"type": event, "id": id.String()})
+			if a.JSON {
+				return a.Emit(map[string]string{"type": event, "id": id.String()})
 			}
 			tell(id)
 			return nil
@@ -134,7 +135,7 @@ systemd credential) names; at a terminal it is asked for twice.`,
 		Example: `  lifeboat key add
   lifeboat key add --new-password-file /root/second.key`,
 	}, "key-added", (*repository.Repository).AddKey, func(id repository.ID) {
-		a.printf("Key %s opens the repository now too.\n", id.Short())
+		a.Printf("Key %s opens the repository now too.\n", id.Short())
 	})
 }
 
@@ -149,7 +150,7 @@ Everybody who knew the password may have kept a copy of the key file and with it
 the master key. Where a password has become known to others, make a new
 repository.`,
 		Example: "  lifeboat key list\n  lifeboat key remove 1a2b3c4d",
-		Args:    args(cobra.ExactArgs(1)),
+		Args:    screen.Args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
 			if err := removable(names[0]); err != nil {
 				return err
@@ -159,16 +160,16 @@ repository.`,
 				if err != nil {
 					return fmt.Errorf("%w (lifeboat key list%s shows what there is)", err, repo.Flag())
 				}
-				if err := confirm(c.Context(), fmt.Sprintf("Remove key %s of %s?", id.Short(), repo.Location()), a.yes); err != nil {
+				if err := screen.Confirm(c.Context(), fmt.Sprintf("Remove key %s of %s?", id.Short(), repo.Location()), a.yes); err != nil {
 					return err
 				}
 				if err := repo.RemoveKey(c.Context(), id); err != nil {
 					return err
 				}
-				if a.json {
-					return a.emit(map[string]string{"type": "key-removed", "id": id.String()})
+				if a.JSON {
+					return a.Emit(map[string]string{"type": "key-removed", "id": id.String()})
 				}
-				a.printf("Key %s was removed.\n", id.Short())
+				a.Printf("Key %s was removed.\n", id.Short())
 				return nil
 			})
 		},
@@ -191,7 +192,7 @@ The new password comes from where 'lifeboat key add' takes it.`,
 		Example: `  lifeboat key password
   lifeboat key password --new-password-file /root/next.key`,
 	}, "password-changed", (*repository.Repository).ChangePassword, func(id repository.ID) {
-		a.printf("The password was changed: key %s replaces the old one.\n", id.Short())
-		a.printf("%s put the new password where every machine reads it (password: in its lifeboat.yaml),\nand keep a copy in a safe place: their next backup fails until then.\n", painterFor(a.out).yellow("Now:"))
+		a.Printf("The password was changed: key %s replaces the old one.\n", id.Short())
+		a.Printf("%s put the new password where every machine reads it (password: in its lifeboat.yaml),\nand keep a copy in a safe place: their next backup fails until then.\n", screen.PainterFor(a.Out).Yellow("Now:"))
 	})
 }

@@ -10,16 +10,17 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/host"
 	"lifeboat/internal/kit"
 	"lifeboat/internal/profile"
 	"lifeboat/internal/runbook"
-	"lifeboat/internal/storage"
+	"lifeboat/internal/storage/redact"
 )
 
 func (a *app) kitCommand() *cobra.Command {
-	var output absolutePath
+	var output screen.Path
 	var total, threshold int
 	c := &cobra.Command{
 		Use:   "kit [SYSTEM...]",
@@ -41,7 +42,7 @@ Print the files, put the paper away, and remove the files.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, names []string) error {
 			if output == "" {
-				return usagef("--output says where the kit is written: a directory, or one PDF")
+				return screen.Usagef("--output says where the kit is written: a directory, or one PDF")
 			}
 			if c.Flags().Changed("shares") && !c.Flags().Changed("threshold") {
 				threshold = total/2 + 1
@@ -59,10 +60,10 @@ Print the files, put the paper away, and remove the files.`,
 
 func (a *app) makeKit(ctx context.Context, names []string, o kit.Options) error {
 	if o.Threshold > 0 && o.Total == 0 {
-		return usagef("--threshold goes with --shares")
+		return screen.Usagef("--threshold goes with --shares")
 	}
 	if err := o.Validate(); err != nil {
-		return usageError{err}
+		return screen.Usage(err)
 	}
 	conf, err := a.load()
 	if err != nil {
@@ -76,7 +77,7 @@ func (a *app) makeKit(ctx context.Context, names []string, o kit.Options) error 
 		return err
 	}
 	o.Vault, o.Catalog, o.Host = a.vaultOf(conf, repo), catalog(), host.Local()
-	o.Elsewhere, o.StateDir, o.Version = conf.Kit.Elsewhere, a.state(conf), Version
+	o.Elsewhere, o.StateDir, o.Version = conf.Kit.Elsewhere, a.state(conf), screen.Version
 	made, err := kit.Make(ctx, o)
 	if err = errors.Join(err, repo.Close()); err != nil {
 		if errors.Is(err, fs.ErrExist) {
@@ -84,28 +85,28 @@ func (a *app) makeKit(ctx context.Context, names []string, o kit.Options) error 
 		}
 		return err
 	}
-	if a.json {
-		return a.emit(kitView{
+	if a.JSON {
+		return a.Emit(kitView{
 			Type: "kit", ID: made.ID, Created: made.Created, Repository: made.Location, RepositoryID: made.RepositoryID, Key: made.Key,
 			Systems: made.Systems, Shares: made.Shares, Threshold: made.Threshold, State: kit.Valid, Recorded: true,
 			Files: made.Files, Unassigned: made.Unassigned, Pointless: made.Pointless,
 		})
 	}
-	a.printf("Recovery kit %s of %s, for %s\n", painterFor(a.out).bold(made.ID), strings.Join(made.Systems, ", "), made.Location)
+	a.Printf("Recovery kit %s of %s, for %s\n", screen.PainterFor(a.Out).Bold(made.ID), strings.Join(made.Systems, ", "), made.Location)
 	for _, f := range made.Files {
-		a.printf("  %s\n", f)
+		a.Printf("  %s\n", f)
 	}
-	hint := painterFor(a.out).yellow("Now:")
+	hint := screen.PainterFor(a.Out).Yellow("Now:")
 	if made.Shares == 0 {
-		a.printf("%s print the sheet, put it into a safe away from this machine, and remove the files:\nits password opens the repository.\n", hint)
+		a.Printf("%s print the sheet, put it into a safe away from this machine, and remove the files:\nits password opens the repository.\n", hint)
 	} else {
-		a.printf("%s print the files, give each of %d people one share, and remove the files:\nany %d shares open the repository.\n", hint, made.Shares, made.Threshold)
+		a.Printf("%s print the files, give each of %d people one share, and remove the files:\nany %d shares open the repository.\n", hint, made.Shares, made.Threshold)
 	}
 	if len(made.Unassigned) > 0 {
-		a.printf("Nobody is named for: %s. Fill it in by hand, or in %s:\n  kit: {elsewhere: [{what: %s, who: …}]}\n", strings.Join(made.Unassigned, ", "), a.configFile, made.Unassigned[0])
+		a.Printf("Nobody is named for: %s. Fill it in by hand, or in %s:\n  kit: {elsewhere: [{what: %s, who: …}]}\n", strings.Join(made.Unassigned, ", "), a.configFile, made.Unassigned[0])
 	}
 	for _, s := range made.Pointless {
-		a.printf("%s has no recovery point there yet (lifeboat backup %s).\n", s, s)
+		a.Printf("%s has no recovery point there yet (lifeboat backup %s).\n", s, s)
 	}
 	return nil
 }
@@ -113,7 +114,7 @@ func (a *app) makeKit(ctx context.Context, names []string, o kit.Options) error 
 // kitSystems chooses systems and the one repository that the kit is for.
 func (a *app) kitSystems(conf *config.Config, names []string, o *kit.Options) error {
 	if len(conf.Systems) == 0 {
-		return usagef("%s names no system", a.configFile)
+		return screen.Usagef("%s names no system", a.configFile)
 	}
 	first := ""
 	if len(names) > 0 {
@@ -151,13 +152,13 @@ func (a *app) kitSystems(conf *config.Config, names []string, o *kit.Options) er
 		}
 		if !has {
 			if len(names) > 0 {
-				return usagef("system %s has nothing in repository %s; make a kit of its own for it, or name a repository of all with --repository", s.Name, called(r))
+				return screen.Usagef("system %s has nothing in repository %s; make a kit of its own for it, or name a repository of all with --repository", s.Name, called(r))
 			}
 			continue
 		}
 		p, err := a.catalogue().Load(s.Profile)
 		if err != nil {
-			return usageError{err}
+			return screen.Usage(err)
 		}
 		o.Systems = append(o.Systems, kit.System{System: s, Profile: p, Site: slices.ContainsFunc(profiles, func(e profile.Entry) bool { return e.Name == s.Profile && e.Site })})
 		for _, of := range list {
@@ -168,7 +169,7 @@ func (a *app) kitSystems(conf *config.Config, names []string, o *kit.Options) er
 		}
 	}
 	if len(o.Systems) == 0 {
-		return usagef("no system has points in repository %s", called(r))
+		return screen.Usagef("no system has points in repository %s", called(r))
 	}
 	return nil
 }
@@ -181,7 +182,7 @@ func (a *app) kitRevokeCommand() *cobra.Command {
 open it no more. Who had the password and a copy of the key file can still read what
 was there: where the paper was stolen, make a new repository.`,
 		Example: "  lifeboat kit list\n  lifeboat kit revoke 7F3K",
-		Args:    args(cobra.ExactArgs(1)),
+		Args:    screen.Args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
 			conf, err := a.loadOrEmpty()
 			if err != nil {
@@ -203,17 +204,17 @@ was there: where the paper was stolen, make a new repository.`,
 				return err
 			}
 			if s.State == kit.Valid {
-				if err := confirm(c.Context(), fmt.Sprintf("Make recovery kit %s of %s useless?", s.ID, repo.Location()), a.yes); err != nil {
+				if err := screen.Confirm(c.Context(), fmt.Sprintf("Make recovery kit %s of %s useless?", s.ID, repo.Location()), a.yes); err != nil {
 					return err
 				}
 			}
 			if err := kit.Revoke(c.Context(), repo, a.state(conf), s); err != nil {
 				return err
 			}
-			if a.json {
-				return a.emit(map[string]string{"type": "kit-revoked", "id": s.ID, "key": s.Key})
+			if a.JSON {
+				return a.Emit(map[string]string{"type": "kit-revoked", "id": s.ID, "key": s.Key})
 			}
-			a.printf("Recovery kit %s opens nothing any more. Destroy its paper.\n", s.ID)
+			a.Printf("Recovery kit %s opens nothing any more. Destroy its paper.\n", s.ID)
 			return nil
 		},
 	}
@@ -230,7 +231,7 @@ func kitLocation(conf *config.Config, stateDir, id string) string {
 			continue
 		}
 		for _, of := range conf.Repositories {
-			if storage.Redact(of.URL) == r.Location {
+			if redact.URL(of.URL) == r.Location {
 				return of.Name
 			}
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/kit"
 	"lifeboat/internal/repository"
@@ -38,7 +39,7 @@ func (a *app) kitListCommand() *cobra.Command {
 		Long: `Lists the kits that were made on this machine, and those that only their keys in a
 repository tell of. Every repository of the configuration is looked at.`,
 		Example: "  lifeboat kit list\n  lifeboat kit list --repository sftp:backup@store.example.com:/lifeboat",
-		Args:    args(cobra.NoArgs),
+		Args:    screen.Args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			conf, err := a.loadOrEmpty()
 			if err != nil {
@@ -87,8 +88,8 @@ func (a *app) showKits(list []kit.Status, where map[string]string) error {
 	var rows [][]string
 	for _, s := range list {
 		location := firstOf(s.Location, where[s.RepositoryID])
-		if a.json {
-			if err := a.emit(kitView{
+		if a.JSON {
+			if err := a.Emit(kitView{
 				Type: "kit", ID: s.ID, Created: s.Created, Repository: location, RepositoryID: s.RepositoryID, Key: s.Key, Systems: s.Systems,
 				Shares: s.Shares, Threshold: s.Threshold, State: s.State, Revoked: s.Revoked, Recorded: s.Recorded,
 			}); err != nil {
@@ -103,22 +104,22 @@ func (a *app) showKits(list []kit.Status, where map[string]string) error {
 		state := string(s.State)
 		switch s.State {
 		case kit.KeyRemoved:
-			state = painterFor(a.out).yellow("key removed: the paper is useless")
+			state = screen.PainterFor(a.Out).Yellow("key removed: the paper is useless")
 		case kit.Unknown:
-			state = painterFor(a.out).yellow("not known: its repository was not looked at")
+			state = screen.PainterFor(a.Out).Yellow("not known: its repository was not looked at")
 		}
 		if !s.Recorded {
 			opens, state = "?", state+" (not made here)"
 		}
-		rows = append(rows, []string{s.ID, when(s.Created), ago(s.Created), opens, s.Key[:min(8, len(s.Key))], printable(location), state})
+		rows = append(rows, []string{s.ID, screen.When(s.Created), ago(s.Created), opens, s.Key[:min(8, len(s.Key))], screen.Printable(location), state})
 	}
-	if a.json {
+	if a.JSON {
 		return nil
 	}
 	if len(rows) == 0 {
-		a.printf("There is no recovery kit yet: lifeboat kit --output DIR makes one.\n")
+		a.Printf("There is no recovery kit yet: lifeboat kit --output DIR makes one.\n")
 		return nil
 	}
-	a.table([]string{"kit", "made", "age", "opened by", "key", "repository", ""}, rows)
+	a.Table([]string{"kit", "made", "age", "opened by", "key", "repository", ""}, rows)
 	return nil
 }

@@ -13,18 +13,19 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/kit"
 	"lifeboat/internal/kit/typed"
 	"lifeboat/internal/recovery"
 	"lifeboat/internal/repository"
 	"lifeboat/internal/runbook"
-	"lifeboat/internal/storage"
+	"lifeboat/internal/storage/redact"
 	"lifeboat/internal/vault"
 )
 
 func (a *app) kitRecoverCommand() *cobra.Command {
-	var output absolutePath
+	var output screen.Path
 	c := &cobra.Command{
 		Use:   "recover [FILE...]",
 		Short: "Get into a repository with a recovery kit",
@@ -124,8 +125,8 @@ func (a *app) kitParts(ctx context.Context, names []string) (*kit.Assembly, erro
 			if err != nil && !errors.Is(err, kit.ErrKnown) {
 				return nil, fmt.Errorf("%s: %w", what, err)
 			}
-			if err == nil && !a.json {
-				fmt.Fprintf(a.err, "%s: %s\n", what, taken(parts, one))
+			if err == nil && !a.JSON {
+				fmt.Fprintf(a.Err, "%s: %s\n", what, taken(parts, one))
 			}
 		}
 	}
@@ -170,41 +171,41 @@ func readPaper(name string) (string, error) {
 		return "", fmt.Errorf("read a share: %w", err)
 	}
 	if strings.HasPrefix(string(text), "%PDF") {
-		return "", usagef("%s is a PDF; give the text of the page, or type it", name)
+		return "", screen.Usagef("%s is a PDF; give the text of the page, or type it", name)
 	}
 	return string(text), nil
 }
 
 // askShares has people type until there are enough shares.
 func askShares(ctx context.Context, p *prompter, parts *kit.Assembly) error {
-	fmt.Fprintln(p.out, "Type the groups of one share after the other, or of the kit's password, in as many lines as you like.")
+	fmt.Fprintln(p.Out, "Type the groups of one share after the other, or of the kit's password, in as many lines as you like.")
 	reader := new(typed.Reader)
 	for n := 1; parts.Missing() > 0; {
 		if next, of := reader.Next(); of == 0 {
-			fmt.Fprintf(p.out, "No. %d, from group 1: ", n)
+			fmt.Fprintf(p.Out, "No. %d, from group 1: ", n)
 		} else {
-			fmt.Fprintf(p.out, "No. %d, from group %d of %d: ", n, next, of)
+			fmt.Fprintf(p.Out, "No. %d, from group %d of %d: ", n, next, of)
 		}
 		select {
 		case <-ctx.Done():
-			fmt.Fprintln(p.out)
+			fmt.Fprintln(p.Out)
 			return ctx.Err()
-		case line, ok := <-p.lines:
+		case line, ok := <-p.Lines:
 			if !ok {
 				return fmt.Errorf("%w: nothing more was typed", kit.ErrMissing)
 			}
 			found, wrong := reader.Line(line)
 			for _, one := range found {
 				if err := parts.Add(one); err != nil {
-					fmt.Fprintf(p.out, "  %v. Type another one.\n", err)
+					fmt.Fprintf(p.Out, "  %v. Type another one.\n", err)
 					continue
 				}
 				n++
-				fmt.Fprintf(p.out, "  %s\n", taken(parts, one))
+				fmt.Fprintf(p.Out, "  %s\n", taken(parts, one))
 			}
 			if wrong != nil && parts.Missing() > 0 {
 				next, _ := reader.Next()
-				fmt.Fprintf(p.out, "  %v. Go on with group %d.\n", wrong, next)
+				fmt.Fprintf(p.Out, "  %v. Go on with group %d.\n", wrong, next)
 			}
 		}
 	}
@@ -272,9 +273,9 @@ func (a *app) tellKit(id, file string, r *config.Repository, systems []string) e
 	}
 	var next []string
 	if r == nil {
-		a.code = runbook.ExitWarnings
+		a.Code = runbook.ExitWarnings
 	} else {
-		address := firstOf(recordable(a.repository), storage.Redact(a.repository), r.Name)
+		address := firstOf(recordable(a.repository), redact.URL(a.repository), r.Name)
 		words := []string{"--repository", address, "--password-file", file}
 		for _, o := range a.storeFlagsGiven() {
 			words = append(words, "-o", o)
@@ -287,18 +288,18 @@ func (a *app) tellKit(id, file string, r *config.Repository, systems []string) e
 		}
 		view["repository"], view["systems"], view["next"] = address, systems, next
 	}
-	if a.json {
-		return a.emit(view)
+	if a.JSON {
+		return a.Emit(view)
 	}
-	a.printf("The kit's password is in %s.\n", file)
+	a.Printf("The kit's password is in %s.\n", file)
 	if r == nil {
-		a.printf("It was not tried: no repository was named (--repository URL).\n")
+		a.Printf("It was not tried: no repository was named (--repository URL).\n")
 		return nil
 	}
-	a.printf("It opens the repository. %s\n", painterFor(a.out).bold("Next:"))
+	a.Printf("It opens the repository. %s\n", screen.PainterFor(a.Out).Bold("Next:"))
 	for _, n := range next {
-		a.printf("  %s\n", n)
+		a.Printf("  %s\n", n)
 	}
-	a.printf("Afterwards give the repository another password (lifeboat key add), revoke the kit and make a new one.\n")
+	a.Printf("Afterwards give the repository another password (lifeboat key add), revoke the kit and make a new one.\n")
 	return nil
 }

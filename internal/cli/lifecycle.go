@@ -7,12 +7,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/upgrade/path"
 )
 
 func (a *app) lifecycleCommand() *cobra.Command {
 	var on, file string
-	root := absolutePath("/")
+	root := screen.Path("/")
 	c := &cobra.Command{
 		Use:   "lifecycle [RELEASE|PRODUCT]",
 		Short: "Show how long a release is supported, and what it still gets",
@@ -26,13 +27,13 @@ published nowhere is not shown.`,
   lifeboat lifecycle "SLES 12 SP5"
   lifeboat lifecycle SLES
   lifeboat lifecycle "SLES 11 SP4" --on 2021-06-01 --json`,
-		Args: args(cobra.MaximumNArgs(1)),
+		Args: screen.Args(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, given []string) error {
 			day := time.Now()
 			if on != "" {
 				at, err := time.Parse(time.DateOnly, on)
 				if err != nil {
-					return usagef("--on %q: write a day like 2026-01-31", on)
+					return screen.Usagef("--on %q: write a day like 2026-01-31", on)
 				}
 				day = at
 			}
@@ -44,7 +45,7 @@ published nowhere is not shown.`,
 				return a.showRelease(j.catalogue, j.release, day)
 			}
 			if c.Flags().Changed("facts") || c.Flags().Changed("root") {
-				return usagef("choose %s or a host", given[0])
+				return screen.Usagef("choose %s or a host", given[0])
 			}
 			return a.lifecycle(given[0], day)
 		},
@@ -86,7 +87,7 @@ func (a *app) lifecycle(text string, day time.Time) error {
 			unknown = err
 		}
 	}
-	return usageError{fmt.Errorf("%w; products are %s", unknown, strings.Join(products, ", "))}
+	return screen.Usage(fmt.Errorf("%w; products are %s", unknown, strings.Join(products, ", ")))
 }
 
 func (a *app) showProduct(c *path.Catalogue, p path.Product, day time.Time) error {
@@ -94,24 +95,24 @@ func (a *app) showProduct(c *path.Catalogue, p path.Product, day time.Time) erro
 	for _, r := range c.All(p.Name) {
 		list = append(list, c.Standing(r, day))
 	}
-	if a.json {
+	if a.JSON {
 		for _, s := range list {
 			s.Levels, s.LevelSource = nil, nil // of one release, where it is asked for
-			if err := a.emit(lifeLine{"lifecycle", day.Format(time.DateOnly), s, nil}); err != nil {
+			if err := a.Emit(lifeLine{"lifecycle", day.Format(time.DateOnly), s, nil}); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	a.printf("%s\n", painterFor(a.out).bold(p.Title))
+	a.Printf("%s\n", screen.PainterFor(a.Out).Bold(p.Title))
 	if p.Cycle != nil {
-		a.printf("%s\n\n", a.paragraph(p.Cycle.Text, 0))
+		a.Printf("%s\n\n", a.paragraph(p.Cycle.Text, 0))
 	}
 	var rows [][]string
 	for _, s := range list {
 		rows = append(rows, []string{s.Release.Name(), s.Published.String(), s.General.String(), s.Extended.String(), a.stage(s.Stage)})
 	}
-	a.table([]string{"release", "published", "general until", "long-term until", "now"}, rows)
+	a.Table([]string{"release", "published", "general until", "long-term until", "now"}, rows)
 	return nil
 }
 
@@ -125,31 +126,31 @@ type lifeLine struct {
 
 func (a *app) showRelease(c *path.Catalogue, r path.Release, day time.Time) error {
 	s, next := c.Standing(r, day), c.Next(r)
-	if a.json {
-		return a.emit(lifeLine{"lifecycle", day.Format(time.DateOnly), s, next})
+	if a.JSON {
+		return a.Emit(lifeLine{"lifecycle", day.Format(time.DateOnly), s, next})
 	}
-	paint := painterFor(a.out)
-	a.printf("%s: %s\n", paint.bold(r.String()), ends(s))
+	paint := screen.PainterFor(a.Out)
+	a.Printf("%s: %s\n", paint.Bold(r.String()), ends(s))
 	if s.Codename != "" {
-		a.printf("  %-13s %s\n", "codename", s.Codename)
+		a.Printf("  %-13s %s\n", "codename", s.Codename)
 	}
 	if !s.Published.IsZero() {
-		a.printf("  %-13s %s\n", "published", s.Published)
+		a.Printf("  %-13s %s\n", "published", s.Published)
 	}
 	if s.Stage == path.Recent && !s.Newest {
-		a.printf("  %s a later service pack is out; general support of this one ends first\n", paint.yellow("notice"))
+		a.Printf("  %s a later service pack is out; general support of this one ends first\n", paint.Yellow("notice"))
 	}
-	a.printf("  %-13s %s, %s\n", "source", s.Source.Title, s.Source.URL)
+	a.Printf("  %-13s %s, %s\n", "source", s.Source.Title, s.Source.URL)
 	if s.Cycle != nil {
-		a.printf("  %-13s %s\n", "its product", a.paragraph(s.Cycle.Text, 16))
+		a.Printf("  %-13s %s\n", "its product", a.paragraph(s.Cycle.Text, 16))
 	}
 	if s.Column != nil {
 		var rows [][]string
 		for _, l := range s.Levels {
 			rows = append(rows, []string{"  " + l.Service, l.Given})
 		}
-		a.printf("\n%s (%s):\n", s.Column.Title, s.LevelSource.Title)
-		a.table([]string{"  service", ""}, rows)
+		a.Printf("\n%s (%s):\n", s.Column.Title, s.LevelSource.Title)
+		a.Table([]string{"  service", ""}, rows)
 	}
 	if len(next) == 0 {
 		return nil
@@ -158,8 +159,8 @@ func (a *app) showRelease(c *path.Catalogue, r path.Release, day time.Time) erro
 	for _, h := range next {
 		rows = append(rows, []string{"  " + h.To.Name(), ends(c.Standing(h.To, day))})
 	}
-	a.printf("\n")
-	a.table([]string{"  may become", "support"}, rows)
+	a.Printf("\n")
+	a.Table([]string{"  may become", "support"}, rows)
 	return nil
 }
 
@@ -169,13 +170,13 @@ var stages = map[path.Stage]string{
 }
 
 func (a *app) stage(s path.Stage) string {
-	switch paint := painterFor(a.out); s {
+	switch paint := screen.PainterFor(a.Out); s {
 	case path.Recent:
-		return paint.green(stages[s])
+		return paint.Green(stages[s])
 	case path.Ended:
-		return paint.red(stages[s])
+		return paint.Red(stages[s])
 	case path.Previous, path.Extended:
-		return paint.yellow(stages[s])
+		return paint.Yellow(stages[s])
 	}
 	return stages[s]
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/component"
 	"lifeboat/internal/config"
 	"lifeboat/internal/runbook"
@@ -50,7 +51,7 @@ func (v pointView) remark() string {
 	var words []string
 	switch {
 	case v.Damage != "":
-		words = append(words, "damaged: "+short(firstLine(v.Damage), 60))
+		words = append(words, "damaged: "+short(screen.FirstLine(v.Damage), 60))
 	case v.Incomplete:
 		words = append(words, "incomplete")
 	}
@@ -58,7 +59,7 @@ func (v pointView) remark() string {
 		words = append(words, "its pin vanished")
 	}
 	if v.Pinned && v.Note != "" {
-		words = append(words, "pinned: "+short(printable(v.Note), 60))
+		words = append(words, "pinned: "+short(screen.Printable(v.Note), 60))
 	} else if v.Pinned {
 		words = append(words, "pinned")
 	}
@@ -70,7 +71,7 @@ func (a *app) listCommand() *cobra.Command {
 		Use:     "list [SYSTEM]",
 		Short:   "List recovery points",
 		Example: "  lifeboat list\n  lifeboat list smt --json",
-		Args:    args(cobra.MaximumNArgs(1)),
+		Args:    screen.Args(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
 			ctx := c.Context()
 			v, system, closeVault, err := a.openFor(ctx, names)
@@ -91,17 +92,17 @@ func (a *app) listCommand() *cobra.Command {
 			for _, p := range points {
 				view := viewOf(p)
 				if p.Damage != nil {
-					a.code = runbook.ExitWarnings
+					a.Code = runbook.ExitWarnings
 				}
-				if a.json {
-					if err := a.emit(view); err != nil {
+				if a.JSON {
+					if err := a.Emit(view); err != nil {
 						return err
 					}
 					continue
 				}
-				rows = append(rows, []string{p.Short(), p.System(), when(p.Time()), string(p.Trigger()), view.Hostname, size(view.Bytes), view.remark()})
+				rows = append(rows, []string{p.Short(), p.System(), screen.When(p.Time()), string(p.Trigger()), view.Hostname, size(view.Bytes), view.remark()})
 			}
-			if a.json {
+			if a.JSON {
 				return errors.Join(a.warnUnread(unread, v.Repository().Flag()), a.listStates(ctx, conf, system, points))
 			}
 			if len(rows) == 0 {
@@ -111,11 +112,11 @@ func (a *app) listCommand() *cobra.Command {
 					}
 				}
 				if len(unread) == 0 {
-					a.printf("No recovery points yet. Next: lifeboat backup%s\n", v.Repository().Flag())
+					a.Printf("No recovery points yet. Next: lifeboat backup%s\n", v.Repository().Flag())
 				}
 				return a.warnUnread(unread, v.Repository().Flag())
 			}
-			a.table([]string{"point", "system", "time", "trigger", "host", "size", ""}, rows, "size")
+			a.Table([]string{"point", "system", "time", "trigger", "host", "size", ""}, rows, "size")
 			return errors.Join(a.warnUnread(unread, v.Repository().Flag()), a.listStates(ctx, conf, system, points))
 		},
 	}
@@ -131,7 +132,7 @@ func (a *app) showCommand() *cobra.Command {
 		Example: `  lifeboat show smt
   lifeboat show smt 1a2b3c4d
   lifeboat show smt --runbook > RUNBOOK.md`,
-		Args: args(cobra.MaximumNArgs(2)),
+		Args: screen.Args(cobra.MaximumNArgs(2)),
 		RunE: func(c *cobra.Command, names []string) error {
 			ctx := c.Context()
 			p, closeVault, err := a.point(ctx, names)
@@ -144,11 +145,11 @@ func (a *app) showCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				_, err = a.out.Write(text)
+				_, err = a.Out.Write(text)
 				return err
 			}
-			if a.json {
-				return a.emit(p.Manifest)
+			if a.JSON {
+				return a.Emit(p.Manifest)
 			}
 			a.showPoint(p)
 			return nil
@@ -161,29 +162,29 @@ func (a *app) showCommand() *cobra.Command {
 
 func (a *app) showPoint(p *vault.Point) {
 	m := p.Manifest
-	paint := painterFor(a.out)
-	a.printf("%s  %s\n", paint.bold("Recovery point"), p.ID())
-	a.printf("system    %s (profile %s)\n", m.System, m.Profile)
-	a.printf("moment    %s (%s)\n", when(p.Time()), ago(p.Time()))
-	a.printf("made by   lifeboat %s, %s\n", m.Version, m.Trigger)
+	paint := screen.PainterFor(a.Out)
+	a.Printf("%s  %s\n", paint.Bold("Recovery point"), p.ID())
+	a.Printf("system    %s (profile %s)\n", m.System, m.Profile)
+	a.Printf("moment    %s (%s)\n", screen.When(p.Time()), ago(p.Time()))
+	a.Printf("made by   lifeboat %s, %s\n", m.Version, m.Trigger)
 	for _, name := range sorted(m.Identity) {
-		a.printf("%-9s %s\n", name, m.Identity[name])
+		a.Printf("%-9s %s\n", name, m.Identity[name])
 	}
-	a.printf("\n")
+	a.Printf("\n")
 	var rows [][]string
 	for _, r := range m.Components {
 		state := string(r.Status)
 		if r.Status != component.StatusCaptured && r.Reason != "" {
-			state += ": " + firstLine(r.Reason)
+			state += ": " + screen.FirstLine(r.Reason)
 		}
 		rows = append(rows, []string{r.Name, string(r.Importance), size(r.Bytes), state})
 	}
-	a.table([]string{"component", "importance", "size", "state"}, rows, "size")
+	a.Table([]string{"component", "importance", "size", "state"}, rows, "size")
 	for _, w := range m.Noted() {
-		a.printf("\n%s %s\n", paint.yellow("warning"), printable(w))
+		a.Printf("\n%s %s\n", paint.Yellow("warning"), screen.Printable(w))
 	}
 	if m.Incomplete {
-		a.printf("\n%s This point is incomplete.\n", paint.yellow("warning"))
+		a.Printf("\n%s This point is incomplete.\n", paint.Yellow("warning"))
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/component"
 	"lifeboat/internal/component/certificates"
 	"lifeboat/internal/config"
@@ -159,7 +160,7 @@ func (l *looked) readDrills(ctx context.Context, v *vault.Vault, keeper *head.Ke
 			err = fmt.Errorf("report %s: its signature is wrong", r.ID.Short())
 		}
 		if err == nil && k.System != r.System {
-			err = fmt.Errorf("report %s is of another system, %s", r.ID.Short(), printable(k.System))
+			err = fmt.Errorf("report %s is of another system, %s", r.ID.Short(), screen.Printable(k.System))
 		}
 		if err != nil {
 			l.unread[r.System] = append(l.unread[r.System], err.Error())
@@ -180,11 +181,11 @@ func (a *app) rehearsed(conf *config.Config, book routine.Book, s config.System,
 		found := seen[r.Name]
 		shown := slices.DeleteFunc(slices.Clone(found.drills), func(k *drill.Kept) bool { return k.System != s.Name })
 		for _, text := range found.unread[s.Name] {
-			status.Unread = append(status.Unread, "a drill in repository "+r.Name+" does not count: "+firstLine(text))
+			status.Unread = append(status.Unread, "a drill in repository "+r.Name+" does not count: "+screen.FirstLine(text))
 		}
 		all, err := book.DrillsOf(s.Name, r.Name, shown, found.err == nil && len(found.unread[s.Name]) == 0)
 		if err != nil {
-			status.Unread = append(status.Unread, firstLine(err.Error()))
+			status.Unread = append(status.Unread, screen.FirstLine(err.Error()))
 		}
 		reports = append(reports, all...)
 		away = away || found.err != nil
@@ -200,7 +201,7 @@ func (a *app) rehearsed(conf *config.Config, book routine.Book, s config.System,
 func (a *app) certificates(ctx context.Context, conf *config.Config, s config.System, seen map[string]looked, status *routine.Status) {
 	here, err := a.certificatesHere(ctx, s)
 	if err != nil {
-		status.Unread = append(status.Unread, "whether certificates of this machine end soon is not known: "+firstLine(err.Error()))
+		status.Unread = append(status.Unread, "whether certificates of this machine end soon is not known: "+screen.FirstLine(err.Error()))
 	}
 	var held []certificates.Held
 	if list := conf.RepositoriesOf(s); len(list) > 0 {

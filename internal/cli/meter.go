@@ -23,7 +23,7 @@ type meter struct {
 
 // meter begins one; clear ends it.
 func (a *app) meter() *meter {
-	if f, ok := a.err.(*os.File); ok && !a.json && term.IsTerminal(int(f.Fd())) {
+	if f, ok := a.Err.(*os.File); ok && !a.JSON && term.IsTerminal(int(f.Fd())) {
 		return &meter{out: f}
 	}
 	return &meter{}

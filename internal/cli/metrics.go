@@ -10,6 +10,7 @@ import (
 	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/recovery"
 	"lifeboat/internal/routine"
@@ -32,17 +33,17 @@ somebody should look at. Times are seconds since 1970; an age is time() minus on
 With metrics: {textfile: FILE} in the configuration they are also written to that file
 after each run, for the textfile collector of the node exporter.`,
 		Example: "  lifeboat metrics\n  lifeboat metrics --json",
-		Args:    args(cobra.NoArgs),
+		Args:    screen.Args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			set, err := a.metrics(c.Context(), limit)
 			if err != nil {
 				return err
 			}
-			if !a.json {
-				return set.Write(a.out)
+			if !a.JSON {
+				return set.Write(a.Out)
 			}
 			for _, v := range set.Values() {
-				if err := a.emit(v); err != nil {
+				if err := a.Emit(v); err != nil {
 					return err
 				}
 			}
@@ -83,7 +84,7 @@ func (a *app) metrics(ctx context.Context, limit time.Duration) (*metrics.Set, e
 		}
 		notices = append(notices, metrics.Notice{Name: n.Name, Told: t})
 	}
-	return metrics.Collect(Version, time.Now(), systems, notices), nil
+	return metrics.Collect(screen.Version, time.Now(), systems, notices), nil
 }
 
 // lastRuns are the newest runs of a system that have ended, one of each kind. A backup
@@ -129,10 +130,10 @@ func (a *app) writeMetrics(ctx context.Context, conf *config.Config) {
 		return renameio.WriteFile(file, text.Bytes(), 0o644, renameio.IgnoreUmask())
 	}()
 	if err != nil {
-		code := a.code
+		code := a.Code
 		_ = a.warn(fmt.Errorf("metrics were not written to %s: %w", file, err))
 		if code != runbook.ExitDone {
-			a.code = code
+			a.Code = code
 		}
 	}
 }

@@ -2,46 +2,24 @@ package cli
 
 import (
 	"os"
-	"runtime"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/guard"
 )
 
-func (a *app) versionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "version", Short: "Print the version", Example: "  lifeboat version", Args: args(cobra.NoArgs),
-		RunE: func(*cobra.Command, []string) error {
-			revision := ""
-			if info, ok := debug.ReadBuildInfo(); ok {
-				for _, s := range info.Settings {
-					if s.Key == "vcs.revision" {
-						revision = s.Value
-					}
-				}
-			}
-			if a.json {
-				return a.emit(map[string]string{"type": "version", "version": Version, "revision": revision, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH})
-			}
-			a.printf("lifeboat %s (%s, %s/%s)\n", Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			return nil
-		},
-	}
-}
-
 func (a *app) manCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "man DIR", Short: "Write the manual pages into a directory", Example: "  lifeboat man /usr/local/share/man/man8", Args: args(cobra.ExactArgs(1)),
+		Use: "man DIR", Short: "Write the manual pages into a directory", Example: "  lifeboat man /usr/local/share/man/man8", Args: screen.Args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
 			if err := os.MkdirAll(names[0], 0o755); err != nil {
 				return err
 			}
 			root := c.Root()
 			root.DisableAutoGenTag = true
-			return doc.GenManTree(root, &doc.GenManHeader{Title: "LIFEBOAT", Section: "8", Source: "Lifeboat " + Version, Manual: "Lifeboat"}, names[0])
+			return doc.GenManTree(root, &doc.GenManHeader{Title: "LIFEBOAT", Section: "8", Source: "Lifeboat " + screen.Version, Manual: "Lifeboat"}, names[0])
 		},
 	}
 }
@@ -50,7 +28,7 @@ func (a *app) manCommand() *cobra.Command {
 func (a *app) resumeServicesCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: guard.BootCommand, Short: "Start again what a backup has left stopped (the boot unit calls this)", Example: "  lifeboat " + guard.BootCommand,
-		Args: args(cobra.NoArgs),
+		Args: screen.Args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			conf, err := a.loadOrEmpty()
 			if err != nil {

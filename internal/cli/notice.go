@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/notice"
 	"lifeboat/internal/routine"
@@ -21,19 +22,19 @@ func (a *app) noticeCommand() *cobra.Command {
 a POST of JSON, or by pings to a service that waits for them. docs/notices.md has
 the whole of it.`,
 		Example: "  lifeboat notice list\n  lifeboat notice test\n  lifeboat notice test admins",
-		Args:    args(cobra.NoArgs),
+		Args:    screen.Args(cobra.NoArgs),
 		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(
 		&cobra.Command{
 			Use: "list", Short: "Show the notices of the configuration, and which of them arrived last", Example: "  lifeboat notice list\n  lifeboat notice list --json",
-			Args: args(cobra.NoArgs), RunE: func(*cobra.Command, []string) error { return a.listNotices() },
+			Args: screen.Args(cobra.NoArgs), RunE: func(*cobra.Command, []string) error { return a.listNotices() },
 		},
 		&cobra.Command{
 			Use: "test [NAME]", Short: "Send a trial, to one or all", Example: "  lifeboat notice test\n  lifeboat notice test admins",
 			Long: `Sends a message that says that it is a trial. A ping goes to /log below its address:
 it is seen there, and counts neither as success nor as failure.`,
-			Args: args(cobra.MaximumNArgs(1)), RunE: a.testNotices,
+			Args: screen.Args(cobra.MaximumNArgs(1)), RunE: a.testNotices,
 		},
 	)
 	return c
@@ -69,27 +70,27 @@ func (a *app) listNotices() error {
 		if v.Told, err = book.Told(n.Name); err != nil {
 			return err
 		}
-		if a.json {
-			if err := a.emit(v); err != nil {
+		if a.JSON {
+			if err := a.Emit(v); err != nil {
 				return err
 			}
 			continue
 		}
-		state := when(v.Sent)
+		state := screen.When(v.Sent)
 		if !v.Failed.IsZero() {
-			state = painterFor(a.out).red("not sent since " + when(v.Failed))
+			state = screen.PainterFor(a.Out).Red("not sent since " + screen.When(v.Failed))
 			if v.Partly {
-				state = painterFor(a.out).yellow("not to all since " + when(v.Failed))
+				state = screen.PainterFor(a.Out).Yellow("not to all since " + screen.When(v.Failed))
 			}
 		}
 		rows = append(rows, []string{v.Name, v.Way, v.On, firstOf(strings.Join(v.Systems, ", "), "all"), firstOf(strings.Join(v.Jobs, ", "), "all"), state})
 	}
 	switch {
-	case a.json:
+	case a.JSON:
 	case len(rows) == 0:
-		a.printf("%s has no notices: nobody is told when a run fails (docs/notices.md).\n", a.configFile)
+		a.Printf("%s has no notices: nobody is told when a run fails (docs/notices.md).\n", a.configFile)
 	default:
-		a.table([]string{"notice", "way", "on", "systems", "jobs", "last sent"}, rows)
+		a.Table([]string{"notice", "way", "on", "systems", "jobs", "last sent"}, rows)
 	}
 	return nil
 }
@@ -100,13 +101,13 @@ func (a *app) testNotices(c *cobra.Command, names []string) error {
 		return err
 	}
 	if len(conf.Notices) == 0 {
-		return usagef("%s has no notices (docs/notices.md)", a.configFile)
+		return screen.Usagef("%s has no notices (docs/notices.md)", a.configFile)
 	}
 	chosen := *conf
 	if len(names) > 0 {
 		n, ok := conf.Notice(names[0])
 		if !ok {
-			return usagef("no notice %q in %s", names[0], a.configFile)
+			return screen.Usagef("no notice %q in %s", names[0], a.configFile)
 		}
 		chosen.Notices = []config.Notice{n}
 	}
@@ -114,28 +115,28 @@ func (a *app) testNotices(c *cobra.Command, names []string) error {
 	m.Type, m.Result, m.State = notice.AboutTrial, notice.Done, "trial"
 	failed := 0
 	for _, o := range a.tell(c.Context(), &chosen, m) {
-		word, text := painterFor(a.out).green("sent  "), o.To
+		word, text := screen.PainterFor(a.Out).Green("sent  "), o.To
 		if o.Err != nil {
-			word, text = painterFor(a.out).red("FAILED"), o.Err.Error()
+			word, text = screen.PainterFor(a.Out).Red("FAILED"), o.Err.Error()
 			if o.Partly {
-				word, text = painterFor(a.out).yellow("PARTLY"), "reached not all, but the others have it: "+text
+				word, text = screen.PainterFor(a.Out).Yellow("PARTLY"), "reached not all, but the others have it: "+text
 			}
 			failed++
 		}
-		if a.json {
+		if a.JSON {
 			view := map[string]any{"type": "notice-test", "name": o.Name, "to": o.To, "sent": o.Err == nil, "attempts": o.Attempts}
 			if o.Err != nil {
 				view["error"], view["partly"] = o.Err.Error(), o.Partly
 			}
-			if err := a.emit(view); err != nil {
+			if err := a.Emit(view); err != nil {
 				return err
 			}
 			continue
 		}
-		a.printf("%s %s  %s\n", word, o.Name, text)
+		a.Printf("%s %s  %s\n", word, o.Name, text)
 	}
 	if failed > 0 {
-		a.code = runbook.ExitFailed
+		a.Code = runbook.ExitFailed
 	}
 	return nil
 }
@@ -156,7 +157,7 @@ func (a *app) noticeFindings(conf *config.Config, book routine.Book, system stri
 			}
 			findings = append(findings, routine.Finding{
 				Level: routine.Warning, Word: routine.Warning.String(),
-				Text: fmt.Sprintf("%s: notice %s %s since %s: %s; lifeboat notice test %s tries again", system, n.Name, how, when(t.Failed), t.Error, n.Name),
+				Text: fmt.Sprintf("%s: notice %s %s since %s: %s; lifeboat notice test %s tries again", system, n.Name, how, screen.When(t.Failed), t.Error, n.Name),
 			})
 		}
 	}
@@ -174,7 +175,7 @@ func (a *app) tellStatus(c *cobra.Command, conf *config.Config, views []statusVi
 		}
 		for _, s := range v.Stores {
 			if s.Newest != "" {
-				m.Facts = append(m.Facts, fmt.Sprintf("newest point in %s: %s, %s", s.Name, s.Newest[:min(8, len(s.Newest))], when(s.Time)))
+				m.Facts = append(m.Facts, fmt.Sprintf("newest point in %s: %s, %s", s.Name, s.Newest[:min(8, len(s.Newest))], screen.When(s.Time)))
 			}
 		}
 		m.Type, m.State, m.Exit = notice.AboutStatus, worst.String(), int(worst)

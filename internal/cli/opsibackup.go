@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/product/opsi"
 	"lifeboat/internal/profile"
@@ -50,8 +51,8 @@ do; lifeboat backup saves them too.`,
   lifeboat opsi-backup verify /backup/*.tar.bz2
   lifeboat opsi-backup restore --configuration /backup/opsi.tar.bz2
   ln -s /usr/bin/lifeboat /usr/local/bin/opsi-backup`,
-		Args:    knownVerb,
-		Version: Version,
+		Args:    screen.KnownVerb,
+		Version: screen.Version,
 		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.Flags().BoolP("version", "V", false, "print the version")
@@ -65,7 +66,7 @@ do; lifeboat backup saves them too.`,
 // begin opens the log. Without the option one that cannot be written is none.
 func (o *opsiBackup) begin(c *cobra.Command) (done func(), err error) {
 	if o.level < 0 || o.level > 9 {
-		return nil, usagef("--log-level takes a number from 0 to 9")
+		return nil, screen.Usagef("--log-level takes a number from 0 to 9")
 	}
 	done = func() {}
 	if o.level == 0 {
@@ -81,7 +82,7 @@ func (o *opsiBackup) begin(c *cobra.Command) (done func(), err error) {
 	}
 	o.logged = runbook.ObserverFunc(func(e runbook.Event) {
 		if level, text := opsiLine(e); text != "" && level <= o.level {
-			fmt.Fprintf(f, "[%d] [%s] %s\n", level, e.Time.Local().Format("2006-01-02 15:04:05.000"), clean(text))
+			fmt.Fprintf(f, "[%d] [%s] %s\n", level, e.Time.Local().Format("2006-01-02 15:04:05.000"), screen.Clean(text))
 		}
 	})
 	return func() { o.logged = nil; _ = f.Close() }, nil
@@ -130,7 +131,7 @@ func (o *opsiBackup) opsi(conf *config.Config) config.System {
 func (o *opsiBackup) narrowed(chosen []string) (*profile.Profile, map[string]bool, error) {
 	p, err := o.catalogue().Load("opsi")
 	if err != nil {
-		return nil, nil, usageError{err}
+		return nil, nil, screen.Usage(err)
 	}
 	narrow, choose := *p, map[string]bool{}
 	narrow.Components = slices.Clone(p.Components)

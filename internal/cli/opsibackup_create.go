@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lifeboat/internal/backup"
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/component"
 	"lifeboat/internal/config"
 	"lifeboat/internal/host"
@@ -50,7 +51,7 @@ that ends with .tar.gz, .tgz, .tar.bz2 or .tar says how the file is packed.`,
 		Example: `  lifeboat opsi-backup create
   lifeboat opsi-backup create --backends mysql --flush-logs -c gz /backup/
   lifeboat opsi-backup create --no-configuration /backup/opsi.tar.bz2`,
-		Args: args(cobra.MaximumNArgs(2)),
+		Args: screen.Args(cobra.MaximumNArgs(2)),
 		RunE: func(c *cobra.Command, names []string) error {
 			if err := checkBackends(c, r.backends); err != nil {
 				return err
@@ -64,15 +65,15 @@ that ends with .tar.gz, .tgz, .tar.bz2 or .tar says how the file is packed.`,
 				}
 			}
 			if len(names) > 1 {
-				return usagef("one destination is given, not %s", strings.Join(names, " and "))
+				return screen.Usagef("one destination is given, not %s", strings.Join(names, " and "))
 			}
 			if slices.Contains(names, "") {
-				return usagef("the destination is empty; without one the archive comes into the working directory")
+				return screen.Usagef("the destination is empty; without one the archive comes into the working directory")
 			}
 			dest := firstOf(strings.Join(names, ""), ".")
 			pack, err := packing(dest, r.compression)
 			if err != nil {
-				return usageError{err}
+				return screen.Usage(err)
 			}
 			done, err := o.begin(c)
 			if err != nil {
@@ -121,14 +122,14 @@ func (r *opsiCreate) run(ctx context.Context, dest string, pack archive.Compress
 			return err
 		}
 	}
-	warned := r.code
+	warned := r.Code
 	p, err := r.openPrivate(ctx, conf)
 	if err != nil {
 		return err
 	}
 	err = r.save(ctx, conf, s, choice, dest, pack)
-	if r.code == runbook.ExitDone {
-		r.code = warned
+	if r.Code == runbook.ExitDone {
+		r.Code = warned
 	}
 	return errors.Join(err, p.Remove())
 }
@@ -151,7 +152,7 @@ func (r *opsiCreate) save(ctx context.Context, conf *config.Config, s config.Sys
 	}
 	b, err := backup.New(ctx, backup.Options{
 		System: s.Name, Profile: pr, Catalog: catalog(), Host: host.Local(), Vault: v, Choose: choose,
-		Settings: choice.Settings, StateDir: r.state(conf), Version: Version, Trigger: vault.Manual, Narrow: true,
+		Settings: choice.Settings, StateDir: r.state(conf), Version: screen.Version, Trigger: vault.Manual, Narrow: true,
 	})
 	if err != nil {
 		return err
@@ -183,14 +184,14 @@ func (r *opsiCreate) save(ctx context.Context, conf *config.Config, s config.Sys
 		return fmt.Errorf("no archive was made: %w", err)
 	}
 	for _, w := range report.Warnings {
-		if err := r.warn(errors.New(clean(w))); err != nil {
+		if err := r.warn(errors.New(screen.Clean(w))); err != nil {
 			return err
 		}
 	}
-	if r.json {
-		return r.emit(map[string]any{"type": "created", "file": file, "members": report.Members, "bytes": report.Bytes, "warnings": report.Warnings})
+	if r.JSON {
+		return r.Emit(map[string]any{"type": "created", "file": file, "members": report.Members, "bytes": report.Bytes, "warnings": report.Warnings})
 	}
-	r.printf("\nCreated %s: %s in %d members. Every checksum was read again and agrees.\n", file, size(report.Bytes), report.Members)
+	r.Printf("\nCreated %s: %s in %d members. Every checksum was read again and agrees.\n", file, size(report.Bytes), report.Members)
 	return nil
 }
 
@@ -198,7 +199,7 @@ func (r *opsiCreate) save(ctx context.Context, conf *config.Config, s config.Sys
 // be flushed, and has that done when opsi has stopped.
 func (r *opsiCreate) flush(ctx context.Context, b *backup.Backup, choice opsi.Choice, book *runbook.Runbook) error {
 	if !slices.Contains(choice.Components, "database") {
-		return usagef("--flush-logs is about the database, and none is saved")
+		return screen.Usagef("--flush-logs is about the database, and none is saved")
 	}
 	db, err := b.Database("database")
 	if err != nil {

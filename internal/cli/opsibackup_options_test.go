@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"lifeboat/internal/cli/screen"
 )
 
 // As argparse has it: beginnings that fit one option, and nothing else.
@@ -29,7 +31,7 @@ func TestBeginningsOfOptions(t *testing.T) {
 		"list --nothing":                         "list --nothing",
 		"create --backends= --backends --flush ": "create --backends= --backends --flush ",
 	} {
-		a := &app{out: io.Discard, err: io.Discard}
+		a := &app{Screen: screen.Screen{Out: io.Discard, Err: io.Discard}}
 		root := a.root()
 		var verb *cobra.Command
 		for _, c := range root.Commands() {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/component/mysql"
 	"lifeboat/internal/host"
 	"lifeboat/internal/product/opsi/archive"
@@ -19,18 +20,18 @@ func (o *opsiBackup) listCommand() *cobra.Command {
 		Use:     "list FILE…",
 		Short:   "Tell what archives hold",
 		Example: `  lifeboat opsi-backup list /backup/opsi.tar.bz2`,
-		Args:    args(cobra.MinimumNArgs(1)),
+		Args:    screen.Args(cobra.MinimumNArgs(1)),
 		RunE: func(c *cobra.Command, files []string) error {
 			return o.eachFile(c, files, func(file string, a *archive.Archive) error {
-				if o.json {
-					return o.emit(map[string]any{
+				if o.JSON {
+					return o.Emit(map[string]any{
 						"type": "archive", "file": file, "contains": a.Has(), "compression": a.Compression, "members": len(a.Members), "bytes": a.Bytes,
 						"hostname": a.Info.Hostname, "fqdn": a.Info.FQDN, "distribution": a.Info.Distribution, "opsi_version": a.Info.OpsiVersion, "time": a.Moment(),
 					})
 				}
-				o.printf("%s contains: %s\n", file, strings.Join(a.Has(), ", "))
-				o.printf("  of %s, %s, %s; %s in %d members\n", clean(firstOf(a.Info.FQDN, "an unknown machine")), clean(opsiVersion(a.Info)),
-					when(a.Moment()), size(a.Bytes), len(a.Members))
+				o.Printf("%s contains: %s\n", file, strings.Join(a.Has(), ", "))
+				o.Printf("  of %s, %s, %s; %s in %d members\n", screen.Clean(firstOf(a.Info.FQDN, "an unknown machine")), screen.Clean(opsiVersion(a.Info)),
+					screen.When(a.Moment()), size(a.Bytes), len(a.Members))
 				return nil
 			})
 		},
@@ -47,7 +48,7 @@ private database server, as an import does; where there is no database server on
 this machine it is only read to its end. Exit code 1: an archive is damaged; 3:
 something about one should be known.`,
 		Example: `  lifeboat opsi-backup verify /backup/*.tar.bz2`,
-		Args:    args(cobra.MinimumNArgs(1)),
+		Args:    screen.Args(cobra.MinimumNArgs(1)),
 		RunE: func(c *cobra.Command, files []string) error {
 			return o.eachFile(c, files, func(file string, a *archive.Archive) error {
 				return o.verified(c.Context(), file, a, true)
@@ -64,17 +65,17 @@ func (o *opsiBackup) verified(ctx context.Context, file string, a *archive.Archi
 	if dumps && damage == nil {
 		var odd []string
 		if odd, damage = o.tryDumps(ctx, a); len(odd) > 0 {
-			o.code, remarks = runbook.ExitWarnings, append(remarks, odd...)
+			o.Code, remarks = runbook.ExitWarnings, append(remarks, odd...)
 		}
 	}
 	for _, f := range findings {
 		// What a machine did not tell of itself is no fault of its data.
 		if !f.Damage && f.Problem != archive.System {
-			o.code = runbook.ExitWarnings
+			o.Code = runbook.ExitWarnings
 		}
 	}
-	if o.json {
-		if err := o.emit(map[string]any{"type": "verified", "file": file, "ok": damage == nil, "remarks": remarks}); err != nil {
+	if o.JSON {
+		if err := o.Emit(map[string]any{"type": "verified", "file": file, "ok": damage == nil, "remarks": remarks}); err != nil {
 			return err
 		}
 	} else {
@@ -83,8 +84,8 @@ func (o *opsiBackup) verified(ctx context.Context, file string, a *archive.Archi
 	if damage != nil {
 		return fmt.Errorf("%s: %w", file, damage)
 	}
-	if !o.json {
-		o.printf("%s: Verified\n", file)
+	if !o.JSON {
+		o.Printf("%s: Verified\n", file)
 	}
 	return nil
 }
@@ -108,7 +109,7 @@ func (o *opsiBackup) tryDumps(ctx context.Context, a *archive.Archive) (odd []st
 		}
 		warnings, err := tryDump(ctx, a, m, place.Path(), absent == nil)
 		if err != nil {
-			return odd, fmt.Errorf("the dump %s: %w", clean(m.Name), err)
+			return odd, fmt.Errorf("the dump %s: %w", screen.Clean(m.Name), err)
 		}
 		for _, w := range warnings {
 			odd = append(odd, m.Name+": "+w)
@@ -139,7 +140,7 @@ func tryDump(ctx context.Context, a *archive.Archive, m *archive.Member, state s
 
 func (o *opsiBackup) remark(remarks []string) {
 	for _, r := range remarks {
-		o.printf("  %s %s\n", painterFor(o.out).yellow("warning"), clean(r))
+		o.Printf("  %s %s\n", screen.PainterFor(o.Out).Yellow("warning"), screen.Clean(r))
 	}
 }
 
@@ -161,10 +162,10 @@ func (o *opsiBackup) eachFile(c *cobra.Command, files []string, do func(string, 
 			return err
 		}
 		bad++
-		if o.json {
-			err = o.emit(map[string]any{"type": "error", "file": file, "error": err.Error()})
+		if o.JSON {
+			err = o.Emit(map[string]any{"type": "error", "file": file, "error": err.Error()})
 		} else {
-			_, err = fmt.Fprintf(o.err, "%s %v\n", painterFor(o.err).red("lifeboat:"), err)
+			_, err = fmt.Fprintf(o.Err, "%s %v\n", screen.PainterFor(o.Err).Red("lifeboat:"), err)
 		}
 		if err != nil {
 			return err

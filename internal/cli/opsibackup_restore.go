@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lifeboat/internal/backup"
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/host"
 	"lifeboat/internal/product"
@@ -45,14 +46,14 @@ configuration, /etc/opsi: that takes --configuration.`,
 		Example: `  lifeboat opsi-backup restore /backup/opsi.tar.bz2
   lifeboat opsi-backup restore --backends file --configuration /backup/opsi.tar.bz2
   lifeboat opsi-backup restore --configuration --new-server-id opsi2.example.com /backup/opsi.tar.bz2`,
-		Args: args(cobra.ExactArgs(1)),
+		Args: screen.Args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
 			if err := checkBackends(c, r.backends); err != nil {
 				return err
 			}
 			if c.Flags().Changed("new-server-id") {
 				if err := opsi.CheckServerID(r.newID); err != nil {
-					return usagef("--new-server-id: %w", err)
+					return screen.Usagef("--new-server-id: %w", err)
 				}
 			}
 			done, err := o.begin(c)
@@ -76,7 +77,7 @@ configuration, /etc/opsi: that takes --configuration.`,
 // of the command line for a word that is none.
 func checkBackends(c *cobra.Command, backends []string) error {
 	if c.Flags().Changed("backends") && len(backends) == 0 {
-		return usagef("--backends takes the name of a backend: auto, all, file, mysql or dhcp")
+		return screen.Usagef("--backends takes the name of a backend: auto, all, file, mysql or dhcp")
 	}
 	err := opsi.CheckBackends(backends)
 	if err == nil {
@@ -85,7 +86,7 @@ func checkBackends(c *cobra.Command, backends []string) error {
 	if strings.Contains(err.Error(), "opsi-convert") {
 		return refused(err)
 	}
-	return usageError{err}
+	return screen.Usage(err)
 }
 
 func (r *opsiRestore) run(ctx context.Context, file string) error {
@@ -108,7 +109,7 @@ func (r *opsiRestore) run(ctx context.Context, file string) error {
 	if err := r.installed(ctx, components); err != nil {
 		return err
 	}
-	remarked := r.code
+	remarked := r.Code
 	conf, err := r.loadOrEmpty()
 	if err != nil {
 		return err
@@ -122,7 +123,7 @@ func (r *opsiRestore) run(ctx context.Context, file string) error {
 		return err
 	}
 	point, saved, err := r.take(ctx, conf, s, file, components, remarks)
-	r.code = cmp.Or(r.code, remarked) // what the import has warned of stays a warning
+	r.Code = cmp.Or(r.Code, remarked) // what the import has warned of stays a warning
 	if err == nil {
 		r.ran = nil
 		err = r.back(ctx, conf, s, point, saved, components)
@@ -205,7 +206,7 @@ func (r *opsiRestore) take(ctx context.Context, conf *config.Config, s config.Sy
 	}
 	i, err := backup.NewImport(ctx, backup.Options{
 		System: s.Name, Profile: pr, Catalog: catalog(), Host: host.Local(), Vault: v, Choose: choose,
-		StateDir: r.state(conf), Version: Version, Trigger: vault.Imported,
+		StateDir: r.state(conf), Version: screen.Version, Trigger: vault.Imported,
 	}, &here, backup.Saved{Path: file, Force: override})
 	if err != nil {
 		return "", nil, err
@@ -247,10 +248,10 @@ func (r *opsiRestore) back(ctx context.Context, conf *config.Config, s config.Sy
 	if err := r.recover(ctx, s.Name, f); err != nil {
 		return err
 	}
-	if r.json {
+	if r.JSON {
 		return nil
 	}
-	r.printf("\nRestored: %s.\n", strings.Join(components, ", "))
+	r.Printf("\nRestored: %s.\n", strings.Join(components, ", "))
 	return nil
 }
 
@@ -271,7 +272,7 @@ func (r *opsiRestore) tellRemaining(ctx context.Context, saved map[string]string
 func (r *opsiRestore) compared(ctx context.Context, conf *config.Config, s config.System, f recoverFlags) ([]string, error) {
 	p, err := r.catalogue().Load("opsi")
 	if err != nil {
-		return nil, usageError{err}
+		return nil, screen.Usage(err)
 	}
 	force := slices.Concat(p.Identity.MustMatch, p.Identity.Warn, slices.Sorted(maps.Keys(p.Identity.Compare)))
 	slices.Sort(force)
@@ -295,12 +296,12 @@ func (r *opsiRestore) compared(ctx context.Context, conf *config.Config, s confi
 	if err != nil || len(refusals) == 0 {
 		return nil, err
 	}
-	if !r.json {
-		r.printf("The archive is of another system than this one:\n")
+	if !r.JSON {
+		r.Printf("The archive is of another system than this one:\n")
 		r.printChecks(checks)
 	}
 	if theTerminal() != nil {
-		if err := confirm(ctx, strings.Join(refusals, "; ")+". Restore all the same?", false); err == nil || !errors.Is(err, errDeclined) {
+		if err := screen.Confirm(ctx, strings.Join(refusals, "; ")+". Restore all the same?", false); err == nil || !errors.Is(err, screen.ErrDeclined) {
 			return force, err
 		}
 	}

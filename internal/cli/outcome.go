@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/recovery"
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/vault"
@@ -23,8 +24,8 @@ func (a *app) reportRecovery(ctx context.Context, run *runbook.Run, point *vault
 			return err
 		}
 	}
-	if a.json {
-		return a.emit(report)
+	if a.JSON {
+		return a.Emit(report)
 	}
 	a.printReport(report)
 	return nil
@@ -39,13 +40,13 @@ func (a *app) printReport(r *recovery.Report) {
 	if r.Full {
 		first = "There was no room for all of it: make room"
 	}
-	a.printf("\n%s %s\n%s and go on: lifeboat recover %s --resume\n", painterFor(a.out).yellow("Not done:"), strings.Join(r.Undone, "; "), first, r.System)
+	a.Printf("\n%s %s\n%s and go on: lifeboat recover %s --resume\n", screen.PainterFor(a.Out).Yellow("Not done:"), strings.Join(r.Undone, "; "), first, r.System)
 }
 
 func (a *app) printOutcome(r *recovery.Report) {
-	paint := painterFor(a.out)
-	a.printf("\n%s\n", paint.bold("Report of run "+r.Run))
-	a.printf("  state   %s\n", r.State)
+	paint := screen.PainterFor(a.Out)
+	a.Printf("\n%s\n", paint.Bold("Report of run "+r.Run))
+	a.Printf("  state   %s\n", r.State)
 	var rows [][]string
 	for _, s := range r.Steps {
 		if s.State == runbook.StepStateSkipped && !a.verbose {
@@ -53,62 +54,62 @@ func (a *app) printOutcome(r *recovery.Report) {
 		}
 		rows = append(rows, []string{"  " + short(s.Title, 56), string(s.State), time.Duration(s.Seconds * float64(time.Second)).Round(10 * time.Millisecond).String()})
 	}
-	a.table([]string{"  step", "state", "took"}, rows, "took")
-	a.printf("\n")
+	a.Table([]string{"  step", "state", "took"}, rows, "took")
+	a.Printf("\n")
 	a.printChecks(slices.DeleteFunc(slices.Clone(r.Checks), func(c runbook.Check) bool {
 		return c.Warning && slices.Contains(r.Warnings, c.Text()) // it is told once, with its hint
 	}))
 	for _, w := range r.Warnings {
-		a.printf("  %s %s\n", paint.yellow("warning"), w)
+		a.Printf("  %s %s\n", paint.Yellow("warning"), w)
 	}
 	if r.RPO > 0 && r.Whole {
-		a.printf("\n  RPO  %s of data were lost (since %s)\n", r.RPO.Round(time.Second), when(r.Moment))
+		a.Printf("\n  RPO  %s of data were lost (since %s)\n", r.RPO.Round(time.Second), screen.When(r.Moment))
 	}
 	if r.Kind != recovery.Kind || !r.Whole {
-		a.printf("\n  took %s\n", r.Active.Round(time.Second/10))
+		a.Printf("\n  took %s\n", r.Active.Round(time.Second/10))
 		return
 	}
 	if r.RTO > 0 {
-		a.printf("  RTO  %s from the beginning to now, %s of it this program ran\n", r.RTO.Round(time.Second), r.Active.Round(time.Second))
+		a.Printf("  RTO  %s from the beginning to now, %s of it this program ran\n", r.RTO.Round(time.Second), r.Active.Round(time.Second))
 	}
 	for _, j := range r.Jobs {
 		switch {
 		case j.Finished == nil:
-			a.printf("  %s %s since %s; log %s\n", paint.yellow("pending"), j.Title, when(j.Started), j.Log)
+			a.Printf("  %s %s since %s; log %s\n", paint.Yellow("pending"), j.Title, screen.When(j.Started), j.Log)
 		case j.Failure != "":
-			a.printf("  %s %s: %s; log %s\n", paint.red("failed"), j.Title, j.Failure, j.Log)
+			a.Printf("  %s %s: %s; log %s\n", paint.Red("failed"), j.Title, j.Failure, j.Log)
 		case r.RTOWithJobs == 0: // the recovery itself is unfinished, or another job
-			a.printf("  %s %s\n", paint.green("done"), j.Title)
+			a.Printf("  %s %s\n", paint.Green("done"), j.Title)
 		default:
-			a.printf("  %s %s, RTO with it %s\n", paint.green("done"), j.Title, r.RTOWithJobs.Round(time.Second))
+			a.Printf("  %s %s, RTO with it %s\n", paint.Green("done"), j.Title, r.RTOWithJobs.Round(time.Second))
 		}
 	}
 }
 
 func (a *app) printChecks(checks []runbook.Check) {
-	paint := painterFor(a.out)
+	paint := screen.PainterFor(a.Out)
 	seen := map[runbook.Check]bool{}
 	for _, c := range checks {
 		if seen[c] {
 			continue
 		}
 		seen[c] = true
-		word := paint.green("ok     ")
+		word := paint.Green("ok     ")
 		switch {
 		case c.OK && c.Found == recovery.NotKnownYet:
-			word = paint.faint("later  ")
+			word = paint.Faint("later  ")
 		case c.OK:
 		case c.Skipped:
-			word = paint.yellow("skipped")
+			word = paint.Yellow("skipped")
 		case c.Warning:
-			word = paint.yellow("warning")
+			word = paint.Yellow("warning")
 		default:
-			word = paint.red("NOT OK ")
+			word = paint.Red("NOT OK ")
 		}
 		detail := c.Found
 		if !c.OK && !c.Skipped {
 			detail = fmt.Sprintf("expected %s, found %s", firstOf(c.Expected, "nothing"), firstOf(c.Found, "nothing"))
 		}
-		a.printf("  %s %s  %s\n", word, c.Name, paint.faint(firstLine(detail)))
+		a.Printf("  %s %s  %s\n", word, c.Name, paint.Faint(screen.FirstLine(detail)))
 	}
 }

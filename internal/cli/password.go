@@ -12,8 +12,9 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
-	"lifeboat/internal/storage"
+	"lifeboat/internal/storage/redact"
 )
 
 // passwordFlags are the two ways to give a password on the command line. The
@@ -26,7 +27,7 @@ type passwordFlags struct {
 
 // register adds the flags; prefix is "", "new-" or "archive-".
 func (p *passwordFlags) register(c *cobra.Command, prefix, what string) {
-	c.Flags().Var((*absolutePath)(&p.file), prefix+"password-file", "`FILE` with "+what)
+	c.Flags().Var((*screen.Path)(&p.file), prefix+"password-file", "`FILE` with "+what)
 	c.Flags().StringVar(&p.command, prefix+"password-command", "", "`COMMAND` that prints "+what+": words, or a list [program, argument]; no shell")
 }
 
@@ -36,11 +37,11 @@ func (p *passwordFlags) given() (config.Password, error) {
 	case p.command == "":
 		return config.Password{File: p.file}, nil
 	case p.file != "":
-		return config.Password{}, usagef("a password comes from a file or from a command, not from both")
+		return config.Password{}, screen.Usagef("a password comes from a file or from a command, not from both")
 	}
 	words, err := config.ParseCommand(p.command)
 	if err != nil {
-		return config.Password{}, usagef("--password-command: %w", err)
+		return config.Password{}, screen.Usagef("--password-command: %w", err)
 	}
 	return commandIn(p.dir, words), nil
 }
@@ -83,7 +84,7 @@ func fromEnvironment(names []string) (config.Password, error) {
 		if command := os.Getenv(name + "_COMMAND"); command != "" {
 			words, err := config.ParseCommand(command)
 			if err != nil {
-				return config.Password{}, usagef("%s_COMMAND: %w", name, err)
+				return config.Password{}, screen.Usagef("%s_COMMAND: %w", name, err)
 			}
 			return commandIn("", words), nil
 		}
@@ -113,12 +114,12 @@ func (a *app) passwordOf(ctx context.Context, r config.Repository, flags passwor
 		return nil, errAsks
 	}
 	if !from.IsZero() {
-		return a.readPassword(ctx, from, "password of repository "+firstOf(r.Name, storage.Redact(r.URL)))
+		return a.readPassword(ctx, from, "password of repository "+firstOf(r.Name, redact.URL(r.URL)))
 	}
 	if !onTerminal() {
-		return nil, usagef("repository %s needs a password: give --password-file or --password-command, LIFEBOAT_PASSWORD_FILE (or _COMMAND, _CREDENTIAL) in the environment, or password: in %s", storage.Redact(r.URL), a.configFile)
+		return nil, screen.Usagef("repository %s needs a password: give --password-file or --password-command, LIFEBOAT_PASSWORD_FILE (or _COMMAND, _CREDENTIAL) in the environment, or password: in %s", redact.URL(r.URL), a.configFile)
 	}
-	return a.promptPassword(ctx, "Password of repository "+storage.Redact(r.URL))
+	return a.promptPassword(ctx, "Password of repository "+redact.URL(r.URL))
 }
 
 // passwordFrom is where the password of a repository comes from; zero where a person
@@ -148,7 +149,7 @@ func (a *app) newPassword(ctx context.Context, flags *passwordFlags) ([]byte, er
 		return a.readPassword(ctx, from, "new password")
 	}
 	if !onTerminal() {
-		return nil, usagef("a new password is needed: give --new-password-file or --new-password-command, or LIFEBOAT_NEW_PASSWORD_FILE in the environment")
+		return nil, screen.Usagef("a new password is needed: give --new-password-file or --new-password-command, or LIFEBOAT_NEW_PASSWORD_FILE in the environment")
 	}
 	first, err := a.promptPassword(ctx, "New password")
 	if err != nil {
@@ -161,9 +162,9 @@ func (a *app) newPassword(ctx context.Context, flags *passwordFlags) ([]byte, er
 	defer clear(second)
 	switch {
 	case len(first) == 0:
-		return nil, usagef("the new password is empty: nothing was changed")
+		return nil, screen.Usagef("the new password is empty: nothing was changed")
 	case !bytes.Equal(first, second):
-		return nil, usagef("the two are not the same: nothing was changed")
+		return nil, screen.Usagef("the two are not the same: nothing was changed")
 	}
 	return first, nil
 }
@@ -171,7 +172,7 @@ func (a *app) newPassword(ctx context.Context, flags *passwordFlags) ([]byte, er
 func (a *app) readPassword(ctx context.Context, from config.Password, what string) ([]byte, error) {
 	password, err := from.Read(ctx)
 	if err != nil {
-		return nil, usageError{fmt.Errorf("%s: %w", what, err)}
+		return nil, screen.Usage(fmt.Errorf("%s: %w", what, err))
 	}
 	if warning := from.Warning(); warning != "" {
 		a.notices.warn(warning) // several may be read at once
@@ -184,7 +185,7 @@ func onTerminal() bool { return term.IsTerminal(int(os.Stdin.Fd())) }
 // promptPassword asks without showing what is typed. An interrupt leaves the
 // terminal as it was.
 func (a *app) promptPassword(ctx context.Context, question string) ([]byte, error) {
-	if terminalRead.Load() {
+	if screen.TerminalRead() {
 		return theTerminal().password(ctx, question)
 	}
 	fd := int(os.Stdin.Fd())
@@ -197,14 +198,14 @@ func (a *app) promptPassword(ctx context.Context, question string) ([]byte, erro
 		err  error
 	}
 	answers := make(chan answer, 1)
-	fmt.Fprintf(a.err, "%s: ", question)
+	fmt.Fprintf(a.Err, "%s: ", question)
 	go func() {
 		text, err := term.ReadPassword(fd)
 		answers <- answer{text, err}
 	}()
 	select {
 	case got := <-answers:
-		fmt.Fprintln(a.err)
+		fmt.Fprintln(a.Err)
 		if got.err != nil {
 			return nil, fmt.Errorf("ask for the password: %w", got.err)
 		}

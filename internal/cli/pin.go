@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/repository"
 	"lifeboat/internal/vault"
 )
@@ -33,7 +34,7 @@ with the tag lifeboat-pin.`,
 		Example: `  lifeboat pin 1a2b3c4d --note "before the move to the new data centre"
   lifeboat pin smt
   lifeboat pin`,
-		Args: args(cobra.MaximumNArgs(2)),
+		Args: screen.Args(cobra.MaximumNArgs(2)),
 		RunE: func(c *cobra.Command, names []string) error {
 			ctx := c.Context()
 			if len(names) == 0 {
@@ -53,10 +54,10 @@ with the tag lifeboat-pin.`,
 					return err
 				}
 			}
-			if a.json {
-				return a.emit(pinView{Type: "pin", ID: pin.ID.String(), Point: p.ID(), System: pin.System, Time: pin.Time, Note: pin.Note})
+			if a.JSON {
+				return a.Emit(pinView{Type: "pin", ID: pin.ID.String(), Point: p.ID(), System: pin.System, Time: pin.Time, Note: pin.Note})
 			}
-			a.printf("Recovery point %s of %s (%s) is pinned.\nTo let it go again: lifeboat unpin%s %s\n", p.Short(), p.System(), when(p.Time()), p.Vault().Repository().Flag(), p.Short())
+			a.Printf("Recovery point %s of %s (%s) is pinned.\nTo let it go again: lifeboat unpin%s %s\n", p.Short(), p.System(), screen.When(p.Time()), p.Vault().Repository().Flag(), p.Short())
 			return nil
 		},
 	}
@@ -97,20 +98,20 @@ func (a *app) listPins(ctx context.Context) error {
 		if p := pinned[pin.Tree]; p != nil {
 			view.Point, point = p.ID(), p.Short()
 		}
-		if a.json {
-			if err := a.emit(view); err != nil {
+		if a.JSON {
+			if err := a.Emit(view); err != nil {
 				return err
 			}
 			continue
 		}
-		rows = append(rows, []string{pin.ID.String()[:8], printable(pin.System), point, when(pin.Time), printable(pin.Note)})
+		rows = append(rows, []string{pin.ID.String()[:8], screen.Printable(pin.System), point, screen.When(pin.Time), screen.Printable(pin.Note)})
 	}
 	switch {
-	case a.json:
+	case a.JSON:
 	case len(rows) == 0:
-		a.printf("No recovery point is pinned.\n")
+		a.Printf("No recovery point is pinned.\n")
 	default:
-		a.table([]string{"pin", "system", "point", "pinned", "note"}, rows)
+		a.Table([]string{"pin", "system", "point", "pinned", "note"}, rows)
 	}
 	return a.warnUnread(unread, v.Repository().Flag())
 }
@@ -123,7 +124,7 @@ func (a *app) unpinCommand() *cobra.Command {
 doing counts as removed on purpose then.`,
 		Example: `  lifeboat unpin 1a2b3c4d
   lifeboat unpin 1a2b3c4d --repository second`,
-		Args: args(cobra.ExactArgs(1)),
+		Args: screen.Args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
 			if err := removable(names[0]); err != nil {
 				return err
@@ -137,12 +138,12 @@ doing counts as removed on purpose then.`,
 				if err != nil {
 					return err
 				}
-				if !a.json {
-					a.printf("Recovery point %s is no longer pinned.\n", names[0])
+				if !a.JSON {
+					a.Printf("Recovery point %s is no longer pinned.\n", names[0])
 					return nil
 				}
 				for _, pin := range removed {
-					if err := a.emit(pinView{Type: "unpin", ID: pin.ID.String(), System: pin.System, Time: pin.Time, Note: pin.Note}); err != nil {
+					if err := a.Emit(pinView{Type: "unpin", ID: pin.ID.String(), System: pin.System, Time: pin.Time, Note: pin.Note}); err != nil {
 						return err
 					}
 				}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/host"
 	"lifeboat/internal/recovery"
@@ -60,7 +61,7 @@ func (a *app) point(ctx context.Context, names []string) (*vault.Point, func(), 
 func (a *app) find(ctx context.Context, v *vault.Vault, reference string, filter vault.Filter) (*vault.Point, error) {
 	p, doubt, err := a.newest(ctx, v, reference, filter)
 	if err == nil && doubt != nil {
-		err = a.warn(fmt.Errorf("%w; %s of %s is used", doubt, p.Short(), when(p.Time())))
+		err = a.warn(fmt.Errorf("%w; %s of %s is used", doubt, p.Short(), screen.When(p.Time())))
 	}
 	return p, err
 }
@@ -73,7 +74,7 @@ func (a *app) findSurely(ctx context.Context, v *vault.Vault, reference string, 
 	}
 	p, doubt, err := a.newest(ctx, v, reference, filter)
 	if err == nil && doubt != nil {
-		return nil, runbook.Refuse(recovery.CheckLatest, "%v; the newest that can be used is %s of %s: name it with --from %s", doubt, p.Short(), when(p.Time()), p.Short())
+		return nil, runbook.Refuse(recovery.CheckLatest, "%v; the newest that can be used is %s of %s: name it with --from %s", doubt, p.Short(), screen.When(p.Time()), p.Short())
 	}
 	return p, err
 }
@@ -97,9 +98,9 @@ func (a *app) newest(ctx context.Context, v *vault.Vault, reference string, filt
 	if err != nil {
 		return nil, nil, err
 	}
-	if len(l.Others) > 0 && !a.json {
+	if len(l.Others) > 0 && !a.JSON {
 		other := l.Others[len(l.Others)-1]
-		fmt.Fprintf(a.err, "hint: %s has a newer point, %s, which is not this machine's\n", printable(other.Hostname()), other.Short())
+		fmt.Fprintf(a.Err, "hint: %s has a newer point, %s, which is not this machine's\n", screen.Printable(other.Hostname()), other.Short())
 	}
 	return l.Point, l.Doubt(), nil
 }
@@ -109,11 +110,11 @@ func (a *app) newest(ctx context.Context, v *vault.Vault, reference string, filt
 func (a *app) systems(conf *config.Config, names []string, all bool) ([]config.System, error) {
 	switch {
 	case all && len(names) > 0:
-		return nil, usagef("--all and a system exclude each other")
+		return nil, screen.Usagef("--all and a system exclude each other")
 	case all && len(conf.Systems) > 0:
 		return conf.Systems, nil
 	case len(names) == 0 && len(conf.Systems) > 1:
-		return nil, usagef("which system? %s has %v; --all takes every one", a.configFile, conf.SystemNames())
+		return nil, screen.Usagef("which system? %s has %v; --all takes every one", a.configFile, conf.SystemNames())
 	}
 	s, err := a.system(conf, names)
 	return []config.System{s}, err
@@ -128,24 +129,24 @@ func (a *app) each(c *cobra.Command, systems []config.System, do func(config.Sys
 	}
 	worst := 0
 	for i, s := range systems {
-		if i > 0 && !a.json {
-			a.printf("\n")
+		if i > 0 && !a.JSON {
+			a.Printf("\n")
 		}
-		a.ran, a.sealed, a.code = nil, nil, runbook.ExitDone
+		a.ran, a.sealed, a.Code = nil, nil, runbook.ExitDone
 		err := do(s)
 		if err != nil {
 			err = fmt.Errorf("%s: %w", s.Name, err)
-			a.code = a.fail(c, err)
+			a.Code = a.fail(c, err)
 		}
 		a.end(err)
-		if worst == runbook.ExitDone || worst == runbook.ExitWarnings && a.code != runbook.ExitDone {
-			worst = a.code
+		if worst == runbook.ExitDone || worst == runbook.ExitWarnings && a.Code != runbook.ExitDone {
+			worst = a.Code
 		}
 		if c.Context().Err() != nil {
 			break
 		}
 	}
-	a.code = worst
+	a.Code = worst
 	return nil
 }
 

@@ -3,15 +3,16 @@ package cli
 import (
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/profile"
 	"lifeboat/internal/runbook"
 )
 
 func (a *app) profileCommand() *cobra.Command {
-	c := &cobra.Command{Args: args(cobra.NoArgs), RunE: func(c *cobra.Command, _ []string) error { return c.Help() }, Use: "profile", Short: "Look at profiles: what products are made of", Example: "  lifeboat profile list\n  lifeboat profile check site.yaml"}
+	c := &cobra.Command{Args: screen.Args(cobra.NoArgs), RunE: func(c *cobra.Command, _ []string) error { return c.Help() }, Use: "profile", Short: "Look at profiles: what products are made of", Example: "  lifeboat profile list\n  lifeboat profile check site.yaml"}
 	c.AddCommand(
 		&cobra.Command{
-			Use: "list", Short: "List the known profiles", Example: "  lifeboat profile list", Args: args(cobra.NoArgs),
+			Use: "list", Short: "List the known profiles", Example: "  lifeboat profile list", Args: screen.Args(cobra.NoArgs),
 			RunE: func(*cobra.Command, []string) error {
 				entries, err := a.catalogue().List()
 				if err != nil {
@@ -21,12 +22,12 @@ func (a *app) profileCommand() *cobra.Command {
 				for _, e := range entries {
 					title, parts, problem := "", 0, ""
 					if e.Err != nil {
-						problem, a.code = e.Err.Error(), runbook.ExitWarnings
+						problem, a.Code = e.Err.Error(), runbook.ExitWarnings
 					} else {
 						title, parts = e.Profile.Title, len(e.Profile.Components)
 					}
-					if a.json {
-						if err := a.emit(map[string]any{"type": "profile", "name": e.Name, "title": title, "source": e.Source, "site": e.Site, "components": parts, "error": problem}); err != nil {
+					if a.JSON {
+						if err := a.Emit(map[string]any{"type": "profile", "name": e.Name, "title": title, "source": e.Source, "site": e.Site, "components": parts, "error": problem}); err != nil {
 							return err
 						}
 						continue
@@ -35,55 +36,55 @@ func (a *app) profileCommand() *cobra.Command {
 					if e.Site {
 						source = e.Source
 					}
-					rows = append(rows, []string{e.Name, firstOf(problem, title), count(parts, "component", "components"), source})
+					rows = append(rows, []string{e.Name, firstOf(problem, title), screen.Count(parts, "component", "components"), source})
 				}
-				if !a.json {
-					a.table([]string{"profile", "product", "", "source"}, rows)
+				if !a.JSON {
+					a.Table([]string{"profile", "product", "", "source"}, rows)
 				}
 				return nil
 			},
 		},
 		&cobra.Command{
-			Use: "show NAME", Short: "Print a profile", Example: "  lifeboat profile show smt", Args: args(cobra.ExactArgs(1)),
+			Use: "show NAME", Short: "Print a profile", Example: "  lifeboat profile show smt", Args: screen.Args(cobra.ExactArgs(1)),
 			RunE: func(_ *cobra.Command, names []string) error {
 				p, err := a.catalogue().Load(names[0])
 				if err != nil {
-					return usageError{err}
+					return screen.Usage(err)
 				}
-				if a.json {
-					return a.emit(profileView(p))
+				if a.JSON {
+					return a.Emit(profileView(p))
 				}
-				_, err = a.out.Write(p.Text)
+				_, err = a.Out.Write(p.Text)
 				return err
 			},
 		},
 		&cobra.Command{
-			Use: "check FILE…", Short: "Check profile files and name every mistake", Example: "  lifeboat profile check /etc/lifeboat/profiles/site.yaml", Args: args(cobra.MinimumNArgs(1)),
+			Use: "check FILE…", Short: "Check profile files and name every mistake", Example: "  lifeboat profile check /etc/lifeboat/profiles/site.yaml", Args: screen.Args(cobra.MinimumNArgs(1)),
 			RunE: func(_ *cobra.Command, files []string) error {
 				for _, file := range files {
 					p, err := catalog().Profile.LoadFile(file)
 					if err != nil {
-						return usageError{err}
+						return screen.Usage(err)
 					}
-					if a.json {
-						if err := a.emit(profileView(p)); err != nil {
+					if a.JSON {
+						if err := a.Emit(profileView(p)); err != nil {
 							return err
 						}
 						continue
 					}
-					a.printf("%s: profile %s is well, %s\n", file, p.Name, count(len(p.Components), "component", "components"))
+					a.Printf("%s: profile %s is well, %s\n", file, p.Name, screen.Count(len(p.Components), "component", "components"))
 				}
 				return nil
 			},
 		},
 		&cobra.Command{
-			Use: "schema", Short: "Print the JSON Schema of profiles, for editors", Example: "  lifeboat profile schema > profile.schema.json", Args: args(cobra.NoArgs),
+			Use: "schema", Short: "Print the JSON Schema of profiles, for editors", Example: "  lifeboat profile schema > profile.schema.json", Args: screen.Args(cobra.NoArgs),
 			RunE: func(*cobra.Command, []string) error {
 				data, err := profile.Schema(catalog().Profile)
 				if err != nil {
 					return err
 				}
-				_, err = a.out.Write(append(data, '\n'))
+				_, err = a.Out.Write(append(data, '\n'))
 				return err
 			},
 		},

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/repository"
 	"lifeboat/internal/runbook"
@@ -37,7 +38,7 @@ that was interrupted goes on where it was when it is repeated.`,
 		Example: `  lifeboat repository protect --dry-run
   lifeboat repository protect
   lifeboat repository protect --repository offsite --days 90`,
-		Args: args(cobra.NoArgs),
+		Args: screen.Args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return a.protect(c.Context(), f) },
 	}
 	c.Flags().IntVar(&f.days, "days", 0, "lock for so many `DAYS` from now on (default those of object_lock)")
@@ -49,7 +50,7 @@ that was interrupted goes on where it was when it is repeated.`,
 
 func (a *app) protect(ctx context.Context, f protectFlags) error {
 	if f.days < 0 {
-		return usagef("--days %d: a lock lasts a day at least", f.days)
+		return screen.Usagef("--days %d: a lock lasts a day at least", f.days)
 	}
 	conf, err := a.loadOrEmpty()
 	if err != nil {
@@ -73,9 +74,9 @@ func (a *app) protect(ctx context.Context, f protectFlags) error {
 	}
 	switch {
 	case len(list) == 0:
-		return usagef("nothing is locked: write object_lock: {mode: governance, days: 30} to the repository in %s, or give -o object_lock.mode=governance -o object_lock.days=30", a.configFile)
+		return screen.Usagef("nothing is locked: write object_lock: {mode: governance, days: 30} to the repository in %s, or give -o object_lock.mode=governance -o object_lock.days=30", a.configFile)
 	case len(list) > 1 && len(f.except) > 0:
-		return usagef("--except names points of one repository: say which with --repository")
+		return screen.Usagef("--except names points of one repository: say which with --repository")
 	}
 	return a.onEach(ctx, list, func(r config.Repository, repo *repository.Repository) error {
 		period := days[r.URL]
@@ -131,40 +132,40 @@ type protectionView struct {
 // showProtection prints what was locked. done is false when the rest failed.
 func (a *app) showProtection(of config.Repository, r *repository.ProtectReport, leaving int, done bool) error {
 	if !r.OK() && done {
-		a.code = runbook.ExitFailed
+		a.Code = runbook.ExitFailed
 	}
-	if a.json {
-		return a.emit(protectionView{"protection", called(of), leaving, r})
+	if a.JSON {
+		return a.Emit(protectionView{"protection", called(of), leaving, r})
 	}
-	paint := painterFor(a.out)
-	verb := "locked until " + when(r.Until)
+	paint := screen.PainterFor(a.Out)
+	verb := "locked until " + screen.When(r.Until)
 	if r.DryRun {
 		verb = "would be " + verb
 	}
-	a.printf("%s %s that recovery points need: %d %s, %d are locked almost as long already.\n", paint.bold("Repository "+called(of)+":"), count(r.Files, "file", "files"), r.Extended, verb, r.Unchanged)
+	a.Printf("%s %s that recovery points need: %d %s, %d are locked almost as long already.\n", paint.Bold("Repository "+called(of)+":"), screen.Count(r.Files, "file", "files"), r.Extended, verb, r.Unchanged)
 	if r.Unlocked > 0 {
-		a.printf("%s %s had no lock any more, or never had one.\n", paint.yellow("warning"), count(r.Unlocked, "file", "files"))
+		a.Printf("%s %s had no lock any more, or never had one.\n", paint.Yellow("warning"), screen.Count(r.Unlocked, "file", "files"))
 	}
 	if !r.Earliest.IsZero() && r.Extended > 0 {
-		a.printf("The first of their locks would have ended %s.\n", when(r.Earliest))
+		a.Printf("The first of their locks would have ended %s.\n", screen.When(r.Earliest))
 	}
 	if leaving > 0 {
-		a.printf("%s that the retention does not keep, or that --except names: their locks run out.\n", count(leaving, "recovery point", "recovery points"))
+		a.Printf("%s that the retention does not keep, or that --except names: their locks run out.\n", screen.Count(leaving, "recovery point", "recovery points"))
 	}
 	if r.Unneeded > 0 {
-		a.printf("Left alone, as no point needs them: %s; a prune removes them when their locks have ended.\n", count(r.Unneeded, "file", "files"))
+		a.Printf("Left alone, as no point needs them: %s; a prune removes them when their locks have ended.\n", screen.Count(r.Unneeded, "file", "files"))
 	}
 	for _, text := range r.Problems {
-		a.printf("%s %s\n", paint.red("DAMAGED"), printable(text))
+		a.Printf("%s %s\n", paint.Red("DAMAGED"), screen.Printable(text))
 	}
 	for _, name := range r.Missing {
-		a.printf("%s %s is gone\n", paint.red("MISSING"), name)
+		a.Printf("%s %s is gone\n", paint.Red("MISSING"), name)
 	}
 	for _, text := range r.Malformed {
-		a.printf("%s %s\n", paint.red("DAMAGED"), text)
+		a.Printf("%s %s\n", paint.Red("DAMAGED"), text)
 	}
 	if !r.OK() {
-		a.printf("Everything that is there was locked. Look at it with lifeboat verify%s, and in the store for older versions of these files.\n", a.flagFor(of))
+		a.Printf("Everything that is there was locked. Look at it with lifeboat verify%s, and in the store for older versions of these files.\n", a.flagFor(of))
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lifeboat/internal/backup"
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/guard"
 	"lifeboat/internal/kit"
@@ -43,7 +44,7 @@ func (a *app) protection(ctx context.Context, names []string, limit time.Duratio
 		v := statusView{Type: "status", Status: routine.Status{System: s.Name}, Findings: []routine.Finding{}}
 		unknown := func(err error) { // of one thing, which keeps nobody from the others
 			for _, e := range each(err) {
-				v.Unread = append(v.Unread, firstLine(e.Error()))
+				v.Unread = append(v.Unread, screen.FirstLine(e.Error()))
 			}
 		}
 		unknown(ledger)
@@ -142,7 +143,7 @@ func (a *app) stores(conf *config.Config, book routine.Book, s config.System, se
 		points := found.pointsOf(s.Name)
 		store := routine.Store{Name: r.Name, Points: len(points), Doubts: found.doubts, Space: found.space}
 		if found.err != nil {
-			store.Error, store.Gone = firstLine(found.err.Error()), errors.Is(found.err, repository.ErrNoRepository)
+			store.Error, store.Gone = screen.FirstLine(found.err.Error()), errors.Is(found.err, repository.ErrNoRepository)
 		}
 		if n == 0 {
 			first = points

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/repository"
 	"lifeboat/internal/runbook"
@@ -29,14 +30,14 @@ func (f pruneFlags) options() (repository.PruneOptions, error) {
 	text, percent := strings.CutSuffix(f.maxUnused, "%")
 	n, err := strconv.ParseFloat(text, 64)
 	if err != nil || n < 0 || n >= 100 || (!percent && n != 0) {
-		return o, usagef("--max-unused %q is no share: write one like 5%%, or 0", f.maxUnused)
+		return o, screen.Usagef("--max-unused %q is no share: write one like 5%%, or 0", f.maxUnused)
 	}
 	o.MaxUnused = n / 100
 	if f.maxRepack == "" {
 		return o, nil
 	}
 	if o.MaxRepack, err = config.ParseSize(f.maxRepack); err != nil || o.MaxRepack == 0 {
-		return o, usagef("--max-repack %q is no size: write one like 20G; --keep-packs stores nothing anew", f.maxRepack)
+		return o, screen.Usagef("--max-repack %q is no size: write one like 20G; --keep-packs stores nothing anew", f.maxRepack)
 	}
 	return o, nil
 }
@@ -63,7 +64,7 @@ lost: lifeboat repository repair lists them again, when there is room.`,
   lifeboat prune --repository second --max-unused 0
   lifeboat prune --keep-packs          # when the store is full
   lifeboat prune --unsafe-recover-no-free-space   # when it is full to the last byte`,
-		Args: args(cobra.NoArgs),
+		Args: screen.Args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			opts, err := f.options()
 			if err != nil {
@@ -126,15 +127,15 @@ func (a *app) prune(ctx context.Context, r config.Repository, repo *repository.R
 		return nil, err
 	}
 	if report.Refused.Packs > 0 && !report.Retained { // a lock is what was asked for, and ends
-		a.code = runbook.ExitWarnings
+		a.Code = runbook.ExitWarnings
 	}
-	a.account.fact("repository " + called(r) + ": " + firstLine(prunedText(report)))
-	if a.json {
-		return report, a.emit(pruneView{Type: "prune", Repository: called(r), PruneReport: report})
+	a.account.fact("repository " + called(r) + ": " + screen.FirstLine(prunedText(report)))
+	if a.JSON {
+		return report, a.Emit(pruneView{Type: "prune", Repository: called(r), PruneReport: report})
 	}
-	a.printf("%s %s\n", painterFor(a.out).bold("Repository "+called(r)+":"), prunedText(report))
+	a.Printf("%s %s\n", screen.PainterFor(a.Out).Bold("Repository "+called(r)+":"), prunedText(report))
 	if (opts.KeepPacks || opts.Unsafe) && report.Left.Bytes > 0 {
-		a.printf("What is unused lies in packs of which something is needed. To free it, that is stored anew first: lifeboat prune --dry-run -r %s says how much room that takes.\n", called(r))
+		a.Printf("What is unused lies in packs of which something is needed. To free it, that is stored anew first: lifeboat prune --dry-run -r %s says how much room that takes.\n", called(r))
 	}
 	return report, nil
 }
@@ -151,9 +152,9 @@ func prunedText(r *repository.PruneReport) string {
 	if r.Deleted.Packs == 0 && r.Refused.Packs == 0 {
 		b.WriteString("there is nothing to free")
 	} else {
-		b.WriteString(size(max(r.Freed, 0)) + would(" freed: ", " would be freed: ") + count(r.Deleted.Packs, "pack", "packs") + would(" deleted", " would be deleted"))
+		b.WriteString(size(max(r.Freed, 0)) + would(" freed: ", " would be freed: ") + screen.Count(r.Deleted.Packs, "pack", "packs") + would(" deleted", " would be deleted"))
 		if r.Repacked.Packs > 0 {
-			b.WriteString(", what is needed of " + count(r.Repacked.Packs, "pack", "packs") + " stored anew (" + size(r.Written) + would(")", ", before anything is deleted: so much room is needed meanwhile)"))
+			b.WriteString(", what is needed of " + screen.Count(r.Repacked.Packs, "pack", "packs") + " stored anew (" + size(r.Written) + would(")", ", before anything is deleted: so much room is needed meanwhile)"))
 		}
 	}
 	b.WriteString("; " + size(r.Total.Bytes-r.Freed) + would(" stay", " would stay"))
@@ -162,13 +163,13 @@ func prunedText(r *repository.PruneReport) string {
 	}
 	b.WriteString(".")
 	if n := r.Leftovers.Files; n > 0 {
-		b.WriteString("\n" + count(n, "unfinished file", "unfinished files") + " of interrupted uploads (" + size(r.Leftovers.Bytes) + ")" + would(" removed.", " would be removed."))
+		b.WriteString("\n" + screen.Count(n, "unfinished file", "unfinished files") + " of interrupted uploads (" + size(r.Leftovers.Bytes) + ")" + would(" removed.", " would be removed."))
 	}
 	if r.Locked.Packs > 0 {
-		b.WriteString("\n" + size(r.Locked.Bytes) + " of that are in " + count(r.Locked.Packs, "pack", "packs") + " that object lock keeps: to store what is needed of them anew would free nothing now. A prune when the locks have ended does; with --repack-locked that is stored anew at once, and the old packs go when their locks end.")
+		b.WriteString("\n" + size(r.Locked.Bytes) + " of that are in " + screen.Count(r.Locked.Packs, "pack", "packs") + " that object lock keeps: to store what is needed of them anew would free nothing now. A prune when the locks have ended does; with --repack-locked that is stored anew at once, and the old packs go when their locks end.")
 	}
 	if r.Refused.Packs > 0 {
-		b.WriteString("\nThe store does not let " + count(r.Refused.Packs, "pack", "packs") + " (" + size(r.Refused.Bytes) + ") go yet: " + printable(r.Reason) + ". A later prune deletes them.")
+		b.WriteString("\nThe store does not let " + screen.Count(r.Refused.Packs, "pack", "packs") + " (" + size(r.Refused.Bytes) + ") go yet: " + screen.Printable(r.Reason) + ". A later prune deletes them.")
 	}
 	return b.String()
 }

@@ -15,12 +15,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/host"
 	"lifeboat/internal/profile"
 	"lifeboat/internal/recovery"
 	"lifeboat/internal/runbook"
-	"lifeboat/internal/storage"
+	"lifeboat/internal/storage/redact"
 	"lifeboat/internal/vault"
 )
 
@@ -65,19 +66,19 @@ fetch --help) and recovers all systems in it.`,
   lifeboat recover smt --discard-old 20261121-074500-smt-recover-ab12
   lifeboat recover smt --from 1a2b3c4d --force hostname
   lifeboat recover --rescue --host smt1`,
-		Args: args(cobra.MaximumNArgs(2)),
+		Args: screen.Args(cobra.MaximumNArgs(2)),
 		RunE: func(c *cobra.Command, names []string) error {
 			if len(names) > 1 {
 				f.run = names[1]
 			}
 			if c.Flags().Changed("new-server-id") && f.newName == "" {
-				return usagef("--new-server-id takes the new id of the server")
+				return screen.Usagef("--new-server-id takes the new id of the server")
 			}
 			if rescued || len(server) > 0 || a.needsRescue(f, r) {
 				return a.recoverRescued(c.Context(), server, names, f, r)
 			}
 			if len(names) == 0 {
-				return usagef("which system is to be recovered? On a rescue system: lifeboat recover --rescue")
+				return screen.Usagef("which system is to be recovered? On a rescue system: lifeboat recover --rescue")
 			}
 			err := a.recover(c.Context(), names[0], f)
 			if conf, loadErr := a.loadOrEmpty(); loadErr == nil && (f.rollback || f.discardOld) {
@@ -107,10 +108,10 @@ fetch --help) and recovers all systems in it.`,
 
 func (a *app) recover(ctx context.Context, system string, f recoverFlags) error {
 	if n := given(f.dry, f.resume, f.rollback, f.discardOld); n > 1 {
-		return usagef("--dry-run, --resume, --rollback and --discard-old exclude each other")
+		return screen.Usagef("--dry-run, --resume, --rollback and --discard-old exclude each other")
 	}
 	if f.newName != "" && len(f.only) > 0 && !f.around {
-		return usagef("--new-server-id is not for --only: the name stands in all of the system's parts, and single ones are restored as they were")
+		return screen.Usagef("--new-server-id is not for --only: the name stands in all of the system's parts, and single ones are restored as they were")
 	}
 	if err := a.useRescued(); err != nil {
 		return err
@@ -136,7 +137,7 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 			}
 		}
 		if given := f.newName; given != "" && given != old.Options["new-name"] {
-			return usagef("run %s was begun without --new-server-id %s; take it back and begin anew", old.ID, given)
+			return screen.Usagef("run %s was begun without --new-server-id %s; take it back and begin anew", old.ID, given)
 		}
 		f.newName = old.Options["new-name"]
 		forced, err := recovery.Forced(old)
@@ -154,7 +155,7 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 			a.password = passwordFlags{file: old.Options["password-file"], command: old.Options["password-command"], dir: old.Options["password-directory"]}
 		}
 	} else if f.run != "" {
-		return usagef("a run is named for --resume, --rollback or --discard-old only")
+		return screen.Usagef("a run is named for --resume, --rollback or --discard-old only")
 	} else if !f.dry {
 		if err := a.settled(conf, system, ""); err != nil {
 			return err
@@ -175,7 +176,7 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 	}
 	if old == nil {
 		if err := r.Chosen(); err != nil {
-			return usageError{err}
+			return screen.Usage(err)
 		}
 	}
 	if f.dry || f.newName != "" && old == nil { // what a new name changes is shown before it is asked about
@@ -192,7 +193,7 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 	engine.Conceal(r.Secrets(ctx)...)
 	switch {
 	case f.dry:
-		if a.json {
+		if a.JSON {
 			if err := a.dryRun(ctx, engine, book); err != nil {
 				return err
 			}
@@ -247,7 +248,7 @@ func (a *app) recover(ctx context.Context, system string, f recoverFlags) error 
 		err = a.tellName()
 	}
 	if err == nil {
-		a.code = cmp.Or(runbook.ExitCode(a.ran, nil), a.code) // a warning of before the run stays one
+		a.Code = cmp.Or(runbook.ExitCode(a.ran, nil), a.Code) // a warning of before the run stays one
 	}
 	return a.explain(err, system)
 }
@@ -261,7 +262,7 @@ func recoveryFact(run *runbook.Run, point *vault.Point, f recoverFlags) string {
 	if f.rollback {
 		what = "taking back of a " + what
 	}
-	return fmt.Sprintf("%s from recovery point %s of %s: %s", what, point.Short(), when(point.Time()), run.State)
+	return fmt.Sprintf("%s from recovery point %s of %s: %s", what, point.Short(), screen.When(point.Time()), run.State)
 }
 
 // newRecovery takes the profile that is installed here; commands never come
@@ -269,11 +270,11 @@ func recoveryFact(run *runbook.Run, point *vault.Point, f recoverFlags) string {
 func (a *app) newRecovery(conf *config.Config, system string, point *vault.Point, f recoverFlags) (*recovery.Recovery, error) {
 	p, err := a.catalogue().Load(point.Profile())
 	if err != nil {
-		return nil, usageError{err}
+		return nil, screen.Usage(err)
 	}
 	for _, name := range f.force {
 		if known := recovery.Checks(p); !slices.Contains(known, name) {
-			return nil, usagef("--force %s: there is no such check; there are %s", name, strings.Join(known, ", "))
+			return nil, screen.Usagef("--force %s: there is no such check; there are %s", name, strings.Join(known, ", "))
 		}
 	}
 	if err := a.compareProfiles(p, point, f.force); err != nil {
@@ -291,7 +292,7 @@ func (a *app) newRecovery(conf *config.Config, system string, point *vault.Point
 	}
 	if f.newName != "" {
 		if _, ok := p.Settings[recovery.NewName]; !ok {
-			return nil, usagef("--new-server-id: %s cannot be recovered under another name", p.Title)
+			return nil, screen.Usagef("--new-server-id: %s cannot be recovered under another name", p.Title)
 		}
 		given[recovery.NewName] = f.newName
 	}
@@ -314,8 +315,8 @@ func (a *app) compareProfiles(p *profile.Profile, point *vault.Point, force []st
 	if err != nil {
 		return err
 	}
-	if !a.json {
-		a.printf("The point was made with another version of profile %s than the one installed here.\n%s", p.Name, difference(string(text), string(p.Text)))
+	if !a.JSON {
+		a.Printf("The point was made with another version of profile %s than the one installed here.\n%s", p.Name, difference(string(text), string(p.Text)))
 	}
 	return runbook.Refuse("profile", "the installed profile %s differs from the recovery point's; commands are always taken from the installed one", p.Name)
 }
@@ -331,7 +332,7 @@ func (a *app) beginRecovery(ctx context.Context, engine *runbook.Engine, book ru
 	if restarts {
 		question = "Begin the recovery? The machine restarts by itself if updates ask for it."
 	}
-	return confirm(ctx, question, a.yes)
+	return screen.Confirm(ctx, question, a.yes)
 }
 
 // showPlan shows what would be done, and returns whether it may restart the
@@ -341,8 +342,8 @@ func (a *app) showPlan(ctx context.Context, engine *runbook.Engine, book runbook
 	if err != nil {
 		return false, err
 	}
-	if !a.json {
-		a.printf("%s %s of %s, as it was at %s (%s)\n", painterFor(a.out).bold("Recovery point"), point.Short(), point.System(), when(point.Time()), ago(point.Time()))
+	if !a.JSON {
+		a.Printf("%s %s of %s, as it was at %s (%s)\n", screen.PainterFor(a.Out).Bold("Recovery point"), point.Short(), point.System(), screen.When(point.Time()), ago(point.Time()))
 		a.printChecks(checks)
 	}
 	if err := recovery.Refusal(checks, refused); err != nil {
@@ -351,13 +352,13 @@ func (a *app) showPlan(ctx context.Context, engine *runbook.Engine, book runbook
 	for _, stage := range book.Stages {
 		restarts = restarts || slices.ContainsFunc(stage.Steps, func(s runbook.Step) bool { return s.Reboot })
 	}
-	if a.json {
+	if a.JSON {
 		return restarts, nil
 	}
 	if err := a.dryRun(ctx, engine, book); err != nil {
 		return false, err
 	}
-	a.printf("\n")
+	a.Printf("\n")
 	return restarts, nil
 }
 
@@ -421,7 +422,7 @@ func given(flags ...bool) int {
 // recordable is a repository's URL as a run may record it: one with a password
 // in it must be given again at a resume.
 func recordable(url string) string {
-	if storage.Redact(url) != url {
+	if redact.URL(url) != url {
 		return ""
 	}
 	// A directory is named as seen from anywhere; a configured name stays one.

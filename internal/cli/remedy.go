@@ -8,9 +8,10 @@ import (
 	"slices"
 	"strings"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/repository"
-	"lifeboat/internal/storage"
+	"lifeboat/internal/storage/redact"
 	"lifeboat/internal/vault"
 )
 
@@ -25,7 +26,7 @@ func (a *app) flagFor(r config.Repository) string {
 	case i >= 0:
 		return " -r " + known[i].Name
 	}
-	return " --repository " + shellWord(storage.Redact(r.URL))
+	return " --repository " + shellWord(redact.URL(r.URL))
 }
 
 // known is the configuration that was read, or an empty one.
@@ -48,10 +49,10 @@ func shellWord(s string) string {
 
 // relistFirst tells of an index that lost what is still there.
 func (a *app) relistFirst(r *vault.Verification, flag string) {
-	a.printf("%s The index is damaged: it does not list %s (%s) that %s there and hold what it lost.\n"+
+	a.Printf("%s The index is damaged: it does not list %s (%s) that %s there and hold what it lost.\n"+
 		"First, and nothing else before that: lifeboat repository repair%s\n"+
 		"It makes a new index of the packs. What is called damaged here is so as long as that was not done.\n\n",
-		painterFor(a.out).red("DAMAGED"), count(len(r.Remarks), "pack", "packs"), size(r.Unlisted), wasWere(len(r.Remarks)), flag)
+		screen.PainterFor(a.Out).Red("DAMAGED"), screen.Count(len(r.Remarks), "pack", "packs"), size(r.Unlisted), wasWere(len(r.Remarks)), flag)
 }
 
 func wasWere(n int) string {
@@ -73,10 +74,10 @@ type remedies struct {
 func (a *app) afterDamage(ctx context.Context, r *vault.Verification, used config.Repository) {
 	d := &remedies{app: a, r: r, used: used, flag: a.flagFor(used)}
 	if r.Unlisting {
-		a.printf("\nNow: lifeboat repository repair%s, then lifeboat verify%s tells what is whole.\n", d.flag, d.flag)
+		a.Printf("\nNow: lifeboat repository repair%s, then lifeboat verify%s tells what is whole.\n", d.flag, d.flag)
 		return
 	}
-	a.printf("\nThe repository is damaged. Points called whole can still be restored. Now:\n")
+	a.Printf("\nThe repository is damaged. Points called whole can still be restored. Now:\n")
 	d.step("Change nothing in it before it is copied aside as it is.")
 	d.data()
 	d.files()
@@ -93,7 +94,7 @@ func (a *app) afterDamage(ctx context.Context, r *vault.Verification, used confi
 
 func (d *remedies) step(format string, args ...any) {
 	d.steps++
-	d.printf("%d. %s\n", d.steps, fmt.Sprintf(format, args...))
+	d.Printf("%d. %s\n", d.steps, fmt.Sprintf(format, args...))
 }
 
 // data is what heals packs and the index.
@@ -184,14 +185,14 @@ func (d *remedies) system(ctx context.Context, system string, hurt []vault.Point
 	others := d.others(system)
 	switch {
 	case whole != nil:
-		d.step("If %s is needed now, its newest whole point is %s of %s: lifeboat recover %s --from %s%s", system, whole.Short, when(whole.Time), system, whole.Short, d.flag)
+		d.step("If %s is needed now, its newest whole point is %s of %s: lifeboat recover %s --from %s%s", system, whole.Short, screen.When(whole.Time), system, whole.Short, d.flag)
 	case partly != nil:
 		d.step("No point of %s is whole here. What %s has whole can be restored by name: lifeboat restore %s COMPONENT --from %s%s", system, partly.Short, system, partly.Short, d.flag)
 	default:
 		d.step("No point of %s is whole here.", system)
 	}
 	if len(others) == 0 && whole == nil {
-		d.printf("   No other repository of %s is known. If there is a copy, on a disk in a safe say: lifeboat list --repository URL\n", system)
+		d.Printf("   No other repository of %s is known. If there is a copy, on a disk in a safe say: lifeboat list --repository URL\n", system)
 	}
 	for _, other := range others {
 		d.other(ctx, system, hurt, other)
@@ -202,7 +203,7 @@ func (d *remedies) system(ctx context.Context, system string, hurt []vault.Point
 func (d *remedies) other(ctx context.Context, system string, hurt []vault.PointVerdict, other config.Repository) {
 	points, err := d.pointsIn(ctx, d.known(), other, system)
 	if err != nil {
-		d.printf("   What repository %s has of it cannot be told now: %s\n", other.Name, clean(err.Error()))
+		d.Printf("   What repository %s has of it cannot be told now: %s\n", other.Name, screen.Clean(err.Error()))
 		return
 	}
 	var newest *vault.Point
@@ -218,14 +219,14 @@ func (d *remedies) other(ctx context.Context, system string, hurt []vault.PointV
 	}
 	flag := d.flagFor(other)
 	if newest == nil {
-		d.printf("   Repository %s has no point of it that can be read.\n", other.Name)
+		d.Printf("   Repository %s has no point of it that can be read.\n", other.Name)
 		return
 	}
-	d.printf("   Repository %s has %s of it, the newest %s of %s. Whether they are whole: lifeboat verify %s --read-data%s\n",
-		other.Name, count(len(points), "point", "points"), newest.Short(), when(newest.Time()), system, flag)
-	d.printf("   To recover from there: lifeboat recover %s --from %s%s\n", system, newest.Short(), flag)
+	d.Printf("   Repository %s has %s of it, the newest %s of %s. Whether they are whole: lifeboat verify %s --read-data%s\n",
+		other.Name, screen.Count(len(points), "point", "points"), newest.Short(), screen.When(newest.Time()), system, flag)
+	d.Printf("   To recover from there: lifeboat recover %s --from %s%s\n", system, newest.Short(), flag)
 	if len(gone) > 0 && d.used.Name != "" {
-		d.printf("   It has copies of what is damaged here. What stays damaged after the repair is replaced by them, once they are known to be whole:\n"+
+		d.Printf("   It has copies of what is damaged here. What stays damaged after the repair is replaced by them, once they are known to be whole:\n"+
 			"   lifeboat forget --point %s%s, then lifeboat copy --point %s --from %s --to %s\n", strings.Join(gone, ","), d.flag, strings.Join(there, ","), other.Name, d.used.Name)
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/repository"
 )
 
@@ -23,7 +24,7 @@ Damage inside of packs is only found by reading all of them, with --read-data.
 Copy the repository aside before you repair it, if anything in it matters.`,
 		Example: `  lifeboat repository repair
   lifeboat repository repair --read-data && lifeboat backup smt && lifeboat verify --read-data`,
-		Args: args(cobra.NoArgs),
+		Args: screen.Args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx := c.Context()
 			conf, err := a.loadOrEmpty()
@@ -53,38 +54,38 @@ func (a *app) repair(ctx context.Context, repo *repository.Repository, readData 
 		}
 		damaged = report.DamagedPacks()
 	}
-	if err := confirm(ctx, "Write a new index of what can be read?", a.yes); err != nil {
+	if err := screen.Confirm(ctx, "Write a new index of what can be read?", a.yes); err != nil {
 		return err
 	}
 	report, err := repo.RepairIndex(ctx, damaged...)
 	if err != nil {
 		return err
 	}
-	if a.json {
+	if a.JSON {
 		found := []map[string]string{}
 		for _, f := range report.Findings {
 			found = append(found, map[string]string{"kind": string(f.Kind), "file": f.File, "error": f.Err.Error()})
 		}
-		return a.emit(map[string]any{"type": "repair", "findings": found, "packs": report.Packs})
+		return a.Emit(map[string]any{"type": "repair", "findings": found, "packs": report.Packs})
 	}
 	for _, f := range report.Findings {
-		a.printf("%s\n", clean(f.String()))
+		a.Printf("%s\n", screen.Clean(f.String()))
 	}
 	if len(report.Findings) == 0 {
-		a.printf("The index was right; nothing was changed.\n")
+		a.Printf("The index was right; nothing was changed.\n")
 		return nil
 	}
 	flag := repo.Flag()
 	if !slices.ContainsFunc(report.Findings, func(f *repository.Finding) bool {
 		return f.Kind != repository.DamagedIndex && f.Kind != repository.OrphanPack
 	}) {
-		a.printf("The index lists all that is there now. Next: lifeboat verify%s tells which points are whole.\n", flag)
+		a.Printf("The index lists all that is there now. Next: lifeboat verify%s tells which points are whole.\n", flag)
 		return nil
 	}
 	if used, err := a.chooseRepository(a.known(), ""); err == nil && a.isCopy(used) {
-		a.printf("The index lists what can be read now. Next: lifeboat verify --read-data%s tells which points are whole, and what to do about others.\n", flag)
+		a.Printf("The index lists what can be read now. Next: lifeboat verify --read-data%s tells which points are whole, and what to do about others.\n", flag)
 		return nil
 	}
-	a.printf("The index lists what can be read now. Next: lifeboat backup%s stores again what is still on the machine,\nthen lifeboat verify --read-data%s tells which points are whole.\n", flag, flag)
+	a.Printf("The index lists what can be read now. Next: lifeboat backup%s stores again what is still on the machine,\nthen lifeboat verify --read-data%s tells which points are whole.\n", flag, flag)
 	return nil
 }

@@ -7,15 +7,16 @@ import (
 	"time"
 
 	"lifeboat/internal/backup"
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/repository"
 	"lifeboat/internal/runbook"
-	"lifeboat/internal/storage"
+	"lifeboat/internal/storage/redact"
 	"lifeboat/internal/vault"
 )
 
 // called is what a repository is called in messages.
-func called(r config.Repository) string { return firstOf(r.Name, storage.Redact(r.URL)) }
+func called(r config.Repository) string { return firstOf(r.Name, redact.URL(r.URL)) }
 
 // vaultWith opens a repository beside the one in use, as its configuration says
 // and with the password that these flags name, if any.
@@ -59,7 +60,7 @@ func (a *app) onTargets(ctx context.Context, do func(r config.Repository, repo *
 // failure have their turn too; it is an error when none succeeds, else a warning.
 func (a *app) onEach(ctx context.Context, list []config.Repository, do func(r config.Repository, repo *repository.Repository) error) error {
 	if len(list) > 1 && (a.password != (passwordFlags{}) || len(a.storeOptions) > 0) {
-		return usagef("flags that say how a repository is opened are about one of them: name it with --repository")
+		return screen.Usagef("flags that say how a repository is opened are about one of them: name it with --repository")
 	}
 	var errs []error
 	for _, r := range list {
@@ -85,7 +86,7 @@ func (a *app) onEach(ctx context.Context, list []config.Repository, do func(r co
 			break
 		}
 	}
-	if err := errors.Join(errs...); len(errs) == len(list) || ctx.Err() != nil || errors.Is(err, errDeclined) {
+	if err := errors.Join(errs...); len(errs) == len(list) || ctx.Err() != nil || errors.Is(err, screen.ErrDeclined) {
 		return err
 	}
 	for _, err := range errs {
@@ -96,26 +97,22 @@ func (a *app) onEach(ctx context.Context, list []config.Repository, do func(r co
 	return nil
 }
 
-// warn tells of something that failed while the rest went on.
+// warn tells of something that failed while the rest went on, those too who were not
+// there.
 func (a *app) warn(err error) error {
-	a.code = runbook.ExitWarnings
 	a.account.problem(err.Error())
-	if a.json {
-		return a.emit(map[string]any{"type": "warning", "error": err.Error()})
-	}
-	fmt.Fprintf(a.err, "%s %v\n", painterFor(a.err).yellow("warning:"), err)
-	return nil
+	return a.Warn(err)
 }
 
 // warnIndex warns of index files that could not be read when something was looked
 // for. The exit code of a failure stays.
 func (a *app) warnIndex(repo *repository.Repository) {
-	code := a.code
+	code := a.Code
 	for _, err := range repo.Damage() {
 		_ = a.warn(fmt.Errorf("%w; what only this file lists is not found until lifeboat repository repair%s has written a new index", err, repo.Flag()))
 	}
 	if code != runbook.ExitDone {
-		a.code = code
+		a.Code = code
 	}
 }
 
@@ -229,9 +226,9 @@ func (a *app) pointsIn(ctx context.Context, c *config.Config, r config.Repositor
 }
 
 func (a *app) showStates(views []stateView) error {
-	if a.json {
+	if a.JSON {
 		for _, v := range views {
-			if err := a.emit(v); err != nil {
+			if err := a.Emit(v); err != nil {
 				return err
 			}
 		}
@@ -244,21 +241,21 @@ func (a *app) showStates(views []stateView) error {
 	for _, v := range views {
 		row := []string{v.System, v.Repository, "none", "", ""}
 		if v.Newest != "" {
-			row[2], row[3] = fmt.Sprintf("%s (%s)", when(v.Time), v.Newest[:8]), ago(v.Time)
+			row[2], row[3] = fmt.Sprintf("%s (%s)", screen.When(v.Time), v.Newest[:8]), ago(v.Time)
 		}
 		switch {
 		case v.Error != "":
-			row[2], row[4] = "?", painterFor(a.out).yellow("cannot be read")
+			row[2], row[4] = "?", screen.PainterFor(a.Out).Yellow("cannot be read")
 		case v.Lacks > 0:
-			row[4] = painterFor(a.out).yellow("lacks " + count(v.Lacks, "point", "points"))
+			row[4] = screen.PainterFor(a.Out).Yellow("lacks " + screen.Count(v.Lacks, "point", "points"))
 		}
 		rows = append(rows, row)
 	}
-	a.printf("\n")
-	a.table([]string{"system", "repository", "newest point", "age", ""}, rows)
+	a.Printf("\n")
+	a.Table([]string{"system", "repository", "newest point", "age", ""}, rows)
 	for _, v := range views {
 		if v.Error != "" {
-			a.printf("%s: %s\n", v.Repository, clean(v.Error))
+			a.Printf("%s: %s\n", v.Repository, screen.Clean(v.Error))
 		}
 	}
 	return nil

@@ -1,6 +1,10 @@
 package cli
 
-import "github.com/spf13/cobra"
+import (
+	"github.com/spf13/cobra"
+
+	"lifeboat/internal/cli/screen"
+)
 
 // repositoryCommand groups what is done to repositories and their stores,
 // rather than to the recovery points in them.
@@ -14,7 +18,7 @@ func (a *app) repositoryCommand() *cobra.Command {
   lifeboat repository unlock
   lifeboat repository serve --directory /srv/lifeboat --self-signed
   lifeboat repository protect`,
-		Args: knownVerb,
+		Args: screen.KnownVerb,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(a.createCommand(), a.checkStoreCommand(), a.repairCommand(), a.unlockCommand(), a.serveCommand(), a.protectCommand())

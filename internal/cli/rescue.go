@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/fleet/record"
 	"lifeboat/internal/kit/typed"
 	"lifeboat/internal/rescue"
@@ -25,9 +26,9 @@ import (
 
 // rescueFlags say where a recovery configuration comes from, and who is trusted.
 type rescueFlags struct {
-	medium   absolutePath
+	medium   screen.Path
 	keys     []string
-	ca       absolutePath
+	ca       screen.Path
 	codeFile string
 	static   bool
 	noDHCP   bool
@@ -57,7 +58,7 @@ for the recovery configuration of the machine that it runs on.`,
 		Example: `  lifeboat rescue fetch
   lifeboat rescue fetch smt1
   lifeboat recover`,
-		Args: args(cobra.NoArgs),
+		Args: screen.Args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(a.rescueFetchCommand(), a.rescueUpdateCommand(), a.rescueBundleCommand(), a.rescueSelfTestCommand())
@@ -66,7 +67,7 @@ for the recovery configuration of the machine that it runs on.`,
 
 func (a *app) rescueFetchCommand() *cobra.Command {
 	var f rescueFlags
-	var root absolutePath = "/"
+	var root screen.Path = "/"
 	var dry bool
 	c := &cobra.Command{
 		Use:   "fetch [ID|NAME] [URL]",
@@ -89,10 +90,10 @@ a person at the terminal says yes.`,
   lifeboat rescue fetch smt1 --code-file - --set-hostname
   lifeboat rescue fetch https://fleet.example.com:8444 --fleet-key ed25519:BASE64=
   lifeboat rescue fetch 'file:///media/usb/$SERIAL.json' --dry-run`,
-		Args: args(cobra.MaximumNArgs(2)),
+		Args: screen.Args(cobra.MaximumNArgs(2)),
 		RunE: func(c *cobra.Command, given []string) error {
 			if f.setName && root != "/" {
-				return usagef("--set-hostname is for this machine, and --root %s for another", root)
+				return screen.Usagef("--set-hostname is for this machine, and --root %s for another", root)
 			}
 			_, err := a.rescueFetch(c.Context(), f, given, string(root), dry)
 			return err
@@ -108,7 +109,7 @@ a person at the terminal says yes.`,
 func (a *app) rescueFetch(ctx context.Context, f rescueFlags, given []string, root string, dry bool) (*rescue.Fetched, error) {
 	medium, err := source.LoadMedium(string(f.medium))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, usageError{err}
+		return nil, screen.Usage(err)
 	}
 	keys, err := fleetKeys(f.keys, medium)
 	if err != nil {
@@ -116,7 +117,7 @@ func (a *app) rescueFetch(ctx context.Context, f rescueFlags, given []string, ro
 	}
 	client, err := source.NewClient(firstOf(string(f.ca), medium.CA))
 	if err != nil {
-		return nil, usageError{err}
+		return nil, screen.Usage(err)
 	}
 	o := rescue.Options{
 		Machine: func() (identity.Machine, error) { return identity.Read("/") }, Client: client, Keys: keys,
@@ -129,7 +130,7 @@ func (a *app) rescueFetch(ctx context.Context, f rescueFlags, given []string, ro
 			into = &where.Given
 		}
 		if *into != "" {
-			return nil, usagef("one host and one address are enough: %s and %s are two", *into, g)
+			return nil, screen.Usagef("one host and one address are enough: %s and %s are two", *into, g)
 		}
 		*into = g
 	}
@@ -137,7 +138,7 @@ func (a *app) rescueFetch(ctx context.Context, f rescueFlags, given []string, ro
 	if o.Seen, err = rescue.OpenMemory(memoryFile(string(f.medium))); err != nil {
 		a.notices.warn(err.Error())
 	}
-	if p := theTerminal(); p != nil && !a.json {
+	if p := theTerminal(); p != nil && !a.JSON {
 		o.Choose = p.chooseHost
 	}
 	if !dry {
@@ -168,7 +169,7 @@ func (a *app) rescueFetch(ctx context.Context, f rescueFlags, given []string, ro
 // addressError makes a mistake in an address one of usage.
 func addressError(err error) error {
 	if errors.Is(err, source.ErrAddress) {
-		return usageError{err}
+		return screen.Usage(err)
 	}
 	return err
 }
@@ -181,7 +182,7 @@ func fleetKeys(given []string, medium source.Medium) ([]ed25519.PublicKey, error
 	for _, text := range given {
 		key, err := configuration.ParseKey(text)
 		if err != nil {
-			return nil, usageError{err}
+			return nil, screen.Usage(err)
 		}
 		keys = append(keys, key)
 	}
@@ -194,7 +195,7 @@ func (a *app) askCode(file string) (func(context.Context, error) (typed.Code, er
 	if file != "" {
 		code, err := readCode(file)
 		if err != nil {
-			return nil, usageError{err}
+			return nil, screen.Usage(err)
 		}
 		return func(_ context.Context, wrong error) (typed.Code, error) {
 			if wrong != nil {
@@ -204,7 +205,7 @@ func (a *app) askCode(file string) (func(context.Context, error) (typed.Code, er
 		}, nil
 	}
 	p := theTerminal()
-	if p == nil || a.json {
+	if p == nil || a.JSON {
 		return nil, nil
 	}
 	return p.askCode, nil
@@ -236,17 +237,17 @@ func readCode(file string) (typed.Code, error) {
 // askCode has a person type the code; an empty line goes on without secrets.
 func (p *prompter) askCode(ctx context.Context, wrong error) (typed.Code, error) {
 	if wrong != nil {
-		fmt.Fprintf(p.out, "  %s.\n  Ask for a new code (the fleet's console, this host, Recovery), or look whether it was made for this host.\n", clean(wrong.Error()))
+		fmt.Fprintf(p.Out, "  %s.\n  Ask for a new code (the fleet's console, this host, Recovery), or look whether it was made for this host.\n", screen.Clean(wrong.Error()))
 	} else {
-		fmt.Fprintln(p.out, "\nThe secrets of this host (passwords of its repositories) come with a recovery code.\nAn administrator makes one in the fleet's console: this host, Recovery. It holds for 30 minutes.")
+		fmt.Fprintln(p.Out, "\nThe secrets of this host (passwords of its repositories) come with a recovery code.\nAn administrator makes one in the fleet's console: this host, Recovery. It holds for 30 minutes.")
 	}
 	for {
-		fmt.Fprint(p.out, "Recovery code, 4 groups (Enter goes on without): ")
+		fmt.Fprint(p.Out, "Recovery code, 4 groups (Enter goes on without): ")
 		select {
 		case <-ctx.Done():
-			fmt.Fprintln(p.out)
+			fmt.Fprintln(p.Out)
 			return typed.Code{}, ctx.Err()
-		case line, ok := <-p.lines:
+		case line, ok := <-p.Lines:
 			if !ok {
 				return typed.Code{}, typed.ErrNoCode
 			}
@@ -254,30 +255,30 @@ func (p *prompter) askCode(ctx context.Context, wrong error) (typed.Code, error)
 			if err == nil || errors.Is(err, typed.ErrNoCode) {
 				return code, err
 			}
-			fmt.Fprintf(p.out, "  %v. Type it again.\n", err)
+			fmt.Fprintf(p.Out, "  %v. Type it again.\n", err)
 		}
 	}
 }
 
 // chooseHost asks which of several hosts this machine was.
 func (p *prompter) chooseHost(ctx context.Context, from []source.Candidate) (record.HostID, error) {
-	fmt.Fprintln(p.out, "\nSeveral hosts of the fleet may be meant:")
+	fmt.Fprintln(p.Out, "\nSeveral hosts of the fleet may be meant:")
 	for i, c := range from {
 		matched := ""
 		if len(c.Matched) > 0 {
-			matched = " (same " + clean(strings.Join(c.Matched, ", ")) + ")"
+			matched = " (same " + screen.Clean(strings.Join(c.Matched, ", ")) + ")"
 		}
-		fmt.Fprintf(p.out, "  %d  %s%s\n", i+1, clean(c.Name), matched)
+		fmt.Fprintf(p.Out, "  %d  %s%s\n", i+1, screen.Clean(c.Name), matched)
 	}
 	for {
-		fmt.Fprintf(p.out, "Which one is to be recovered here? [1-%d, Enter for none] ", len(from))
+		fmt.Fprintf(p.Out, "Which one is to be recovered here? [1-%d, Enter for none] ", len(from))
 		select {
 		case <-ctx.Done():
-			fmt.Fprintln(p.out)
+			fmt.Fprintln(p.Out)
 			return "", ctx.Err()
-		case line, ok := <-p.lines:
-			if line = answer(line); !ok || line == "" {
-				return "", errDeclined
+		case line, ok := <-p.Lines:
+			if line = screen.Answer(line); !ok || line == "" {
+				return "", screen.ErrDeclined
 			}
 			if n, err := strconv.Atoi(line); err == nil && n >= 1 && n <= len(from) {
 				return from[n-1].ID, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/host"
 	"lifeboat/internal/rescue/disks"
 )
@@ -16,7 +17,7 @@ func (a *app) showDisks(record json.RawMessage) {
 	}
 	lost, err := disks.Parse(record)
 	if err != nil {
-		a.notices.warn(clean(err.Error()))
+		a.notices.warn(screen.Clean(err.Error()))
 		return
 	}
 	if len(lost.Disks) == 0 {
@@ -24,18 +25,18 @@ func (a *app) showDisks(record json.RawMessage) {
 	}
 	here, err := disks.Read(context.Background(), host.Local())
 	if err != nil {
-		a.notices.warn(clean(err.Error()))
+		a.notices.warn(screen.Clean(err.Error()))
 		return
 	}
-	a.printf("  disks of the lost host\n")
+	a.Printf("  disks of the lost host\n")
 	for _, line := range lost.Lines() {
-		a.printf("    %s\n", line)
+		a.Printf("    %s\n", line)
 	}
-	a.printf("  disks of this machine\n")
+	a.Printf("  disks of this machine\n")
 	for _, line := range here.Lines() {
-		a.printf("    %s\n", line)
+		a.Printf("    %s\n", line)
 	}
 	for _, text := range lost.Lacks(here) {
-		a.printf("  %s %s\n", painterFor(a.out).yellow("smaller disks:"), text)
+		a.Printf("  %s %s\n", screen.PainterFor(a.Out).Yellow("smaller disks:"), text)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/host"
 	"lifeboat/internal/rescue"
 	"lifeboat/internal/rescue/identity"
@@ -34,17 +35,17 @@ func (a *app) nameMachine(ctx context.Context, name rescue.Name, set bool) error
 		return nil
 	}
 	if !set && !generic {
-		a.notices.warn(fmt.Sprintf("this machine is called %s and the lost host was called %s, which a recovery refuses; --set-hostname gives it that name", clean(current), name.Hostname))
+		a.notices.warn(fmt.Sprintf("this machine is called %s and the lost host was called %s, which a recovery refuses; --set-hostname gives it that name", screen.Clean(current), name.Hostname))
 		return nil
 	}
-	if p := theTerminal(); !set && p != nil && !a.json && !a.yes {
-		fmt.Fprintf(p.out, "\nThis machine is called %q, as rescue systems are; the lost host was called %s.\nGive this machine that name now? [Y/n] ", clean(current), name.Hostname)
+	if p := theTerminal(); !set && p != nil && !a.JSON && !a.yes {
+		fmt.Fprintf(p.Out, "\nThis machine is called %q, as rescue systems are; the lost host was called %s.\nGive this machine that name now? [Y/n] ", screen.Clean(current), name.Hostname)
 		select {
 		case <-ctx.Done():
-			fmt.Fprintln(p.out)
+			fmt.Fprintln(p.Out)
 			return ctx.Err()
-		case line, ok := <-p.lines:
-			line = answer(line)
+		case line, ok := <-p.Lines:
+			line = screen.Answer(line)
 			set = ok && (line == "" || line == "y" || line == "yes")
 		}
 	}
@@ -54,10 +55,10 @@ func (a *app) nameMachine(ctx context.Context, name rescue.Name, set bool) error
 	if err := host.Local().SetHostname(name.Hostname); err != nil {
 		return err
 	}
-	if a.json {
-		return a.emit(map[string]any{"type": "hostname", "was": current, "is": name.Hostname})
+	if a.JSON {
+		return a.Emit(map[string]any{"type": "hostname", "was": current, "is": name.Hostname})
 	}
-	a.printf("This machine is called %s now; it was called %s.\n", name.Hostname, clean(current))
+	a.Printf("This machine is called %s now; it was called %s.\n", name.Hostname, screen.Clean(current))
 	return nil
 }
 
@@ -80,10 +81,10 @@ func (a *app) tellName() error {
 	if !generic || a.name.Hostname == "" {
 		return nil
 	}
-	if a.json {
-		return a.emit(map[string]any{"type": "hostname", "is": current, "to_be": a.name.Hostname})
+	if a.JSON {
+		return a.Emit(map[string]any{"type": "hostname", "is": current, "to_be": a.name.Hostname})
 	}
-	a.printf("%s This machine is still called %q. Give it the name of the recovered host, and restart:\n  echo %s > /etc/hostname && hostname %[3]s\n",
-		painterFor(a.out).yellow("To be done"), clean(current), a.name.Hostname)
+	a.Printf("%s This machine is still called %q. Give it the name of the recovered host, and restart:\n  echo %s > /etc/hostname && hostname %[3]s\n",
+		screen.PainterFor(a.Out).Yellow("To be done"), screen.Clean(current), a.name.Hostname)
 	return nil
 }

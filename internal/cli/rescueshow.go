@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/recovery"
 	"lifeboat/internal/rescue"
@@ -18,41 +19,41 @@ import (
 
 // tellRescue shows what happens while a configuration is looked for.
 func (a *app) tellRescue(e rescue.Event) {
-	if a.json {
-		_ = a.emit(struct {
+	if a.JSON {
+		_ = a.Emit(struct {
 			Type string `json:"type"`
 			rescue.Event
 		}{"rescue", e})
 		return
 	}
-	text := clean(e.Text)
+	text := screen.Clean(e.Text)
 	switch e.Name {
 	case "machine":
-		a.printf("This machine: %s\n", strings.ReplaceAll(text, "; ", "\n              "))
+		a.Printf("This machine: %s\n", strings.ReplaceAll(text, "; ", "\n              "))
 	case "source":
-		a.printf("Looking at    %s\n", text)
+		a.Printf("Looking at    %s\n", text)
 	case "asked":
-		a.printf("Sent          %s\n", text)
+		a.Printf("Sent          %s\n", text)
 	case "answered":
-		a.printf("Answer        %s\n", text)
+		a.Printf("Answer        %s\n", text)
 	case "warning":
 		a.notices.warn(text)
 	default:
-		a.printf("%-13s %s\n", strings.ToUpper(e.Name[:1])+e.Name[1:], text)
+		a.Printf("%-13s %s\n", strings.ToUpper(e.Name[:1])+e.Name[1:], text)
 	}
 }
 
 // showFetched tells what came, and how to go on.
 func (a *app) showFetched(f *rescue.Fetched, files []configuration.File, placed []rescue.Placed, dry bool) error {
 	if f.Secret == nil && !dry {
-		a.code = runbook.ExitWarnings
+		a.Code = runbook.ExitWarnings
 	}
-	if a.json {
+	if a.JSON {
 		names := make([]string, len(files))
 		for i, file := range files {
 			names[i] = file.Path
 		}
-		return a.emit(map[string]any{
+		return a.Emit(map[string]any{
 			"type": "rescue-fetched", "host": f.Host, "name": f.HostName, "version": f.Version, "created": f.Created, "issued": f.Issued, "static": f.Static,
 			"url": f.URL, "recognised_by": f.Shared, "secrets": f.Secret != nil, "systems": f.Config.Systems, "repositories": f.Config.Repositories, "files": names, "disks": f.Config.Layout, "placed": placed, "dry_run": dry,
 		})
@@ -61,43 +62,43 @@ func (a *app) showFetched(f *rescue.Fetched, files []configuration.File, placed 
 	if len(f.Shared) > 0 {
 		by = "recognised by " + strings.Join(f.Shared, ", ")
 	}
-	a.printf("\n%s %s, version %d of its recovery configuration, %s (%s)\n", painterFor(a.out).bold("Host "+f.HostName), f.Host, f.Version, when(f.Created), ago(f.Created))
-	a.printf("  %s; signed by the fleet's key\n", by)
+	a.Printf("\n%s %s, version %d of its recovery configuration, %s (%s)\n", screen.PainterFor(a.Out).Bold("Host "+f.HostName), f.Host, f.Version, screen.When(f.Created), ago(f.Created))
+	a.Printf("  %s; signed by the fleet's key\n", by)
 	if f.Static {
-		a.printf("  %s\n", painterFor(a.out).yellow("It was signed for no request in particular, at "+when(f.Issued)+": a newer one may exist."))
+		a.Printf("  %s\n", screen.PainterFor(a.Out).Yellow("It was signed for no request in particular, at "+screen.When(f.Issued)+": a newer one may exist."))
 	}
 	for _, s := range f.Config.Systems {
-		a.printf("  system %s (profile %s) from %s\n", s.Name, s.Profile, strings.Join(s.Repositories, ", then "))
+		a.Printf("  system %s (profile %s) from %s\n", s.Name, s.Profile, strings.Join(s.Repositories, ", then "))
 	}
 	for _, r := range f.Config.Repositories {
-		a.printf("  repository %s: %s\n", r.Name, clean(r.Location))
+		a.Printf("  repository %s: %s\n", r.Name, screen.Clean(r.Location))
 	}
 	a.showDisks(f.Config.Layout)
 	if dry {
 		for _, file := range files {
-			a.printf("  would write %s\n", file.Path)
+			a.Printf("  would write %s\n", file.Path)
 		}
 		return nil
 	}
 	for _, p := range placed {
 		switch {
 		case p.Same:
-			a.printf("  as it was  %s\n", p.Path)
+			a.Printf("  as it was  %s\n", p.Path)
 		case p.Aside != "":
-			a.printf("  written    %s  (what was there: %s)\n", p.Path, p.Aside)
+			a.Printf("  written    %s  (what was there: %s)\n", p.Path, p.Aside)
 		default:
-			a.printf("  written    %s\n", p.Path)
+			a.Printf("  written    %s\n", p.Path)
 		}
 	}
 	if f.Secret == nil {
-		a.printf("%s No secrets came with it, and no files: without a recovery code the repository's password must be known otherwise.\n", painterFor(a.out).yellow("warning"))
+		a.Printf("%s No secrets came with it, and no files: without a recovery code the repository's password must be known otherwise.\n", screen.PainterFor(a.Out).Yellow("warning"))
 	}
 	if a.rescued {
 		return nil
 	}
-	a.printf("%s\n", painterFor(a.out).bold("Next:"))
+	a.Printf("%s\n", screen.PainterFor(a.Out).Bold("Next:"))
 	for _, s := range f.Config.Systems {
-		a.printf("  lifeboat recover %s\n", recovery.Shell(s.Name))
+		a.Printf("  lifeboat recover %s\n", recovery.Shell(s.Name))
 	}
 	return nil
 }
@@ -139,12 +140,12 @@ func (a *app) recoverRescued(ctx context.Context, host, systems []string, f reco
 	}
 	for _, s := range systems {
 		if !slices.Contains(known, s) {
-			return usagef("the recovery configuration of %s has no system %s; it has %s", got.HostName, s, strings.Join(known, ", "))
+			return screen.Usagef("the recovery configuration of %s has no system %s; it has %s", got.HostName, s, strings.Join(known, ", "))
 		}
 	}
 	for i, s := range systems {
-		if !a.json {
-			a.printf("\n%s\n", painterFor(a.out).bold("Recovering "+s))
+		if !a.JSON {
+			a.Printf("\n%s\n", screen.PainterFor(a.Out).Bold("Recovering "+s))
 		}
 		err := a.reachRescued(got, s)
 		if err == nil {
@@ -177,7 +178,7 @@ func (a *app) reachRescued(got *rescue.Fetched, system string) error {
 			}
 		}
 	}
-	return usagef("the recovery configuration says no repository of %s", system)
+	return screen.Usagef("the recovery configuration says no repository of %s", system)
 }
 
 // useRescued makes what was fetched known to a verb: the variables that stores read,
@@ -189,7 +190,7 @@ func (a *app) useRescued() error {
 		a.name, err = rescue.KeptName("/")
 	}
 	if err != nil {
-		return usageError{err}
+		return screen.Usage(err)
 	}
 	for name, value := range variables {
 		if _, set := os.LookupEnv(name); !set {

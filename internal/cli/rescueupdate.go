@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/fleet/keys"
 	"lifeboat/internal/host"
 	"lifeboat/internal/rescue"
@@ -34,7 +35,7 @@ const updatedVariable = "LIFEBOAT_RESCUE_UPDATED"
 
 func (a *app) rescueUpdateCommand() *cobra.Command {
 	f := rescueFlags{medium: source.MediumFile}
-	var prefix absolutePath = rescue.DefaultPrefix
+	var prefix screen.Path = rescue.DefaultPrefix
 	c := &cobra.Command{
 		Use:   "update [URL|FILE] [-- COMMAND...]",
 		Short: "Bring an old rescue medium up to date",
@@ -48,7 +49,7 @@ The address is the medium's (update: in rescue.yaml) unless one is given.`,
 		Example: `  lifeboat rescue update
   lifeboat rescue update /media/usb/rescue.bundle
   lifeboat rescue update https://fleet.example.com/rescue.bundle -- recover`,
-		Args: args(cobra.ArbitraryArgs),
+		Args: screen.Args(cobra.ArbitraryArgs),
 		RunE: func(c *cobra.Command, words []string) error {
 			address := words
 			var next []string
@@ -56,7 +57,7 @@ The address is the medium's (update: in rescue.yaml) unless one is given.`,
 				address, next = words[:at], words[at:]
 			}
 			if len(address) > 1 {
-				return usagef("one bundle at a time")
+				return screen.Usagef("one bundle at a time")
 			}
 			return a.rescueUpdate(c.Context(), f, string(prefix), strings.Join(address, ""), next)
 		},
@@ -72,14 +73,14 @@ The address is the medium's (update: in rescue.yaml) unless one is given.`,
 func (a *app) rescueUpdate(ctx context.Context, f rescueFlags, prefix, address string, next []string) error {
 	medium, err := source.LoadMedium(string(f.medium))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return usageError{err}
+		return screen.Usage(err)
 	}
 	trusted, err := fleetKeys(f.keys, medium)
 	if err != nil {
 		return err
 	}
 	if address = firstOf(address, medium.Update); address == "" {
-		return usagef("which bundle? Give its address or file, or write update: into %s", f.medium)
+		return screen.Usagef("which bundle? Give its address or file, or write update: into %s", f.medium)
 	}
 	if !strings.Contains(address, ":") {
 		at, err := filepath.Abs(address)
@@ -90,7 +91,7 @@ func (a *app) rescueUpdate(ctx context.Context, f rescueFlags, prefix, address s
 	}
 	client, err := source.NewClient(firstOf(string(f.ca), medium.CA))
 	if err != nil {
-		return usageError{err}
+		return screen.Usage(err)
 	}
 	seen, err := rescue.OpenMemory(memoryFile(string(f.medium)))
 	if err != nil {
@@ -114,7 +115,7 @@ func (a *app) rescueUpdate(ctx context.Context, f rescueFlags, prefix, address s
 	}
 	defer r.Close()
 	if version := strconv.FormatInt(r.Manifest.Version, 10); os.Getenv(updatedVariable) == version {
-		a.printf("Bundle %s is applied already.\n", version)
+		a.Printf("Bundle %s is applied already.\n", version)
 		return nil
 	}
 	u := rescue.Update{
@@ -135,7 +136,7 @@ func (a *app) rescueUpdate(ctx context.Context, f rescueFlags, prefix, address s
 	}
 	if len(next) == 0 && done.Program != "" {
 		next = []string{"version"}
-		if a.json {
+		if a.JSON {
 			next = append(next, "--json")
 		}
 	}
@@ -156,30 +157,30 @@ func kernelRelease() string {
 }
 
 func (a *app) showUpdated(u *rescue.Updated, m *bundle.Manifest) error {
-	if a.json {
-		return a.emit(struct {
+	if a.JSON {
+		return a.Emit(struct {
 			Type string `json:"type"`
 			*rescue.Updated
 		}{"rescue-updated", u})
 	}
-	a.printf("%s of %s is applied, in %s\n", painterFor(a.out).bold(fmt.Sprintf("Bundle %d", u.Version)), when(m.Created), u.Dir)
+	a.Printf("%s of %s is applied, in %s\n", screen.PainterFor(a.Out).Bold(fmt.Sprintf("Bundle %d", u.Version)), screen.When(m.Created), u.Dir)
 	if u.Modules > 0 {
-		a.printf("  %s for the running kernel\n", count(u.Modules, "kernel module", "kernel modules"))
+		a.Printf("  %s for the running kernel\n", screen.Count(u.Modules, "kernel module", "kernel modules"))
 	}
 	for _, k := range u.Skipped {
-		a.printf("  modules for kernel %s were left out: it does not run here\n", k)
+		a.Printf("  modules for kernel %s were left out: it does not run here\n", k)
 	}
 	if u.Firmware {
-		a.printf("  firmware\n")
+		a.Printf("  firmware\n")
 	}
 	for _, p := range u.Profiles {
-		a.printf("  profile %s\n", p.Path)
+		a.Printf("  profile %s\n", p.Path)
 	}
 	if u.Tools != "" {
-		a.printf("  tools in %s\n", u.Tools)
+		a.Printf("  tools in %s\n", u.Tools)
 	}
 	if u.Program != "" {
-		a.printf("  a new lifeboat%s\n", map[bool]string{true: "; the old one is " + u.Previous}[u.Previous != ""])
+		a.Printf("  a new lifeboat%s\n", map[bool]string{true: "; the old one is " + u.Previous}[u.Previous != ""])
 	}
 	return nil
 }
@@ -218,21 +219,21 @@ func goOn(u *rescue.Updated, next []string) error {
 // rescueSelfTestCommand is what an update asks a new program before it is used.
 func (a *app) rescueSelfTestCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "self-test NUMBER", Short: "See whether this program works here (an update calls this)", Hidden: true, Args: args(cobra.ExactArgs(1)), Example: "  lifeboat rescue self-test 42",
+		Use: "self-test NUMBER", Short: "See whether this program works here (an update calls this)", Hidden: true, Args: screen.Args(cobra.ExactArgs(1)), Example: "  lifeboat rescue self-test 42",
 		RunE: func(_ *cobra.Command, words []string) error {
 			a.configFile = filepath.Join("/nonexistent", "lifeboat.yaml") // the shipped profiles alone
 			list, err := a.catalogue().List()
 			if err != nil {
 				return err
 			}
-			a.printf("lifeboat %s with %d profiles works %s\n", Version, len(list), words[0])
+			a.Printf("lifeboat %s with %d profiles works %s\n", screen.Version, len(list), words[0])
 			return nil
 		},
 	}
 }
 
 func (a *app) rescueBundleCommand() *cobra.Command {
-	var output, directory absolutePath
+	var output, directory screen.Path
 	directory = "/etc/lifeboat/fleet"
 	var version int64
 	var arch string
@@ -249,10 +250,10 @@ func (a *app) rescueBundleCommand() *cobra.Command {
   tools/NAME            programs`,
 		Example: `  lifeboat rescue bundle /srv/rescue --output rescue.bundle
   lifeboat rescue bundle /srv/rescue --output rescue.bundle --version 12 --arch arm64`,
-		Args: args(cobra.ExactArgs(1)),
+		Args: screen.Args(cobra.ExactArgs(1)),
 		RunE: func(_ *cobra.Command, names []string) error {
 			if output == "" {
-				return usagef("--output says where the bundle is to be written")
+				return screen.Usagef("--output says where the bundle is to be written")
 			}
 			if version == 0 {
 				version = time.Now().Unix()
@@ -272,16 +273,16 @@ func (a *app) rescueBundleCommand() *cobra.Command {
 func (a *app) rescueBundle(dir, output, directory string, version int64, arch string, valid time.Duration) error {
 	k, err := keys.Open(directory)
 	if err != nil {
-		return usageError{fmt.Errorf("the fleet's keys: %w", err)}
+		return screen.Usage(fmt.Errorf("the fleet's keys: %w", err))
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return usageError{err}
+		return screen.Usage(err)
 	}
 	defer root.Close()
 	m, err := bundle.Make(root, version, arch, time.Now(), valid)
 	if err != nil {
-		return usageError{err}
+		return screen.Usage(err)
 	}
 	out, err := renameio.NewPendingFile(output, renameio.WithPermissions(0o644))
 	if err != nil {
@@ -298,9 +299,9 @@ func (a *app) rescueBundle(dir, output, directory string, version int64, arch st
 	for _, f := range m.Files {
 		total += f.Size
 	}
-	if a.json {
-		return a.emit(map[string]any{"type": "rescue-bundle", "file": output, "version": m.Version, "expires": m.Expires, "files": len(m.Files), "bytes": total})
+	if a.JSON {
+		return a.Emit(map[string]any{"type": "rescue-bundle", "file": output, "version": m.Version, "expires": m.Expires, "files": len(m.Files), "bytes": total})
 	}
-	a.printf("Bundle %d with %s (%s) in %s; media take it until %s\n", m.Version, count(len(m.Files), "file", "files"), size(total), output, when(m.Expires))
+	a.Printf("Bundle %d with %s (%s) in %s; media take it until %s\n", m.Version, screen.Count(len(m.Files), "file", "files"), size(total), output, screen.When(m.Expires))
 	return nil
 }

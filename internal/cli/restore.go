@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/component/files"
 	"lifeboat/internal/host"
 	"lifeboat/internal/recovery"
@@ -36,15 +37,15 @@ SYSTEM --resume goes on.`,
   lifeboat restore smt certificate-authority --target /tmp/look
   lifeboat restore smt database --force hostname
   lifeboat restore smt /etc/smt.conf --target /tmp/look --from 1a2b3c4d`,
-		Args: args(cobra.MinimumNArgs(1)),
+		Args: screen.Args(cobra.MinimumNArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
 			for _, name := range only {
 				if strings.HasPrefix(name, "/") {
-					return usagef("--only takes components; a path stands alone: lifeboat restore %s %s --target DIR", names[0], name)
+					return screen.Usagef("--only takes components; a path stands alone: lifeboat restore %s %s --target DIR", names[0], name)
 				}
 			}
 			if names = append(names, only...); len(names) < 2 {
-				return usagef("what is to be restored? Give components or paths; lifeboat show %s lists the components, lifeboat recover %s restores all", names[0], names[0])
+				return screen.Usagef("what is to be restored? Give components or paths; lifeboat show %s lists the components, lifeboat recover %s restores all", names[0], names[0])
 			}
 			ctx := c.Context()
 			v, system, closeVault, err := a.openFor(ctx, names)
@@ -72,17 +73,17 @@ SYSTEM --resume goes on.`,
 			}
 			if target != "" {
 				if len(force) > 0 {
-					return usagef("--force is for a restore in place; into a directory nothing is compared")
+					return screen.Usagef("--force is for a restore in place; into a directory nothing is compared")
 				}
 				return a.extract(ctx, p, components, paths, target)
 			}
 			if len(paths) > 0 {
-				return usagef("a single path is restored into a directory: give --target DIR (--target / writes it to its place, and refuses when something is there)")
+				return screen.Usagef("a single path is restored into a directory: give --target DIR (--target / writes it to its place, and refuses when something is there)")
 			}
 			return a.restoreInPlace(ctx, p, components, force)
 		},
 	}
-	c.Flags().VarP((*absolutePath)(&target), "target", "t", "write below `DIR` instead of in place")
+	c.Flags().VarP((*screen.Path)(&target), "target", "t", "write below `DIR` instead of in place")
 	c.Flags().StringSliceVar(&only, "only", nil, "restore `COMPONENT[,COMPONENT]`")
 	c.Flags().StringSliceVar(&force, "force", nil, "in place, go on although `CHECK[,CHECK]` of the identity does not agree")
 	c.Flags().StringVar(&from, "from", "latest", "recovery `POINT`")
@@ -103,7 +104,7 @@ func (a *app) restoreInPlace(ctx context.Context, p *vault.Point, components, fo
 func (a *app) extract(ctx context.Context, p *vault.Point, components, paths []string, target string) error {
 	pr, err := a.catalogue().Load(p.Profile())
 	if err != nil {
-		return usageError{err}
+		return screen.Usage(err)
 	}
 	r, err := recovery.New(recovery.Options{System: p.System(), Profile: pr, Catalog: catalog(), Host: host.Local(), Point: p, Only: components})
 	if err == nil {
@@ -127,8 +128,8 @@ func (a *app) extract(ctx context.Context, p *vault.Point, components, paths []s
 		}
 		to := filepath.Join(above, filepath.Base(at))
 		stats, err := p.RestorePath(ctx, at, to, repository.RestoreOptions{Warn: func(m string) {
-			a.code = runbook.ExitWarnings
-			fmt.Fprintf(a.err, "lifeboat: warning: %s\n", m)
+			a.Code = runbook.ExitWarnings
+			fmt.Fprintf(a.Err, "lifeboat: warning: %s\n", m)
 		}})
 		if err != nil {
 			return err
@@ -142,13 +143,13 @@ func (a *app) extract(ctx context.Context, p *vault.Point, components, paths []s
 
 // restored tells of one part written to a directory; bytes below 0 are unknown.
 func (a *app) restored(what, to string, bytes int64) error {
-	if a.json {
-		return a.emit(map[string]any{"type": "restored", "what": what, "target": to, "bytes": max(bytes, 0)})
+	if a.JSON {
+		return a.Emit(map[string]any{"type": "restored", "what": what, "target": to, "bytes": max(bytes, 0)})
 	}
 	if bytes < 0 {
-		a.printf("%s restored below %s\n", what, to)
+		a.Printf("%s restored below %s\n", what, to)
 		return nil
 	}
-	a.printf("%s restored to %s (%s)\n", what, to, size(bytes))
+	a.Printf("%s restored to %s (%s)\n", what, to, size(bytes))
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lifeboat/internal/backup"
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/component"
 	"lifeboat/internal/config"
 	"lifeboat/internal/profile"
@@ -33,24 +34,24 @@ how many there were.`,
   lifeboat review --gaps
   lifeboat review --gaps --packages --all
   lifeboat review smt --gaps --json`,
-		Args: args(cobra.MaximumNArgs(1)),
+		Args: screen.Args(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
 			conf, err := a.load()
 			if err != nil {
 				return err
 			}
 			if mbit <= 0 {
-				return usagef("--bandwidth takes megabits per second, more than 0")
+				return screen.Usagef("--bandwidth takes megabits per second, more than 0")
 			}
 			systems, err := a.systems(conf, names, len(names) == 0)
 			if err != nil {
 				return err
 			}
 			if all && !gaps {
-				return usagef("--all goes with --gaps")
+				return screen.Usagef("--all goes with --gaps")
 			}
 			if packages && !gaps {
-				return usagef("--packages goes with --gaps")
+				return screen.Usagef("--packages goes with --gaps")
 			}
 			if gaps {
 				return a.reviewGaps(c.Context(), conf, systems, all, packages)
@@ -78,7 +79,7 @@ func (a *app) reviewSystem(ctx context.Context, conf *config.Config, s config.Sy
 	if err != nil {
 		return err
 	}
-	if a.json {
+	if a.JSON {
 		return a.reviewJSON(b, notices, elsewhere)
 	}
 	a.review(b, notices, elsewhere, mbit)
@@ -87,7 +88,7 @@ func (a *app) reviewSystem(ctx context.Context, conf *config.Config, s config.Sy
 
 func (a *app) reviewJSON(b *backup.Backup, notices []string, elsewhere map[string][]component.Link) error {
 	for _, p := range b.Parts() {
-		if err := a.emit(map[string]any{
+		if err := a.Emit(map[string]any{
 			"type": "component", "system": b.System, "name": p.Spec.Name, "kind": p.Spec.Kind, "importance": p.Spec.Importance, "chosen": p.Chosen, "reason": p.Reason,
 			"present": p.Inspection.Present, "bytes": p.Inspection.Bytes, "items": p.Inspection.Items, "paths": p.Inspection.Paths,
 			"loss": p.Spec.Loss, "regain": p.Spec.Regain, "detail": p.Inspection.Detail, "warnings": p.Inspection.Warnings, "elsewhere": elsewhere[p.Spec.Name],
@@ -96,7 +97,7 @@ func (a *app) reviewJSON(b *backup.Backup, notices []string, elsewhere map[strin
 		}
 	}
 	for _, n := range notices {
-		if err := a.emit(map[string]any{"type": "notice", "system": b.System, "text": n}); err != nil {
+		if err := a.Emit(map[string]any{"type": "notice", "system": b.System, "text": n}); err != nil {
 			return err
 		}
 	}
@@ -104,16 +105,16 @@ func (a *app) reviewJSON(b *backup.Backup, notices []string, elsewhere map[strin
 }
 
 func (a *app) review(b *backup.Backup, notices []string, elsewhere map[string][]component.Link, mbit float64) {
-	paint := painterFor(a.out)
-	a.printf("%s\n", paint.bold(b.System+": "+b.Profile.Title))
+	paint := screen.PainterFor(a.Out)
+	a.Printf("%s\n", paint.Bold(b.System+": "+b.Profile.Title))
 	identity := b.Identity()
 	for _, name := range sorted(identity) {
 		if identity[name] != "" {
-			a.printf("  %-12s %s\n", name, identity[name])
+			a.Printf("  %-12s %s\n", name, identity[name])
 		}
 	}
 	for _, importance := range []profile.Importance{profile.Critical, profile.Recommended, profile.Optional} {
-		a.printf("\n%s\n", paint.bold(heading(importance)))
+		a.Printf("\n%s\n", paint.Bold(heading(importance)))
 		for _, p := range b.Parts() {
 			if p.Spec.Importance == importance {
 				a.reviewPart(p, mbit)
@@ -122,12 +123,12 @@ func (a *app) review(b *backup.Backup, notices []string, elsewhere map[string][]
 		}
 	}
 	if len(notices) > 0 {
-		a.printf("\n%s\n", paint.bold("Worth knowing"))
+		a.Printf("\n%s\n", paint.Bold("Worth knowing"))
 		for _, n := range notices {
-			a.printf("  %s %s\n", paint.yellow("!"), indentBy(wrap(n, 92), 4))
+			a.Printf("  %s %s\n", paint.Yellow("!"), indentBy(wrap(n, 92), 4))
 		}
 	}
-	a.printf("\nNext: lifeboat backup %s\n", b.System)
+	a.Printf("\nNext: lifeboat backup %s\n", b.System)
 }
 
 func heading(i profile.Importance) string {
@@ -141,36 +142,36 @@ func heading(i profile.Importance) string {
 }
 
 func (a *app) reviewPart(p backup.Part, mbit float64) {
-	paint := painterFor(a.out)
-	state := paint.green("included")
+	paint := screen.PainterFor(a.Out)
+	state := paint.Green("included")
 	switch {
 	case !p.Inspection.Present && p.Chosen:
-		state = paint.faint("not on this machine")
+		state = paint.Faint("not on this machine")
 	case !p.Chosen:
-		state = paint.yellow("not included") + " (" + p.Reason + ")"
+		state = paint.Yellow("not included") + " (" + p.Reason + ")"
 	}
-	a.printf("  %-24s %10s %8s  %s\n", p.Spec.Name, size(p.Inspection.Bytes), count(int(p.Inspection.Items), "item", "items"), state)
+	a.Printf("  %-24s %10s %8s  %s\n", p.Spec.Name, size(p.Inspection.Bytes), screen.Count(int(p.Inspection.Items), "item", "items"), state)
 	if paths := p.Inspection.Paths; len(paths) > 0 {
 		shown := strings.Join(paths[:min(4, len(paths))], " ")
 		if len(paths) > 4 {
 			shown += " and " + strconv.Itoa(len(paths)-4) + " more"
 		}
-		a.printf("      %s\n", paint.faint(shown))
+		a.Printf("      %s\n", paint.Faint(shown))
 	}
-	a.printf("      without it: %s\n", indentBy(wrap(p.Spec.Loss, 86), 6))
+	a.Printf("      without it: %s\n", indentBy(wrap(p.Spec.Loss, 86), 6))
 	for _, key := range sorted(p.Inspection.Detail) {
-		a.printf("      %s: %s\n", key, p.Inspection.Detail[key])
+		a.Printf("      %s: %s\n", key, p.Inspection.Detail[key])
 	}
 	if p.Spec.Importance == profile.Optional && p.Spec.Regain != "" && p.Inspection.Present {
 		again := time.Duration(float64(p.Inspection.Bytes) * 8 / (mbit * 1e6) * float64(time.Second))
-		a.printf("      the trade: %s to store, or %s to fetch again at %g Mbit/s (--bandwidth).\n", size(p.Inspection.Bytes), again.Round(time.Second), mbit)
-		a.printf("      otherwise: %s\n", indentBy(wrap(p.Spec.Regain, 86), 6))
+		a.Printf("      the trade: %s to store, or %s to fetch again at %g Mbit/s (--bandwidth).\n", size(p.Inspection.Bytes), again.Round(time.Second), mbit)
+		a.Printf("      otherwise: %s\n", indentBy(wrap(p.Spec.Regain, 86), 6))
 		if !p.Chosen {
-			a.printf("      to include it, write under the system in %s:  components: {%s: true}\n", a.configFile, p.Spec.Name)
+			a.Printf("      to include it, write under the system in %s:  components: {%s: true}\n", a.configFile, p.Spec.Name)
 		}
 	}
 	for _, w := range p.Inspection.Warnings {
-		a.printf("      %s %s\n", paint.yellow("warning"), w)
+		a.Printf("      %s %s\n", paint.Yellow("warning"), w)
 	}
 }
 
@@ -181,10 +182,10 @@ const maxElsewhere = 10
 func (a *app) reviewElsewhere(links []component.Link) {
 	for i, link := range links {
 		if i == maxElsewhere {
-			a.printf("      and %d more links to what is saved elsewhere\n", len(links)-i)
+			a.Printf("      and %d more links to what is saved elsewhere\n", len(links)-i)
 			break
 		}
-		a.printf("      saved elsewhere: %s, which leads to %s\n", clean(link.Path), clean(link.Target))
+		a.Printf("      saved elsewhere: %s, which leads to %s\n", screen.Clean(link.Path), screen.Clean(link.Target))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/recovery"
 	"lifeboat/internal/runbook"
@@ -23,25 +24,25 @@ func (a *app) confirmRollback(ctx context.Context, r *recovery.Recovery, run *ru
 		return err
 	}
 	for _, c := range changes {
-		if a.json {
-			if err := a.emit(c); err != nil {
+		if a.JSON {
+			if err := a.Emit(c); err != nil {
 				return err
 			}
 			continue
 		}
-		a.printf("%s was changed since the restore; as it is now it is kept aside:\n", c.Component)
+		a.Printf("%s was changed since the restore; as it is now it is kept aside:\n", c.Component)
 		shown := c.Entries
 		if !a.verbose && len(shown) > maxChanged {
 			shown = shown[:maxChanged]
 		}
 		for _, entry := range shown {
-			a.printf("  %s\n", clean(entry))
+			a.Printf("  %s\n", screen.Clean(entry))
 		}
 		if more := len(c.Entries) - len(shown); more > 0 {
-			a.printf("  and %d more (-v shows them)\n", more)
+			a.Printf("  and %d more (-v shows them)\n", more)
 		}
 	}
-	return confirm(ctx, fmt.Sprintf("Take back run %s? What was there before it comes back.", run.ID), a.yes)
+	return screen.Confirm(ctx, fmt.Sprintf("Take back run %s? What was there before it comes back.", run.ID), a.yes)
 }
 
 // earlierRun is the recovery of the system that is named, or the last one, when it
@@ -50,13 +51,13 @@ func (a *app) earlierRun(conf *config.Config, system string, f recoverFlags) (*r
 	all, err := runbook.List(a.state(conf))
 	runs := slices.DeleteFunc(slices.Clone(all), func(r *runbook.Run) bool { return r.System != system || r.Kind != recovery.Kind })
 	if len(runs) == 0 {
-		return nil, errors.Join(usagef("no recovery of %s was run on this machine; lifeboat runs list shows all runs", system), err)
+		return nil, errors.Join(screen.Usagef("no recovery of %s was run on this machine; lifeboat runs list shows all runs", system), err)
 	}
 	at := len(runs) - 1
 	if f.run != "" {
 		at = slices.IndexFunc(runs, func(r *runbook.Run) bool { return r.ID == f.run })
 		if at < 0 {
-			return nil, usagef("%q is no recovery of %s on this machine; lifeboat runs list shows all runs", f.run, system)
+			return nil, screen.Usagef("%q is no recovery of %s on this machine; lifeboat runs list shows all runs", f.run, system)
 		}
 	} else if f.discardOld && runs[at].State != runbook.StateRunning && !runs[at].Resumable() {
 		for i, r := range slices.Backward(runs) {
@@ -72,15 +73,15 @@ func (a *app) earlierRun(conf *config.Config, system string, f recoverFlags) (*r
 	case run.State == runbook.StateRunning:
 		return nil, activeError(run)
 	case f.resume && run.State == runbook.StateRolledBack, f.resume && !run.Resumable():
-		return nil, usagef("run %s is %s; there is nothing left to resume", run.ID, run.State)
+		return nil, screen.Usagef("run %s is %s; there is nothing left to resume", run.ID, run.State)
 	case f.resume && run.RollingBack:
-		return nil, usagef("run %s is on its way back; finish that with lifeboat recover %s --rollback", run.ID, system)
+		return nil, screen.Usagef("run %s is on its way back; finish that with lifeboat recover %s --rollback", run.ID, system)
 	case f.rollback && run.State == runbook.StateRolledBack:
-		return nil, usagef("run %s is rolled back already%s", run.ID, others(runs[:at], system))
+		return nil, screen.Usagef("run %s is rolled back already%s", run.ID, others(runs[:at], system))
 	case f.rollback && recovery.NoWayBack(run):
 		return nil, runbook.Refuse("", "run %s has removed what it had set aside, so there is no way back; restore from a recovery point instead", run.ID)
 	case f.discardOld && !finished && run.State != runbook.StateRolledBack:
-		return nil, usagef("run %s is %s; resume it or roll it back first", run.ID, run.State)
+		return nil, screen.Usagef("run %s is %s; resume it or roll it back first", run.ID, run.State)
 	}
 	if f.rollback {
 		for _, later := range runs[at+1:] {
@@ -113,18 +114,18 @@ func (a *app) discard(ctx context.Context, r *recovery.Recovery, run *runbook.Ru
 	if err := r.Discard(ctx, run); err != nil {
 		return err
 	}
-	if a.json {
-		return a.emit(map[string]any{"type": "discarded", "run": run.ID, "components": names})
+	if a.JSON {
+		return a.Emit(map[string]any{"type": "discarded", "run": run.ID, "components": names})
 	}
 	if len(names) == 0 {
-		a.printf("Run %s has nothing set aside.\n", run.ID)
+		a.Printf("Run %s has nothing set aside.\n", run.ID)
 		return nil
 	}
 	what := "had set aside"
 	if run.State == runbook.StateRolledBack {
 		what = "had kept of what was changed before it was taken back"
 	}
-	a.printf("What run %s %s is removed: %s\n", run.ID, what, strings.Join(names, ", "))
+	a.Printf("What run %s %s is removed: %s\n", run.ID, what, strings.Join(names, ", "))
 	return nil
 }
 
@@ -156,17 +157,17 @@ func (a *app) tellKept(ctx context.Context, r *recovery.Recovery, system string)
 	}
 	if a.ran.State == runbook.StateRolledBack {
 		found := recovery.Found(a.ran)
-		a.code = runbook.ExitWarnings // somebody's work is not where it was
-		if a.json {
-			return a.emit(map[string]any{"type": "found", "system": system, "run": a.ran.ID, "places": found})
+		a.Code = runbook.ExitWarnings // somebody's work is not where it was
+		if a.JSON {
+			return a.Emit(map[string]any{"type": "found", "system": system, "run": a.ran.ID, "places": found})
 		}
-		a.printf("\n%s What was changed since the restore is no longer in its place; it is kept:\n", painterFor(a.out).yellow("warning:"))
+		a.Printf("\n%s What was changed since the restore is no longer in its place; it is kept:\n", screen.PainterFor(a.Out).Yellow("warning:"))
 		for _, name := range names {
 			for _, place := range found[name] {
-				a.printf("  %s  %s\n", name, clean(place))
+				a.Printf("  %s  %s\n", name, screen.Clean(place))
 			}
 		}
-		a.printf("When you have what you need of it: lifeboat recover %s --discard-old %s\n", system, a.ran.ID)
+		a.Printf("When you have what you need of it: lifeboat recover %s --discard-old %s\n", system, a.ran.ID)
 		return nil
 	}
 	if a.ran.State != runbook.StateWarnings && a.ran.State != runbook.StateDone {
@@ -176,24 +177,24 @@ func (a *app) tellKept(ctx context.Context, r *recovery.Recovery, system string)
 	if err != nil {
 		return a.warn(err) // the run is at its end all the same
 	}
-	if a.json {
-		return a.emit(map[string]any{"type": "kept", "system": system, "run": a.ran.ID, "components": names, "held": held})
+	if a.JSON {
+		return a.Emit(map[string]any{"type": "kept", "system": system, "run": a.ran.ID, "components": names, "held": held})
 	}
 	if len(held) == 0 {
-		a.printf("\nNothing stood in the way. To take it back: lifeboat recover %s --rollback %s\n", system, a.ran.ID)
+		a.Printf("\nNothing stood in the way. To take it back: lifeboat recover %s --rollback %s\n", system, a.ran.ID)
 		return nil
 	}
 	why := "What was here before"
 	if step := a.ran.Step(recovery.DiscardStep); a.ran.State == runbook.StateWarnings && step != nil {
 		why = "As there are warnings, what was here before"
 	}
-	a.printf("\n%s is still set aside:\n", why)
+	a.Printf("\n%s is still set aside:\n", why)
 	var rows [][]string
 	for _, h := range held {
-		rows = append(rows, []string{"  " + h.Component, clean(h.Place), size(h.Bytes)})
+		rows = append(rows, []string{"  " + h.Component, screen.Clean(h.Place), size(h.Bytes)})
 	}
-	a.table([]string{"  component", "where", "size"}, rows, "size")
-	a.printf("When all is well: lifeboat recover %[1]s --discard-old %[2]s\nTo go back to it:  lifeboat recover %[1]s --rollback %[2]s\n", system, a.ran.ID)
+	a.Table([]string{"  component", "where", "size"}, rows, "size")
+	a.Printf("When all is well: lifeboat recover %[1]s --discard-old %[2]s\nTo go back to it:  lifeboat recover %[1]s --rollback %[2]s\n", system, a.ran.ID)
 	return nil
 }
 
@@ -208,17 +209,17 @@ func (a *app) tellHolding(conf *config.Config, system string) error {
 	if len(held) == 0 {
 		return nil
 	}
-	if a.json {
-		return a.emit(map[string]any{"type": "held", "system": system, "runs": held})
+	if a.JSON {
+		return a.Emit(map[string]any{"type": "held", "system": system, "runs": held})
 	}
-	a.printf("\nEarlier runs still have what they set aside:\n")
+	a.Printf("\nEarlier runs still have what they set aside:\n")
 	for _, h := range held {
 		what := ""
 		if h.TakenBack {
 			what = " (taken back; what was changed before that)"
 		}
-		a.printf("  %s  %s%s\n", h.Run, strings.Join(h.Components, ", "), what)
+		a.Printf("  %s  %s%s\n", h.Run, strings.Join(h.Components, ", "), what)
 	}
-	a.printf("To remove it: lifeboat recover %[1]s --discard-old all (or RUN). To take one back: lifeboat recover %[1]s --rollback RUN\n", system)
+	a.Printf("To remove it: lifeboat recover %[1]s --discard-old all (or RUN). To take one back: lifeboat recover %[1]s --rollback RUN\n", system)
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/runbook"
 )
 
@@ -12,10 +13,10 @@ import (
 func (a *app) engine(stateDir string, accept bool) (*runbook.Engine, func()) {
 	opts := runbook.Options{Dir: stateDir, Hard: a.hard, AcceptChange: accept}
 	done := func() {}
-	if a.json {
-		opts.Observers = []runbook.Observer{runbook.NewJSONWriter(a.out)}
+	if a.JSON {
+		opts.Observers = []runbook.Observer{runbook.NewJSONWriter(a.Out)}
 	} else {
-		t := newTerminal(a.out, a.verbose)
+		t := newTerminal(a.Out, a.verbose)
 		a.terminal = t
 		opts.Observers = []runbook.Observer{t}
 		if p := runPrompter(); p != nil {
@@ -44,22 +45,22 @@ func (a *app) dryRun(ctx context.Context, engine *runbook.Engine, book runbook.R
 	if err != nil {
 		return err
 	}
-	if a.json {
-		return a.emit(plan)
+	if a.JSON {
+		return a.Emit(plan)
 	}
 	return a.printPlan(plan)
 }
 
 func (a *app) printPlan(plan *runbook.Plan) error {
-	paint := painterFor(a.out)
+	paint := screen.PainterFor(a.Out)
 	for _, stage := range plan.Stages {
-		a.printf("\n%s\n", paint.bold(firstOf(stage.Title, stage.Name)))
+		a.Printf("\n%s\n", paint.Bold(firstOf(stage.Title, stage.Name)))
 		for _, s := range stage.Steps {
 			line := fmt.Sprintf("  %-8s %s", outlook(s.Outlook), s.Title)
 			if s.Text != "" {
-				line += "  " + paint.faint("("+firstLine(s.Text)+")")
+				line += "  " + paint.Faint("("+screen.FirstLine(s.Text)+")")
 			}
-			a.printf("%s\n", line)
+			a.Printf("%s\n", line)
 			shown := s.Effects
 			if s.Outlook == runbook.WouldSkip {
 				shown = nil // it has none
@@ -68,10 +69,10 @@ func (a *app) printPlan(plan *runbook.Plan) error {
 				shown = shown[:maxEffects]
 			}
 			for _, e := range shown {
-				a.printf("            %s\n", paint.faint(clean(e)))
+				a.Printf("            %s\n", paint.Faint(screen.Clean(e)))
 			}
 			if more := len(s.Effects) - len(shown); more > 0 && s.Outlook != runbook.WouldSkip {
-				a.printf("            %s\n", paint.faint(fmt.Sprintf("and %d more (-v shows them)", more)))
+				a.Printf("            %s\n", paint.Faint(fmt.Sprintf("and %d more (-v shows them)", more)))
 			}
 		}
 	}

@@ -6,20 +6,21 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/recovery"
 	"lifeboat/internal/runbook"
 )
 
 func (a *app) runsCommand() *cobra.Command {
-	c := &cobra.Command{Args: args(cobra.NoArgs), RunE: func(c *cobra.Command, _ []string) error { return c.Help() }, Use: "runs", Short: "Show what was run on this machine", Example: "  lifeboat runs list\n  lifeboat runs show"}
+	c := &cobra.Command{Args: screen.Args(cobra.NoArgs), RunE: func(c *cobra.Command, _ []string) error { return c.Help() }, Use: "runs", Short: "Show what was run on this machine", Example: "  lifeboat runs list\n  lifeboat runs show"}
 	c.AddCommand(
 		&cobra.Command{
-			Use: "list", Short: "List runs, oldest first", Example: "  lifeboat runs list", Args: args(cobra.NoArgs),
+			Use: "list", Short: "List runs, oldest first", Example: "  lifeboat runs list", Args: screen.Args(cobra.NoArgs),
 			RunE: func(*cobra.Command, []string) error { return a.listRuns() },
 		},
 		&cobra.Command{
 			Use: "show [RUN]", Short: "Show a run: steps, checks, durations; the last one without RUN",
-			Example: "  lifeboat runs show\n  lifeboat runs show 20261121-074500-smt-recover-ab12", Args: args(cobra.MaximumNArgs(1)),
+			Example: "  lifeboat runs show\n  lifeboat runs show 20261121-074500-smt-recover-ab12", Args: screen.Args(cobra.MaximumNArgs(1)),
 			RunE: func(_ *cobra.Command, names []string) error { return a.showRun(names) },
 		},
 	)
@@ -35,19 +36,19 @@ func (a *app) listRuns() error {
 	var rows [][]string
 	for _, r := range runs {
 		entry := a.entry(r)
-		if a.json {
-			if err := a.emit(entry); err != nil {
+		if a.JSON {
+			if err := a.Emit(entry); err != nil {
 				return err
 			}
 			continue
 		}
-		rows = append(rows, []string{r.ID, r.Kind, r.System, entry.Summary, when(r.Started), time.Duration(r.Seconds * float64(time.Second)).Round(time.Second / 10).String(), holds(entry.Holds), entry.Next})
+		rows = append(rows, []string{r.ID, r.Kind, r.System, entry.Summary, screen.When(r.Started), time.Duration(r.Seconds * float64(time.Second)).Round(time.Second / 10).String(), holds(entry.Holds), entry.Next})
 	}
-	if !a.json {
+	if !a.JSON {
 		if len(rows) == 0 {
-			a.printf("Nothing was run yet.\n")
+			a.Printf("Nothing was run yet.\n")
 		} else {
-			a.table([]string{"run", "kind", "system", "state", "started", "took", "set aside", "next"}, rows, "took")
+			a.Table([]string{"run", "kind", "system", "state", "started", "took", "set aside", "next"}, rows, "took")
 		}
 	}
 	return err
@@ -65,7 +66,7 @@ type runEntry struct {
 // holds is short enough for a table.
 func holds(names []string) string {
 	if len(names) > 3 {
-		return count(len(names), "component", "components")
+		return screen.Count(len(names), "component", "components")
 	}
 	return strings.Join(names, ", ")
 }
@@ -99,7 +100,7 @@ func (a *app) showRun(names []string) error {
 			if err != nil {
 				return err
 			}
-			return usagef("nothing was run yet")
+			return screen.Usagef("nothing was run yet")
 		}
 		run = runs[len(runs)-1]
 	}
@@ -107,15 +108,15 @@ func (a *app) showRun(names []string) error {
 	if err != nil {
 		return err
 	}
-	if a.json {
-		return a.emit(report)
+	if a.JSON {
+		return a.Emit(report)
 	}
 	a.printReport(report)
 	if run.Error != "" {
-		a.printf("\n  %s %s\n", painterFor(a.out).red("failed"), run.Error)
+		a.Printf("\n  %s %s\n", screen.PainterFor(a.Out).Red("failed"), run.Error)
 	}
 	if run.Hint != "" {
-		a.printf("  next: %s\n", run.Hint)
+		a.Printf("  next: %s\n", run.Hint)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/host"
 	"lifeboat/internal/profile"
@@ -19,7 +20,7 @@ import (
 )
 
 type scheduleFlags struct {
-	root  absolutePath
+	root  screen.Path
 	cron  bool
 	force bool
 }
@@ -35,7 +36,7 @@ what its retention does not keep goes. On writes timers of systemd for that, or 
 file for cron where there is no systemd; runs that were missed, as the machine was
 off, are caught up. docs/routine.md has the whole of it.`,
 		Example: "  lifeboat schedule on\n  lifeboat schedule status\n  lifeboat schedule run smt backup\n  lifeboat schedule off",
-		Args:    args(cobra.NoArgs),
+		Args:    screen.Args(cobra.NoArgs),
 		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	flags := func(c *cobra.Command) *cobra.Command {
@@ -45,7 +46,7 @@ off, are caught up. docs/routine.md has the whole of it.`,
 	}
 	on := flags(&cobra.Command{
 		Use: "on [SYSTEM]", Short: "Write timers or cron files for the schedule; again after it was changed",
-		Example: "  lifeboat schedule on\n  lifeboat schedule on smt --cron", Args: args(cobra.MaximumNArgs(1)),
+		Example: "  lifeboat schedule on\n  lifeboat schedule on smt --cron", Args: screen.Args(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error { return a.scheduleOn(c, f, names) },
 	})
 	on.Flags().BoolVar(&f.force, "force", false, "write over its own files that somebody has changed, and keep what they were beside them")
@@ -53,12 +54,12 @@ off, are caught up. docs/routine.md has the whole of it.`,
 		on,
 		flags(&cobra.Command{
 			Use: "off [SYSTEM]", Short: "Remove what `schedule on` has written",
-			Example: "  lifeboat schedule off\n  lifeboat schedule off smt", Args: args(cobra.MaximumNArgs(1)),
+			Example: "  lifeboat schedule off\n  lifeboat schedule off smt", Args: screen.Args(cobra.MaximumNArgs(1)),
 			RunE: func(c *cobra.Command, names []string) error { return a.scheduleOff(c, f, names) },
 		}),
 		flags(&cobra.Command{
 			Use: "status [SYSTEM]", Short: "Show what is done when, and what became of it last",
-			Example: "  lifeboat schedule status\n  lifeboat schedule status --json", Args: args(cobra.MaximumNArgs(1)),
+			Example: "  lifeboat schedule status\n  lifeboat schedule status --json", Args: screen.Args(cobra.MaximumNArgs(1)),
 			RunE: func(c *cobra.Command, names []string) error { return a.scheduleStatus(c.Context(), f, names) },
 		}),
 		a.scheduleRunCommand(),
@@ -113,7 +114,7 @@ func (a *app) installer(conf *config.Config, f scheduleFlags) (i routine.Install
 	i = routine.Installer{Host: host.Local(), Cron: f.cron, Force: f.force}
 	if f.root != "" {
 		if i.Host, err = host.At(string(f.root)); err != nil {
-			return i, usageError{err}
+			return i, screen.Usage(err)
 		}
 	}
 	if i.Program.Path, err = os.Executable(); err != nil {
@@ -136,7 +137,7 @@ func (a *app) installer(conf *config.Config, f scheduleFlags) (i routine.Install
 func (a *app) tasks(conf *config.Config, s config.System) ([]routine.Task, error) {
 	tasks, err := routine.Tasks(conf, s)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, screen.Usage(err)
 	}
 	var groups []string
 	for _, t := range tasks {
@@ -147,7 +148,7 @@ func (a *app) tasks(conf *config.Config, s config.System) ([]routine.Task, error
 	}
 	p, err := a.catalogue().Load(s.Profile)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, screen.Usage(err)
 	}
 	if err := a.checkNames(s, p); err != nil {
 		return nil, err
@@ -156,9 +157,9 @@ func (a *app) tasks(conf *config.Config, s config.System) ([]routine.Task, error
 		i := slices.IndexFunc(p.Components, func(c profile.Component) bool { return c.Name == name })
 		switch {
 		case i < 0:
-			return nil, usagef("system %s: schedule: profile %s has no component %q", s.Name, p.Name, name)
+			return nil, screen.Usagef("system %s: schedule: profile %s has no component %q", s.Name, p.Name, name)
 		case p.Components[i].Importance == profile.Critical:
-			return nil, usagef("system %s: schedule: component %s is critical: every recovery point has it, and no job has it alone", s.Name, name)
+			return nil, screen.Usagef("system %s: schedule: component %s is critical: every recovery point has it, and no job has it alone", s.Name, name)
 		}
 	}
 	return tasks, nil
@@ -180,7 +181,7 @@ func (a *app) scheduleOn(c *cobra.Command, f scheduleFlags, names []string) erro
 			systems = append(systems, config.System{Name: name})
 		}
 	} else if len(gone) > 0 {
-		return usagef("%s has no system %q any more; lifeboat schedule off %s ends its schedule", a.configFile, names[0], names[0])
+		return screen.Usagef("%s has no system %q any more; lifeboat schedule off %s ends its schedule", a.configFile, names[0], names[0])
 	}
 	for _, s := range systems {
 		standing, err := i.State(c.Context(), s.Name, tasks[s.Name])
@@ -203,10 +204,10 @@ func (a *app) scheduleOn(c *cobra.Command, f scheduleFlags, names []string) erro
 			return err
 		}
 	}
-	if a.json {
+	if a.JSON {
 		return nil
 	}
-	a.printf("Next: lifeboat schedule status\n")
+	a.Printf("Next: lifeboat schedule status\n")
 	return nil
 }
 
@@ -240,12 +241,12 @@ func (a *app) scheduleOff(c *cobra.Command, f scheduleFlags, names []string) err
 	}
 	if len(names) > 0 {
 		if _, known := conf.System(names[0]); !known && !slices.Contains(on, names[0]) {
-			return usagef("no system %q in %s; it has %v", names[0], a.configFile, conf.SystemNames())
+			return screen.Usagef("no system %q in %s; it has %v", names[0], a.configFile, conf.SystemNames())
 		}
 		on = slices.DeleteFunc(on, func(name string) bool { return name != names[0] })
 	}
-	if len(on) == 0 && !a.json {
-		a.printf("No schedule is on.\n")
+	if len(on) == 0 && !a.JSON {
+		a.Printf("No schedule is on.\n")
 	}
 	for _, name := range on {
 		changes, err := i.Off(c.Context(), name)
@@ -260,8 +261,8 @@ func (a *app) scheduleOff(c *cobra.Command, f scheduleFlags, names []string) err
 }
 
 func (a *app) showSchedule(system, form string, changes routine.Changes, on bool) error {
-	if a.json {
-		if err := a.emit(map[string]any{"type": "schedule", "system": system, "on": on, "form": form, "written": changes.Written, "removed": changes.Removed, "kept": changes.Kept, "aside": changes.Aside}); err != nil {
+	if a.JSON {
+		if err := a.Emit(map[string]any{"type": "schedule", "system": system, "on": on, "form": form, "written": changes.Written, "removed": changes.Removed, "kept": changes.Kept, "aside": changes.Aside}); err != nil {
 			return err
 		}
 	} else {
@@ -269,17 +270,17 @@ func (a *app) showSchedule(system, form string, changes routine.Changes, on bool
 		if on {
 			word = "on, by " + form
 		}
-		a.printf("%s  schedule %s\n", painterFor(a.out).bold(system), word)
+		a.Printf("%s  schedule %s\n", screen.PainterFor(a.Out).Bold(system), word)
 		for _, list := range []struct {
 			word  string
 			files []string
 		}{{"written", changes.Written}, {"removed", changes.Removed}, {"what it was is kept as", changes.Aside}} {
 			for _, file := range list.files {
-				a.printf("  %s %s\n", list.word, file)
+				a.Printf("  %s %s\n", list.word, file)
 			}
 		}
 		if len(changes.Written)+len(changes.Removed) == 0 {
-			a.printf("  nothing changed\n")
+			a.Printf("  nothing changed\n")
 		}
 	}
 	if len(changes.Kept) > 0 {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/host"
 	"lifeboat/internal/repository"
@@ -35,10 +36,10 @@ Cron calls this with --due: what is due is done, what was missed is caught up, a
 nothing is printed unless something fails. What finds the system busy is done next
 time.`,
 		Example: "  lifeboat schedule run smt backup\n  lifeboat schedule run smt --due",
-		Args:    args(cobra.RangeArgs(1, 2)),
+		Args:    screen.Args(cobra.RangeArgs(1, 2)),
 		RunE: func(c *cobra.Command, names []string) error {
 			if due == (len(names) == 2) {
-				return usagef("name a job of the schedule, or give --due for those that are due")
+				return screen.Usagef("name a job of the schedule, or give --due for those that are due")
 			}
 			conf, err := a.load()
 			if err != nil {
@@ -63,12 +64,12 @@ time.`,
 			}
 			for _, t := range tasks {
 				if t.Name == names[1] {
-					code, err := scheduledRun{app: a, conf: conf, task: t, wait: wait, out: a.out, err: a.err}.do(c.Context())
+					code, err := scheduledRun{app: a, conf: conf, task: t, wait: wait, out: a.Out, err: a.Err}.do(c.Context())
 					a.worse(code)
 					return err
 				}
 			}
-			return usagef("system %s has no job %q in its schedule; it has %v", s.Name, names[1], sorted(conf.ScheduleOf(s)))
+			return screen.Usagef("system %s has no job %q in its schedule; it has %v", s.Name, names[1], sorted(conf.ScheduleOf(s)))
 		},
 	}
 	c.Flags().BoolVar(&due, "due", false, "do what is due, silently if it goes well")
@@ -84,7 +85,7 @@ func (a *app) orphaned(conf *config.Config, name string, err error) error {
 		return err
 	}
 	if gone, _ := orphans(conf, i); slices.Contains(gone, name) {
-		return usagef("%s: %s", name, routine.OrphanText(name))
+		return screen.Usagef("%s: %s", name, routine.OrphanText(name))
 	}
 	return err
 }
@@ -128,7 +129,7 @@ func (a *app) runDue(ctx context.Context, conf *config.Config, s config.System, 
 			continue // the next call finds it due again
 		}
 		if code != runbook.ExitDone {
-			fmt.Fprintf(a.out, "%s of %s, due %s:\n%s", t.Name, s.Name, when(due), said.String())
+			fmt.Fprintf(a.Out, "%s of %s, due %s:\n%s", t.Name, s.Name, screen.When(due), said.String())
 		}
 		a.worse(code)
 		if err != nil || ctx.Err() != nil {
@@ -148,8 +149,8 @@ func isBusy(err error) bool {
 
 // worse keeps the exit code that says most: a failure goes before warnings.
 func (a *app) worse(code int) {
-	if a.code == runbook.ExitDone || a.code == runbook.ExitWarnings && code != runbook.ExitDone {
-		a.code = code
+	if a.Code == runbook.ExitDone || a.Code == runbook.ExitWarnings && code != runbook.ExitDone {
+		a.Code = code
 	}
 }
 
@@ -243,7 +244,7 @@ func (r scheduledRun) perform(ctx context.Context) (code int, err error) {
 			break
 		}
 	}
-	record.Finished, record.Exit = time.Now(), total.code
+	record.Finished, record.Exit = time.Now(), total.Code
 	if record.Exit == runbook.ExitDone || record.Exit == runbook.ExitWarnings {
 		record.Succeeded = record.Finished
 	}
@@ -283,7 +284,7 @@ func (r scheduledRun) call(ctx context.Context, until time.Time, words []string)
 	if r.app.stateDir != "" {
 		all = append(all, "--state-dir="+r.app.stateDir)
 	}
-	for flag, set := range map[string]bool{"--json": r.app.json, "--verbose": r.app.verbose} {
+	for flag, set := range map[string]bool{"--json": r.app.JSON, "--verbose": r.app.verbose} {
 		if set {
 			all = append(all, flag)
 		}
@@ -291,7 +292,7 @@ func (r scheduledRun) call(ctx context.Context, until time.Time, words []string)
 	var child *app
 	var command *cobra.Command
 	err = r.patiently(ctx, until, func() (err error) {
-		child = &app{out: r.out, err: r.err, hard: r.app.hard}
+		child = &app{Screen: screen.Screen{Out: r.out, Err: r.err}, hard: r.app.hard}
 		child.notices.err = r.err
 		root := child.root()
 		root.SetArgs(append(all, words...))
@@ -301,7 +302,7 @@ func (r scheduledRun) call(ctx context.Context, until time.Time, words []string)
 	child.end(err)
 	r.told.add(child.account)
 	if err == nil {
-		return child.code, nil
+		return child.Code, nil
 	}
 	return child.fail(command, err), err
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/routine"
 	"lifeboat/internal/runbook"
@@ -94,8 +95,8 @@ func (a *app) scheduleStatus(ctx context.Context, f scheduleFlags, names []strin
 		}
 		changed = changed || standing.Form != "" && !standing.Current && len(standing.Changed)+len(standing.Missing) == 0 && !standing.Waiting
 		for _, v := range views {
-			if a.json {
-				if err := a.emit(v); err != nil {
+			if a.JSON {
+				if err := a.Emit(v); err != nil {
 					return err
 				}
 				continue
@@ -108,25 +109,25 @@ func (a *app) scheduleStatus(ctx context.Context, f scheduleFlags, names []strin
 		if err != nil {
 			return err
 		}
-		if a.json {
-			if err := a.emit(map[string]any{"type": "orphan", "system": name, "on": standing.Form}); err != nil {
+		if a.JSON {
+			if err := a.Emit(map[string]any{"type": "orphan", "system": name, "on": standing.Form}); err != nil {
 				return err
 			}
 		}
 	}
-	if a.json {
+	if a.JSON {
 		return nil
 	}
 	if len(rows) > 0 {
-		a.table([]string{"system", "job", "at", "next", "last", "result"}, rows)
+		a.Table([]string{"system", "job", "at", "next", "last", "result"}, rows)
 	} else if len(gone) == 0 {
-		a.printf("No system of %s has a schedule.\n", a.configFile)
+		a.Printf("No system of %s has a schedule.\n", a.configFile)
 	}
 	for _, name := range gone {
-		a.printf("\n%s %s\n", painterFor(a.out).yellow("warning"), a.paragraph(name+": "+routine.OrphanText(name), 8))
+		a.Printf("\n%s %s\n", screen.PainterFor(a.Out).Yellow("warning"), a.paragraph(name+": "+routine.OrphanText(name), 8))
 	}
 	if changed {
-		a.printf("\n%s %s\n", painterFor(a.out).yellow("warning"), a.paragraph(a.configFile+" was changed since the schedule was switched on, or Lifeboat was. Next: lifeboat schedule on", 8))
+		a.Printf("\n%s %s\n", screen.PainterFor(a.Out).Yellow("warning"), a.paragraph(a.configFile+" was changed since the schedule was switched on, or Lifeboat was. Next: lifeboat schedule on", 8))
 	}
 	return nil
 }

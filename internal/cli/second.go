@@ -9,9 +9,10 @@ import (
 	"slices"
 	"strings"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/repository"
-	"lifeboat/internal/storage"
+	"lifeboat/internal/storage/redact"
 )
 
 // secondName is what the second repository is called unless the configuration
@@ -35,7 +36,7 @@ func (a *app) addSecond(ctx context.Context, second string) error {
 		return err
 	}
 	if len(conf.Repositories) == 0 {
-		return usagef("%s has no repository yet", a.configFile)
+		return screen.Usagef("%s has no repository yet", a.configFile)
 	}
 	first := conf.Repositories[0]
 	r := config.Repository{Name: secondName, Password: first.Password}
@@ -45,12 +46,12 @@ func (a *app) addSecond(ctx context.Context, second string) error {
 	var names []string
 	for _, other := range conf.Repositories {
 		if other.Name == second || other.URL == r.URL {
-			return usagef("%s has the repository %s already; to make it: lifeboat repository create %s", a.configFile, other.Name, other.Name)
+			return screen.Usagef("%s has the repository %s already; to make it: lifeboat repository create %s", a.configFile, other.Name, other.Name)
 		}
 		names = append(names, other.Name)
 	}
 	if !strings.ContainsAny(second, "/:") { // a name that was mistyped, more likely
-		return usagef("%s has no repository %q; for one in a directory below this one write ./%s", a.configFile, second, second)
+		return screen.Usagef("%s has no repository %q; for one in a directory below this one write ./%s", a.configFile, second, second)
 	}
 	for n := 3; slices.Contains(names, r.Name); n++ {
 		r.Name = fmt.Sprint("repository", n)
@@ -72,10 +73,10 @@ func (a *app) addSecond(ctx context.Context, second string) error {
 	if err != nil {
 		return err
 	}
-	if a.json {
-		return a.emit(map[string]any{"type": "init-second", "repository": r.Name, "url": storage.Redact(r.URL), "created": made})
+	if a.JSON {
+		return a.Emit(map[string]any{"type": "init-second", "repository": r.Name, "url": redact.URL(r.URL), "created": made})
 	}
-	a.printf("Repository     %s (%s)\n", storage.Redact(r.URL), madeText(made))
+	a.Printf("Repository     %s (%s)\n", redact.URL(r.URL), madeText(made))
 	given, err := a.password.given()
 	if err != nil {
 		return err
@@ -87,7 +88,7 @@ func (a *app) addSecond(ctx context.Context, second string) error {
 	if err != nil {
 		return err
 	}
-	a.printf("\nAdd it to the repositories: of %s:\n\n%s\nand name it in each system, behind the first one:\n\n    repositories: [%s]\n\nThen: lifeboat copy SYSTEM --to %s\n", a.configFile, lines, strings.Join(append(names, r.Name), ", "), r.Name)
+	a.Printf("\nAdd it to the repositories: of %s:\n\n%s\nand name it in each system, behind the first one:\n\n    repositories: [%s]\n\nThen: lifeboat copy SYSTEM --to %s\n", a.configFile, lines, strings.Join(append(names, r.Name), ", "), r.Name)
 	return nil
 }
 
@@ -107,7 +108,7 @@ func (a *app) initSecond(ctx context.Context, second string, first config.Reposi
 		return r, false, err
 	}
 	if r.URL == first.URL {
-		return r, false, usagef("the second repository is the first one: %s", storage.Redact(r.URL))
+		return r, false, screen.Usagef("the second repository is the first one: %s", redact.URL(r.URL))
 	}
 	main, err := a.openWith(ctx, first, passwordFlags{})
 	if err != nil {
@@ -131,7 +132,7 @@ func (a *app) ensureRepository(ctx context.Context, r config.Repository, passwor
 		repo, err = repository.Create(ctx, store, password, repository.Options{Like: like})
 	}
 	if err != nil {
-		return false, errors.Join(fmt.Errorf("repository %s: %w", storage.Redact(r.URL), err), store.Close())
+		return false, errors.Join(fmt.Errorf("repository %s: %w", redact.URL(r.URL), err), store.Close())
 	}
 	return made, repo.Close()
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/storage/restserver"
 	"lifeboat/internal/storage/transport"
@@ -53,15 +54,15 @@ systemd passes on is used instead of --listen (docs/stores.md has the units).`,
   lifeboat repository serve --directory /srv/lifeboat --self-signed
   lifeboat repository serve --directory /srv/lifeboat --tls-cert /etc/ssl/backup.pem --tls-key /etc/ssl/backup.key --append-only --quota 500G
   lifeboat backup smt --repository rest:https://smt1@backup.example.com:8443/smt1/ -o fingerprint=sha256:…`,
-		Args: knownVerb,
+		Args: screen.KnownVerb,
 		RunE: func(c *cobra.Command, _ []string) error { return a.serve(c.Context(), f) },
 	}
 	flags := c.Flags()
-	flags.Var((*absolutePath)(&f.directory), "directory", "`DIR` with a directory of repositories for every user")
+	flags.Var((*screen.Path)(&f.directory), "directory", "`DIR` with a directory of repositories for every user")
 	flags.StringVar(&f.listen, "listen", defaultListen, "`ADDRESS` to listen on, HOST:PORT or :PORT")
-	c.PersistentFlags().Var((*absolutePath)(&f.users), "users", "`FILE` of users, as htpasswd -B or \"user add\" writes it (default serve/users in the state directory)")
-	flags.Var((*absolutePath)(&f.cert), "tls-cert", "`FILE` with the server's certificate and what vouches for it, in PEM form")
-	flags.Var((*absolutePath)(&f.key), "tls-key", "`FILE` with its key, in PEM form")
+	c.PersistentFlags().Var((*screen.Path)(&f.users), "users", "`FILE` of users, as htpasswd -B or \"user add\" writes it (default serve/users in the state directory)")
+	flags.Var((*screen.Path)(&f.cert), "tls-cert", "`FILE` with the server's certificate and what vouches for it, in PEM form")
+	flags.Var((*screen.Path)(&f.key), "tls-key", "`FILE` with its key, in PEM form")
 	flags.BoolVar(&f.selfSigned, "self-signed", false, "make a certificate of our own in the state directory, unless it is there")
 	flags.StringSliceVar(&f.names, "name", nil, "`NAME` or address of this server, for a certificate that is made (default: what this machine is called)")
 	flags.BoolVar(&f.plain, "plain-http", false, "do without encryption on addresses that others can reach")
@@ -74,16 +75,16 @@ systemd passes on is used instead of --listen (docs/stores.md has the units).`,
 // serve runs until it is interrupted, which is a good end.
 func (a *app) serve(ctx context.Context, f serveFlags) error {
 	if f.directory == "" {
-		return usagef("--directory says where the repositories are kept")
+		return screen.Usagef("--directory says where the repositories are kept")
 	}
 	if info, err := os.Stat(f.directory); err != nil || !info.IsDir() {
-		return usagef("--directory %s: there is no such directory; make it first, for the user that the server runs as", f.directory)
+		return screen.Usagef("--directory %s: there is no such directory; make it first, for the user that the server runs as", f.directory)
 	}
 	quota := int64(0)
 	if f.quota != "" {
 		var err error
 		if quota, err = config.ParseSize(f.quota); err != nil || quota == 0 {
-			return usagef("--quota: %q is no number of bytes; write one like 500G", f.quota)
+			return screen.Usagef("--quota: %q is no number of bytes; write one like 500G", f.quota)
 		}
 	}
 	usersFile, err := a.usersFile(f.users)
@@ -93,10 +94,10 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 	log := a.serverLog()
 	users, err := restserver.OpenUsers(usersFile, log)
 	if errors.Is(err, fs.ErrNotExist) {
-		return usagef("there is no %s yet: lifeboat repository serve user add NAME makes it", usersFile)
+		return screen.Usagef("there is no %s yet: lifeboat repository serve user add NAME makes it", usersFile)
 	}
 	if err != nil {
-		return usageError{err}
+		return screen.Usage(err)
 	}
 	encryption, fingerprint, err := a.encryption(f)
 	if err != nil {
@@ -118,12 +119,12 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 		scheme = "https"
 	}
 	where := scheme + "://" + listener.Addr().String() + "/"
-	if a.json {
-		err = a.emit(map[string]any{"type": "serving", "address": where, "fingerprint": fingerprint, "directory": f.directory, "append_only": f.appendOnly, "quota": quota})
+	if a.JSON {
+		err = a.Emit(map[string]any{"type": "serving", "address": where, "fingerprint": fingerprint, "directory": f.directory, "append_only": f.appendOnly, "quota": quota})
 	} else {
-		a.printf("Serving      %s at %s\n", f.directory, where)
+		a.Printf("Serving      %s at %s\n", f.directory, where)
 		if fingerprint != "" {
-			a.printf("Fingerprint  %s\n", fingerprint)
+			a.Printf("Fingerprint  %s\n", fingerprint)
 		}
 	}
 	if err != nil {
@@ -159,19 +160,19 @@ func (a *app) usersFile(given string) (string, error) {
 // serverLog takes a line for each request. It has no header of one, and so no
 // password.
 func (a *app) serverLog() *slog.Logger {
-	if a.json {
-		return slog.New(slog.NewJSONHandler(a.out, nil))
+	if a.JSON {
+		return slog.New(slog.NewJSONHandler(a.Out, nil))
 	}
-	return slog.New(slog.NewTextHandler(a.err, nil))
+	return slog.New(slog.NewTextHandler(a.Err, nil))
 }
 
 // encryption is the server's certificate and its fingerprint, or nil.
 func (a *app) encryption(f serveFlags) (conf *tls.Config, fingerprint string, err error) {
 	switch {
 	case f.selfSigned && (f.cert != "" || f.key != ""):
-		return nil, "", usagef("--self-signed makes a certificate; --tls-cert and --tls-key name one that is there")
+		return nil, "", screen.Usagef("--self-signed makes a certificate; --tls-cert and --tls-key name one that is there")
 	case (f.cert == "") != (f.key == ""):
-		return nil, "", usagef("--tls-cert and --tls-key belong together")
+		return nil, "", screen.Usagef("--tls-cert and --tls-key belong together")
 	case f.selfSigned:
 		dir, err := a.serveDir()
 		if err != nil {
@@ -182,19 +183,19 @@ func (a *app) encryption(f serveFlags) (conf *tls.Config, fingerprint string, er
 		if err != nil {
 			return nil, "", err
 		}
-		if made && !a.json {
-			a.printf("Certificate  %s was made\n", f.cert)
+		if made && !a.JSON {
+			a.Printf("Certificate  %s was made\n", f.cert)
 		}
 	case f.cert == "":
 		return nil, "", nil
 	}
 	conf, err = restserver.Certificate(f.cert, f.key)
 	if err != nil {
-		return nil, "", usageError{err}
+		return nil, "", screen.Usage(err)
 	}
 	pair, err := conf.GetCertificate(nil)
 	if err != nil {
-		return nil, "", usageError{err}
+		return nil, "", screen.Usage(err)
 	}
 	return conf, transport.Fingerprint(pair.Certificate[0]), nil
 }
@@ -230,11 +231,11 @@ func (a *app) listener(ctx context.Context, f serveFlags, encrypted bool) (net.L
 	if listener == nil {
 		listener, err = new(net.ListenConfig).Listen(ctx, "tcp", f.listen)
 		if err != nil {
-			return nil, usagef("--listen %s: %w", f.listen, err)
+			return nil, screen.Usagef("--listen %s: %w", f.listen, err)
 		}
 	}
 	if !encrypted && !f.plain && !onlyHere(listener.Addr()) {
-		return nil, errors.Join(usagef("%s can be reached from other machines, and passwords would go there unencrypted: give --tls-cert and --tls-key, or --self-signed, or --plain-http if something else encrypts", listener.Addr()), listener.Close())
+		return nil, errors.Join(screen.Usagef("%s can be reached from other machines, and passwords would go there unencrypted: give --tls-cert and --tls-key, or --self-signed, or --plain-http if something else encrypts", listener.Addr()), listener.Close())
 	}
 	return listener, nil
 }
@@ -257,7 +258,7 @@ func inheritedListener() (net.Listener, error) {
 		return nil, nil
 	}
 	if n := os.Getenv("LISTEN_FDS"); n != "1" {
-		return nil, usagef("systemd passes on %q sockets; the unit must have one", n)
+		return nil, screen.Usagef("systemd passes on %q sockets; the unit must have one", n)
 	}
 	const first = 3
 	file := os.NewFile(first, "socket of systemd")

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/storage/restserver"
 )
 
@@ -18,7 +19,7 @@ func (a *app) userCommand(file *string) *cobra.Command {
 -B of Apache can be used as well.`,
 		Example: `  lifeboat repository serve user add smt1
   lifeboat repository serve user list`,
-		Args: knownVerb,
+		Args: screen.KnownVerb,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(a.userAddCommand(file), a.userRemoveCommand(file), a.userListCommand(file))
@@ -46,14 +47,14 @@ server's flag decides. A user who is replaced keeps what was said.`,
   lifeboat repository serve user add smt1 --access append-only
   lifeboat repository serve user add anna --password
   lifeboat repository serve user add smt2 --new-password-file /root/smt2`,
-		Args: args(cobra.ExactArgs(1)),
+		Args: screen.Args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
 			token, line := "", ""
 			access := restserver.AsServer
 			if c.Flags().Changed("access") {
 				var err error
 				if access, err = restserver.ParseAccess(may); err != nil {
-					return usagef("--access: %w", err)
+					return screen.Usagef("--access: %w", err)
 				}
 			}
 			given, err := from.given()
@@ -69,7 +70,7 @@ server's flag decides. A user who is replaced keeps what was said.`,
 				token, line, err = restserver.NewToken(names[0])
 			}
 			if err != nil {
-				return usageError{err}
+				return screen.Usage(err)
 			}
 			users, err := a.usersFile(*file)
 			if err != nil {
@@ -77,21 +78,21 @@ server's flag decides. A user who is replaced keeps what was said.`,
 			}
 			err = restserver.AddUser(users, line, access, replace)
 			if errors.Is(err, restserver.ErrUserExists) {
-				return usagef("%w; --replace gives the user a new token or password", err)
+				return screen.Usagef("%w; --replace gives the user a new token or password", err)
 			}
 			if err != nil {
 				return err
 			}
-			if a.json {
-				return a.emit(map[string]string{"type": "user", "user": names[0], "token": token})
+			if a.JSON {
+				return a.Emit(map[string]string{"type": "user", "user": names[0], "token": token})
 			}
 			if token == "" {
-				a.printf("%s may use the repositories below /%s/ with that password.\n", names[0], names[0])
+				a.Printf("%s may use the repositories below /%s/ with that password.\n", names[0], names[0])
 				return nil
 			}
-			a.printf("%s\n", token)
+			a.Printf("%s\n", token)
 			hint := "That is the token of %s for the repositories below /%s/. It is not shown again: keep it on the client\nin a file of mode 600, and name it in lifeboat.yaml as rest: {user: %s, password: {file: FILE}}.\n"
-			_, err = a.err.Write([]byte(strings.ReplaceAll(hint, "%s", names[0])))
+			_, err = a.Err.Write([]byte(strings.ReplaceAll(hint, "%s", names[0])))
 			return err
 		},
 	}
@@ -107,7 +108,7 @@ func (a *app) userRemoveCommand(file *string) *cobra.Command {
 		Use:     "remove NAME",
 		Short:   "Let a user in no more; what the user has stored stays",
 		Example: `  lifeboat repository serve user remove smt1`,
-		Args:    args(cobra.ExactArgs(1)),
+		Args:    screen.Args(cobra.ExactArgs(1)),
 		RunE: func(_ *cobra.Command, names []string) error {
 			from, err := a.usersFile(*file)
 			if err != nil {
@@ -115,15 +116,15 @@ func (a *app) userRemoveCommand(file *string) *cobra.Command {
 			}
 			err = restserver.RemoveUser(from, names[0])
 			if errors.Is(err, restserver.ErrNoUser) {
-				return usageError{err}
+				return screen.Usage(err)
 			}
 			if err != nil {
 				return err
 			}
-			if a.json {
-				return a.emit(map[string]string{"type": "user-removed", "user": names[0]})
+			if a.JSON {
+				return a.Emit(map[string]string{"type": "user-removed", "user": names[0]})
 			}
-			a.printf("%s may no longer use the server. The repositories below /%s/ stay.\n", names[0], names[0])
+			a.Printf("%s may no longer use the server. The repositories below /%s/ stay.\n", names[0], names[0])
 			return nil
 		},
 	}
@@ -134,7 +135,7 @@ func (a *app) userListCommand(file *string) *cobra.Command {
 		Use:     "list",
 		Short:   "Show who may use the server",
 		Example: `  lifeboat repository serve user list`,
-		Args:    args(cobra.NoArgs),
+		Args:    screen.Args(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
 			from, err := a.usersFile(*file)
 			if err != nil {
@@ -150,15 +151,15 @@ func (a *app) userListCommand(file *string) *cobra.Command {
 				if u.Token {
 					proof = "token"
 				}
-				if a.json {
-					if err := a.emit(map[string]string{"type": "user", "user": u.Name, "proof": proof, "access": u.Access.String()}); err != nil {
+				if a.JSON {
+					if err := a.Emit(map[string]string{"type": "user", "user": u.Name, "proof": proof, "access": u.Access.String()}); err != nil {
 						return err
 					}
 				}
 				rows = append(rows, []string{u.Name, proof, firstOf(u.Access.String(), "as the server")})
 			}
-			if !a.json {
-				a.table([]string{"user", "proof", "access"}, rows)
+			if !a.JSON {
+				a.Table([]string{"user", "proof", "access"}, rows)
 			}
 			return nil
 		},

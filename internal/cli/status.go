@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/drill"
 	"lifeboat/internal/recovery"
 	"lifeboat/internal/routine"
@@ -41,10 +42,10 @@ With --notify those are told whom notices: in the configuration names, and the e
 code is 3 when there is something to be looked at. A job of the schedule that is
 called status does that.`,
 		Example: "  lifeboat status\n  lifeboat status --json\n  lifeboat status smt --check",
-		Args:    args(cobra.MaximumNArgs(1)),
+		Args:    screen.Args(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
 			if check && notify {
-				return usagef("--check and --notify exclude each other")
+				return screen.Usagef("--check and --notify exclude each other")
 			}
 			a.noLock = true // this must work at any time
 			report, err := a.protection(c.Context(), names, limit)
@@ -60,7 +61,7 @@ called status does that.`,
 			}
 			a.tellStatus(c, a.known(), report, true)
 			if slices.ContainsFunc(report, func(v statusView) bool { return len(v.Findings) > 0 }) {
-				a.code = runbook.ExitWarnings
+				a.Code = runbook.ExitWarnings
 			}
 			return nil
 		},
@@ -92,8 +93,8 @@ func isPlugin(c *cobra.Command, words []string) bool {
 // showCheck is what a plugin prints: one line, and data behind a bar.
 func (a *app) showCheck(views []statusView, err error) {
 	if err != nil {
-		a.code = int(routine.Unknown)
-		a.printf("LIFEBOAT UNKNOWN - %s\n", oneLine(err.Error()))
+		a.Code = int(routine.Unknown)
+		a.Printf("LIFEBOAT UNKNOWN - %s\n", oneLine(err.Error()))
 		return
 	}
 	worst := routine.OK
@@ -119,46 +120,46 @@ func (a *app) showCheck(views []statusView, err error) {
 		worst, texts = routine.Unknown, []string{"no system is configured; lifeboat init finds those of this machine"}
 	}
 	if len(texts) == 0 {
-		texts = []string{count(len(views), "system is", "systems are") + " protected"}
+		texts = []string{screen.Count(len(views), "system is", "systems are") + " protected"}
 	}
-	a.code = int(worst)
-	a.printf("LIFEBOAT %s - %s", worst, strings.Join(texts, "; "))
+	a.Code = int(worst)
+	a.Printf("LIFEBOAT %s - %s", worst, strings.Join(texts, "; "))
 	if len(data) > 0 {
-		a.printf(" | %s", strings.Join(data, " "))
+		a.Printf(" | %s", strings.Join(data, " "))
 	}
-	a.printf("\n")
+	a.Printf("\n")
 }
 
 // oneLine has no bar either, which would begin the data.
 func oneLine(text string) string {
-	return strings.ReplaceAll(strings.Join(strings.Fields(printable(text)), " "), "|", "/")
+	return strings.ReplaceAll(strings.Join(strings.Fields(screen.Printable(text)), " "), "|", "/")
 }
 
 func (a *app) showStatus(views []statusView) error {
-	paint := painterFor(a.out)
+	paint := screen.PainterFor(a.Out)
 	for i, v := range views {
-		if a.json {
-			if err := a.emit(v); err != nil {
+		if a.JSON {
+			if err := a.Emit(v); err != nil {
 				return err
 			}
 			continue
 		}
 		if i > 0 {
-			a.printf("\n")
+			a.Printf("\n")
 		}
-		a.printf("%s\n", paint.bold(v.System))
+		a.Printf("%s\n", paint.Bold(v.System))
 		if !v.Orphaned {
 			a.showSystem(v)
 		}
 		worstFirst := slices.Clone(v.Findings)
 		slices.SortStableFunc(worstFirst, func(x, y routine.Finding) int { return int(y.Level - x.Level) })
 		for _, f := range worstFirst {
-			colour := paint.yellow
+			colour := paint.Yellow
 			if f.Level == routine.Critical {
-				colour = paint.red
+				colour = paint.Red
 			}
 			word := strings.ToLower(f.Word)
-			a.printf("  %s %s\n", colour(word), a.paragraph(clean(strings.TrimPrefix(f.Text, v.System+": ")), len(word)+3))
+			a.Printf("  %s %s\n", colour(word), a.paragraph(screen.Clean(strings.TrimPrefix(f.Text, v.System+": ")), len(word)+3))
 		}
 	}
 	return nil
@@ -173,39 +174,39 @@ func (a *app) showSystem(v statusView) {
 		}
 		state := "none"
 		if r.Newest != "" {
-			state = fmt.Sprintf("%s, %s (%s)", r.Newest[:8], when(r.Time), ago(r.Time))
+			state = fmt.Sprintf("%s, %s (%s)", r.Newest[:8], screen.When(r.Time), ago(r.Time))
 			if r.Incomplete {
 				state += ", incomplete"
 			}
 			if r.Lacks > 0 {
-				state += ", lacks " + count(r.Lacks, "point", "points")
+				state += ", lacks " + screen.Count(r.Lacks, "point", "points")
 			}
 		}
 		if r.Error != "" {
-			state = "not known: " + clean(r.Error)
+			state = "not known: " + screen.Clean(r.Error)
 		}
-		a.printf("  %-13s %s: %s\n", word, r.Name, state)
+		a.Printf("  %-13s %s: %s\n", word, r.Name, state)
 		verified := "never"
 		if t := r.Verified.Time; !t.IsZero() {
-			verified = fmt.Sprintf("%s (%s), %s of %s read", when(t), ago(t), size(r.Verified.Read), size(r.Verified.Bytes))
+			verified = fmt.Sprintf("%s (%s), %s of %s read", screen.When(t), ago(t), size(r.Verified.Read), size(r.Verified.Bytes))
 		}
-		a.printf("  %-13s %s: %s\n", "verified", r.Name, verified)
+		a.Printf("  %-13s %s: %s\n", "verified", r.Name, verified)
 	}
 	a.showWatched(v.Status)
 	for _, h := range v.Aside {
 		if h.Unfinished {
-			a.printf("  %-13s %s by run %s, which has not come to its end\n", "set aside", holds(h.Components), h.Run)
+			a.Printf("  %-13s %s by run %s, which has not come to its end\n", "set aside", holds(h.Components), h.Run)
 			continue
 		}
-		a.printf("  %-13s %s by run %s (lifeboat recover %s --discard-old %[3]s)\n", "set aside", holds(h.Components), h.Run, v.System)
+		a.Printf("  %-13s %s by run %s (lifeboat recover %s --discard-old %[3]s)\n", "set aside", holds(h.Components), h.Run, v.System)
 	}
 	for _, j := range v.Jobs {
 		if j.On != "" {
-			a.printf("  %-13s %s: %s\n", "next", j.Job, j.next())
+			a.Printf("  %-13s %s: %s\n", "next", j.Job, j.next())
 		}
 	}
 	if !slices.ContainsFunc(v.Jobs, func(j jobView) bool { return j.On != "" || j.Unknown }) {
-		a.printf("  %-13s no schedule is on (lifeboat schedule on)\n", "next")
+		a.Printf("  %-13s no schedule is on (lifeboat schedule on)\n", "next")
 	}
 }
 
@@ -213,7 +214,7 @@ func (a *app) showSystem(v statusView) {
 func (a *app) showWatched(s routine.Status) {
 	for _, r := range s.Stores {
 		if r.Space != nil {
-			a.printf("  %-13s %s: %s of %s free\n", "disk", r.Name, size(r.Space.Free), size(r.Space.Total))
+			a.Printf("  %-13s %s: %s of %s free\n", "disk", r.Name, size(r.Space.Free), size(r.Space.Total))
 		}
 	}
 	rehearsed := "never passed (lifeboat drill " + s.System + ")"
@@ -221,17 +222,17 @@ func (a *app) showWatched(s routine.Status) {
 	case d.Passed.IsZero() && d.Unknown:
 		rehearsed = "not known whether one passed"
 	case !d.Passed.IsZero():
-		rehearsed = fmt.Sprintf("%s %s, %s (%s), RTO %s", firstOf(string(d.Depth), string(drill.Full)), string(d.State), when(d.Passed), ago(d.Passed), unknownAge(d.RTO))
+		rehearsed = fmt.Sprintf("%s %s, %s (%s), RTO %s", firstOf(string(d.Depth), string(drill.Full)), string(d.State), screen.When(d.Passed), ago(d.Passed), unknownAge(d.RTO))
 		if d.Unknown {
 			rehearsed += ", as far as is known"
 		}
 	}
-	a.printf("  %-13s %s\n", "drill", rehearsed)
+	a.Printf("  %-13s %s\n", "drill", rehearsed)
 	paper := "none (lifeboat kit --output DIR)"
 	if k := s.Kit; k != nil {
-		paper = fmt.Sprintf("%s, %s (%s)", k.ID, when(k.Created), ago(k.Created))
+		paper = fmt.Sprintf("%s, %s (%s)", k.ID, screen.When(k.Created), ago(k.Created))
 	}
-	a.printf("  %-13s %s\n", "recovery kit", paper)
+	a.Printf("  %-13s %s\n", "recovery kit", paper)
 	holes := "not looked for (lifeboat review --gaps)"
 	if g := s.Gaps; !g.Time.IsZero() {
 		holes = fmt.Sprintf("%d of %d found %s are likely missed after a recovery (lifeboat review %s --gaps)", g.Likely, g.All, ago(g.Time), s.System)
@@ -239,9 +240,9 @@ func (a *app) showWatched(s routine.Status) {
 			holes = fmt.Sprintf("none likely, %d found %s", g.All, ago(g.Time))
 		}
 	}
-	a.printf("  %-13s %s\n", "gaps", holes)
+	a.Printf("  %-13s %s\n", "gaps", holes)
 	if len(s.Certificates) > 0 {
 		first := slices.MinFunc(s.Certificates, func(x, y routine.Certificate) int { return x.Until.Compare(y.Until) })
-		a.printf("  %-13s %s, the first to end is %s on %s\n", "certificates", count(len(s.Certificates), "is watched", "are watched"), printable(first.Path), first.Until.Local().Format(time.DateOnly))
+		a.Printf("  %-13s %s, the first to end is %s on %s\n", "certificates", screen.Count(len(s.Certificates), "is watched", "are watched"), screen.Printable(first.Path), first.Until.Local().Format(time.DateOnly))
 	}
 }

@@ -15,11 +15,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/repository"
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/storage"
 	"lifeboat/internal/storage/open"
+	"lifeboat/internal/storage/redact"
 	"lifeboat/internal/storage/retry"
 )
 
@@ -59,10 +61,10 @@ func (a *app) storeOf(address string, s config.Store) (config.Store, error) {
 
 func storeWith(address string, s config.Store, options []string) (config.Store, error) {
 	if err := s.Set(options); err != nil {
-		return s, usageError{err}
+		return s, screen.Usage(err)
 	}
 	if err := s.Fits(address); err != nil {
-		return s, usageError{fmt.Errorf("repository %s: %w", storage.Redact(address), err)}
+		return s, screen.Usage(fmt.Errorf("repository %s: %w", redact.URL(address), err))
 	}
 	return s, nil
 }
@@ -88,7 +90,7 @@ func (a *app) limitsGiven() (options []string) {
 func (a *app) openConfigured(ctx context.Context, address string, s config.Store, changes ...func(*open.Options)) (storage.Store, error) {
 	opts, err := s.Options(ctx)
 	if err != nil {
-		return nil, usageError{fmt.Errorf("repository %s: %w", storage.Redact(address), err)}
+		return nil, screen.Usage(fmt.Errorf("repository %s: %w", redact.URL(address), err))
 	}
 	for _, change := range changes {
 		change(&opts)
@@ -97,7 +99,7 @@ func (a *app) openConfigured(ctx context.Context, address string, s config.Store
 	opts.Retry.Interrupt = ctx
 	store, err := open.Open(ctx, address, opts)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, screen.Usage(err)
 	}
 	return store, nil
 }
@@ -147,7 +149,7 @@ func (n *notices) retry(f retry.Failure) {
 		})
 		return
 	}
-	text := clean(fmt.Sprintf("store %s: %s; trying again in %s (attempt %d)", f.Store, why, pause(f.Pause), f.Attempt))
+	text := screen.Clean(fmt.Sprintf("store %s: %s; trying again in %s (attempt %d)", f.Store, why, pause(f.Pause), f.Attempt))
 	if f.Attempt == 2 && !f.Until.IsZero() {
 		text += fmt.Sprintf(" and so on until %s (retry_for says how long); Ctrl-C ends that", f.Until.Local().Format(time.TimeOnly))
 	}
@@ -167,12 +169,12 @@ func (n *notices) warn(text string) {
 		_ = n.json(map[string]any{"type": "warning", "error": text})
 		return
 	}
-	text = clean(text)
+	text = screen.Clean(text)
 	if n.line != nil {
 		n.line(text)
 		return
 	}
-	fmt.Fprintf(n.err, "%s %s\n", painterFor(n.err).yellow("warning:"), text)
+	fmt.Fprintf(n.err, "%s %s\n", screen.PainterFor(n.err).Yellow("warning:"), text)
 }
 
 func pause(d time.Duration) string {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/fleet/agent"
 	"lifeboat/internal/notice"
@@ -79,7 +80,7 @@ func (a *app) message(job string, systems []string, scheduled bool, started time
 	name, _ := os.Hostname()
 	return notice.Message{
 		Type: notice.AboutRun, Host: name, Systems: systems, Job: job, Result: notice.Begun, State: "begun",
-		Scheduled: scheduled, Started: started, Version: Version,
+		Scheduled: scheduled, Started: started, Version: screen.Version,
 	}
 }
 
@@ -123,7 +124,7 @@ func (a *app) tell(ctx context.Context, conf *config.Config, m notice.Message) [
 	defer cancel()
 	outcomes := notice.Sender{Notices: conf.Notices}.Send(ctx, m)
 	book := routine.NewBook(a.state(conf))
-	code := a.code
+	code := a.Code
 	for _, o := range outcomes {
 		err := book.SetTold(o.Name, time.Now(), o.Err, o.Partly)
 		if err != nil {
@@ -134,7 +135,7 @@ func (a *app) tell(ctx context.Context, conf *config.Config, m notice.Message) [
 		}
 	}
 	if code != runbook.ExitDone {
-		a.code = code
+		a.Code = code
 	}
 	return outcomes
 }
@@ -175,7 +176,7 @@ func (a *app) tellHelp(conf *config.Config, m *notice.Message) {
 func (a *app) lastPoint(conf *config.Config, s config.System) string {
 	for _, r := range conf.RepositoriesOf(s)[:min(1, len(conf.RepositoriesOf(s)))] {
 		if k, err := routine.NewBook(a.state(conf)).Known(s.Name, r.Name); err == nil && !k.Time.IsZero() {
-			return "the newest recovery point of " + s.Name + " that is known is of " + when(k.Time) + ", " + config.Words(time.Since(k.Time)) + " ago: what came later is not saved"
+			return "the newest recovery point of " + s.Name + " that is known is of " + screen.When(k.Time) + ", " + config.Words(time.Since(k.Time)) + " ago: what came later is not saved"
 		}
 	}
 	return "no recovery point of " + s.Name + " is known on this machine"
@@ -197,14 +198,14 @@ func (e untoldError) Error() string {
 // has called, and the metrics are written. It returns the exit code.
 func (a *app) afterwards(ctx context.Context, command *cobra.Command, started time.Time, code int, err error) int {
 	job, scheduled := jobOf(command)
-	if job == "" || a.loaded == nil || code == runbook.ExitUsage || errors.Is(err, errDeclined) {
+	if job == "" || a.loaded == nil || code == runbook.ExitUsage || errors.Is(err, screen.ErrDeclined) {
 		if a.ran != nil { // a recovery of a bare machine, say
 			a.end(err)
 			a.tellFleet(ctx, a.loaded, &a.account)
 		}
 		return code
 	}
-	a.code = code
+	a.Code = code
 	systems := command.Flags().Args()
 	if len(systems) == 0 {
 		systems = a.loaded.SystemNames()
@@ -222,7 +223,7 @@ func (a *app) afterwards(ctx context.Context, command *cobra.Command, started ti
 	a.writeMetrics(ctx, a.loaded)
 	a.reportPlain(&a.account, job, systems, started, code)
 	a.tellFleet(ctx, a.loaded, &a.account)
-	return a.code
+	return a.Code
 }
 
 // jobOf is which job of a schedule a verb does, or what else is told of; "" for nothing.

@@ -5,17 +5,15 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"github.com/dustin/go-humanize"
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
-	"golang.org/x/term"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/runbook"
 )
 
@@ -30,7 +28,7 @@ type terminal struct {
 	// prompter puts what is waited for as a question; nil when nobody is there.
 	prompter runbook.Prompter
 	asking   bool
-	paint    painter
+	paint    screen.Painter
 
 	mu      sync.Mutex
 	bars    *mpb.Progress
@@ -39,7 +37,7 @@ type terminal struct {
 }
 
 func newTerminal(out io.Writer, verbose bool) *terminal {
-	return &terminal{out: out, real: out, verbose: verbose, paint: painterFor(out), running: map[string]*mpb.Bar{}, started: map[string]time.Time{}}
+	return &terminal{out: out, real: out, verbose: verbose, paint: screen.PainterFor(out), running: map[string]*mpb.Bar{}, started: map[string]time.Time{}}
 }
 
 // Close takes the bars away. Nothing may be observed afterwards.
@@ -100,11 +98,11 @@ func (t *terminal) Observe(e runbook.Event) {
 	switch e.Type {
 	case runbook.RunStarted, runbook.RunResumed, runbook.RunRollback:
 		verb := map[runbook.EventType]string{runbook.RunStarted: "", runbook.RunResumed: "resumed: ", runbook.RunRollback: "taking back: "}[e.Type]
-		t.line("%s%s  (run %s)", verb, t.paint.bold(e.Title), e.Run)
+		t.line("%s%s  (run %s)", verb, t.paint.Bold(e.Title), e.Run)
 	case runbook.RunWaiting:
 		t.line("%s", e.Text)
 	case runbook.StageStarted:
-		t.line("\n%s", t.paint.bold(firstOf(e.Title, e.Stage)))
+		t.line("\n%s", t.paint.Bold(firstOf(e.Title, e.Stage)))
 	case runbook.StepProgress:
 		t.progress(e)
 	case runbook.StepLog:
@@ -112,7 +110,7 @@ func (t *terminal) Observe(e runbook.Event) {
 			t.line("         %s", e.Text)
 		}
 	case runbook.StepWarning:
-		t.line("  %s %s", t.paint.yellow("warning"), e.Text)
+		t.line("  %s %s", t.paint.Yellow("warning"), e.Text)
 	case runbook.StepCheck:
 		t.check(e)
 	case runbook.StepWaiting:
@@ -120,7 +118,7 @@ func (t *terminal) Observe(e runbook.Event) {
 		if t.prompter != nil {
 			return // the question says it
 		}
-		t.line("  %s %s", t.paint.yellow("waiting"), indent(firstOf(e.Text, e.Title)))
+		t.line("  %s %s", t.paint.Yellow("waiting"), indent(firstOf(e.Text, e.Title)))
 	case runbook.StepSkipped:
 		t.drop(e.Step)
 		t.result("skipped", e, e.Text)
@@ -133,15 +131,15 @@ func (t *terminal) Observe(e runbook.Event) {
 		if e.Type == runbook.UndoFinished {
 			word = "undone " // the title is that of the way forward
 		}
-		t.result(t.paint.green(word), e, took(e.Seconds))
+		t.result(t.paint.Green(word), e, took(e.Seconds))
 	case runbook.StepFailed, runbook.UndoFailed, runbook.StepInterrupted:
 		t.drop(e.Step)
-		word := t.paint.red("FAILED ")
+		word := t.paint.Red("FAILED ")
 		if e.Warn {
-			word = t.paint.yellow("warning")
+			word = t.paint.Yellow("warning")
 		}
 		if e.Type == runbook.StepInterrupted {
-			word = t.paint.yellow("stopped")
+			word = t.paint.Yellow("stopped")
 		}
 		t.result(word, e, "")
 		if text := firstOf(e.Error, e.Text); text != "" {
@@ -160,17 +158,17 @@ func (t *terminal) check(e runbook.Event) {
 	}
 	switch {
 	case c.OK && t.verbose:
-		t.line("          %s %s: %s", t.paint.green("ok"), c.Name, c.Found)
+		t.line("          %s %s: %s", t.paint.Green("ok"), c.Name, c.Found)
 	case c.OK:
 	case c.Skipped:
-		t.line("  %s %s: %s", t.paint.yellow("skipped"), c.Name, c.Found)
+		t.line("  %s %s: %s", t.paint.Yellow("skipped"), c.Name, c.Found)
 		if c.Hint != "" {
 			t.line("          %s", c.Hint)
 		}
 	default:
-		word := t.paint.red("not ok ")
+		word := t.paint.Red("not ok ")
 		if c.Warning {
-			word = t.paint.yellow("warning")
+			word = t.paint.Yellow("warning")
 		}
 		t.line("  %s %s: expected %s, found %s", word, c.Name, firstOf(c.Expected, "nothing"), firstOf(c.Found, "nothing"))
 		if c.Hint != "" {
@@ -181,7 +179,7 @@ func (t *terminal) check(e runbook.Event) {
 
 func (t *terminal) result(word string, e runbook.Event, remark string) {
 	if remark != "" {
-		remark = "  " + t.paint.faint("("+firstLine(remark)+")")
+		remark = "  " + t.paint.Faint("("+screen.FirstLine(remark)+")")
 	}
 	t.line("  %s %s%s", word, firstOf(e.Title, e.Step), remark)
 }
@@ -193,28 +191,18 @@ func (t *terminal) line(format string, args ...any) {
 // cleaned takes away what would act on a terminal: text of events comes from
 // commands, servers and archives.
 func cleaned(e runbook.Event) runbook.Event {
-	e.Title, e.Text, e.Error, e.Hint = clean(e.Title), clean(e.Text), clean(e.Error), clean(e.Hint)
+	e.Title, e.Text, e.Error, e.Hint = screen.Clean(e.Title), screen.Clean(e.Text), screen.Clean(e.Error), screen.Clean(e.Hint)
 	if e.Check != nil {
 		c := *e.Check
-		c.Name, c.Expected, c.Found, c.Hint = clean(c.Name), clean(c.Expected), clean(c.Found), clean(c.Hint)
+		c.Name, c.Expected, c.Found, c.Hint = screen.Clean(c.Name), screen.Clean(c.Expected), screen.Clean(c.Found), screen.Clean(c.Hint)
 		e.Check = &c
 	}
 	return e
 }
 
-// clean replaces control characters.
-func clean(s string) string {
-	return strings.Map(func(c rune) rune {
-		if c == 0x7f || c >= 0x80 && c < 0xa0 || c < 0x20 && c != '\n' && c != '\t' {
-			return '\uFFFD'
-		}
-		return c
-	}, s)
-}
-
 // progress moves or makes the bar of a step.
 func (t *terminal) progress(e runbook.Event) {
-	if !t.paint.on || t.asking {
+	if !t.paint.On || t.asking {
 		return
 	}
 	if t.bars == nil {
@@ -250,28 +238,6 @@ func (t *terminal) drop(step string) {
 	}
 }
 
-// painter colours text where that is wanted: on a terminal, unless NO_COLOR is
-// set.
-type painter struct{ on bool }
-
-func painterFor(out io.Writer) painter {
-	f, ok := out.(*os.File)
-	return painter{on: ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
-}
-
-func (p painter) wrap(code, s string) string {
-	if !p.on {
-		return s
-	}
-	return "\x1b[" + code + "m" + s + "\x1b[0m"
-}
-
-func (p painter) bold(s string) string   { return p.wrap("1", s) }
-func (p painter) red(s string) string    { return p.wrap("31;1", s) }
-func (p painter) green(s string) string  { return p.wrap("32", s) }
-func (p painter) yellow(s string) string { return p.wrap("33", s) }
-func (p painter) faint(s string) string  { return p.wrap("2", s) }
-
 func firstOf(texts ...string) string {
 	for _, s := range texts {
 		if s != "" {
@@ -281,23 +247,8 @@ func firstOf(texts ...string) string {
 	return ""
 }
 
-func firstLine(s string) string {
-	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
-	return line
-}
-
 func indent(s string) string {
 	return strings.ReplaceAll(strings.TrimSpace(s), "\n", "\n          ")
-}
-
-// printable leaves out what a terminal should not get from a repository.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return -1
-		}
-		return r
-	}, s)
 }
 
 func short(s string, n int) string {

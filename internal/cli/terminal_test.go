@@ -34,7 +34,7 @@ func TestQuestionStandsAlone(t *testing.T) {
 		}
 		defer file.Close()
 		term := newTerminal(file, false)
-		term.paint.on = colour
+		term.paint.On = colour
 		finished := func(step string) {
 			term.Observe(runbook.Event{Type: runbook.StepFinished, Step: step, Title: step})
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/repository"
 )
@@ -28,7 +29,7 @@ backup needs: see first that no lifeboat or restic uses the repository, on any
 machine. Without --repository every repository of the configuration is unlocked.`,
 		Example: `  lifeboat repository unlock
   lifeboat repository unlock --repository /backup/lifeboat --remove-all`,
-		Args: args(cobra.NoArgs),
+		Args: screen.Args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.onTargets(c.Context(), func(r config.Repository, repo *repository.Repository) error {
 				return a.unlock(c.Context(), r, repo, all)
@@ -80,9 +81,9 @@ func lockText(l repository.Lock) string {
 		}
 	}
 	if at := l.Since(); !at.IsZero() {
-		s += fmt.Sprintf(", of %s (%s)", when(at), ago(at))
+		s += fmt.Sprintf(", of %s (%s)", screen.When(at), ago(at))
 	}
-	return clean(s)
+	return screen.Clean(s)
 }
 
 func (a *app) unlock(ctx context.Context, r config.Repository, repo *repository.Repository, all bool) error {
@@ -99,7 +100,7 @@ func (a *app) unlock(ctx context.Context, r config.Repository, repo *repository.
 		}
 		if len(held) > 0 {
 			question := fmt.Sprintf("These may be at work in repository %s; what they do is lost, or a prune beside them removes what they need:\n%s\nRemove their locks?", called(r), strings.Join(held, "\n"))
-			if err := confirm(ctx, question, a.yes); err != nil {
+			if err := screen.Confirm(ctx, question, a.yes); err != nil {
 				return err
 			}
 		}
@@ -112,21 +113,21 @@ func (a *app) unlock(ctx context.Context, r config.Repository, repo *repository.
 	if err == nil {
 		err = lerr
 	}
-	if a.json {
-		if jerr := a.emit(map[string]any{"type": "unlock", "repository": called(r), "removed": lockViews(removed), "left": lockViews(left)}); err == nil {
+	if a.JSON {
+		if jerr := a.Emit(map[string]any{"type": "unlock", "repository": called(r), "removed": lockViews(removed), "left": lockViews(left)}); err == nil {
 			err = jerr
 		}
 		return err
 	}
-	a.printf("%s %s removed.\n", painterFor(a.out).bold("Repository "+called(r)+":"), count(len(removed), "lock", "locks"))
+	a.Printf("%s %s removed.\n", screen.PainterFor(a.Out).Bold("Repository "+called(r)+":"), screen.Count(len(removed), "lock", "locks"))
 	for _, l := range removed {
-		a.printf("  removed %s\n", lockText(l))
+		a.Printf("  removed %s\n", lockText(l))
 	}
 	for _, l := range left {
-		a.printf("  stays: %s\n", lockText(l))
+		a.Printf("  stays: %s\n", lockText(l))
 	}
 	if len(left) > 0 && !all {
-		a.printf("To remove those too, if their processes are known to be gone: --remove-all\n")
+		a.Printf("To remove those too, if their processes are known to be gone: --remove-all\n")
 	}
 	return err
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"lifeboat/internal/apt"
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/scratch"
 	"lifeboat/internal/upgrade/path"
 	"lifeboat/internal/zypper"
@@ -18,7 +19,7 @@ import (
 // askApt asks apt what the next step of a verdict would do to a root.
 func (a *app) askApt(ctx context.Context, j judged, v path.Verdict, root string) (answer *apt.Answer, err error) {
 	if v.Outcome != path.Supported || v.Hops[0].Methods[0].By != "apt" {
-		return nil, usagef("--simulate is for a supported step with apt")
+		return nil, screen.Usagef("--simulate is for a supported step with apt")
 	}
 	if os.Geteuid() != 0 {
 		return nil, errors.New("--simulate needs root: apt is asked in a sandbox")
@@ -35,30 +36,30 @@ func (a *app) askApt(ctx context.Context, j judged, v path.Verdict, root string)
 }
 
 func (a *app) showApt(r *apt.Answer) {
-	paint := painterFor(a.out)
-	a.printf("\n")
+	paint := screen.PainterFor(a.Out)
+	a.Printf("\n")
 	for _, text := range r.Conflicts {
-		a.printf("%s %s\n", paint.red("apt finds no way:"), printable(text))
+		a.Printf("%s %s\n", paint.Red("apt finds no way:"), screen.Printable(text))
 	}
 	if t := r.Transaction; t != nil {
 		space := humanize.Bytes(uint64(max(t.Space, 0))) + " more on disk"
 		if t.Space < 0 {
 			space = humanize.Bytes(uint64(-t.Space)) + " less on disk"
 		}
-		a.printf("apt would upgrade %d, install %d, remove %d and downgrade %d packages: %s to download, %s.\n",
+		a.Printf("apt would upgrade %d, install %d, remove %d and downgrade %d packages: %s to download, %s.\n",
 			len(t.Upgrade), len(t.Install), len(t.Remove), len(t.Downgrade), humanize.Bytes(uint64(t.Download)), space)
-		a.packages(paint.yellow("removes"), changed(t.Remove))
-		a.packages(paint.yellow("downgrades"), changed(t.Downgrade))
+		a.packages(paint.Yellow("removes"), changed(t.Remove))
+		a.packages(paint.Yellow("downgrades"), changed(t.Downgrade))
 	}
 	a.packages("keeps old", r.Kept)
 	for _, source := range r.Left {
-		a.printf("  %s %s\n", paint.faint("leaves out the source"), printable(source))
+		a.Printf("  %s %s\n", paint.Faint("leaves out the source"), screen.Printable(source))
 	}
 }
 
 func (a *app) packages(what string, names []string) {
 	if len(names) > 0 {
-		a.printf("  %s %s\n", what, a.paragraph(printable(strings.Join(names, ", ")), 4))
+		a.Printf("  %s %s\n", what, a.paragraph(screen.Printable(strings.Join(names, ", ")), 4))
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/upgrade/boot"
 )
@@ -24,7 +25,7 @@ nor somebody at its console: kernel and initrd of the installation medium are co
 		Example: `  lifeboat upgrade boot-entry add --from /media/SLES-12 --auto
   lifeboat upgrade boot-entry show
   lifeboat upgrade boot-entry remove`,
-		Args: args(cobra.NoArgs),
+		Args: screen.Args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(a.bootEntryAddCommand(), a.bootEntryShowCommand(), a.bootEntryRemoveCommand())
@@ -33,7 +34,7 @@ nor somebody at its console: kernel and initrd of the installation medium are co
 
 // bootMenu is the boot menu of this machine or of the one below a root. What is to be
 // taken away is remembered on that machine, as it outlasts a restart there.
-func bootMenu(root absolutePath) (*boot.Menu, error) {
+func bootMenu(root screen.Path) (*boot.Menu, error) {
 	h, err := hostBelow(root)
 	if err != nil {
 		return nil, err
@@ -41,14 +42,14 @@ func bootMenu(root absolutePath) (*boot.Menu, error) {
 	return &boot.Menu{Host: h}, nil
 }
 
-func rootFlag(c *cobra.Command) *absolutePath {
-	root := absolutePath("/")
+func rootFlag(c *cobra.Command) *screen.Path {
+	root := screen.Path("/")
 	c.Flags().Var(&root, "root", "act on the machine whose root file system is mounted at `DIR`")
 	return &root
 }
 
 func (a *app) bootEntryAddCommand() *cobra.Command {
-	var from, control absolutePath
+	var from, control screen.Path
 	var auto bool
 	var appended []string
 	c := &cobra.Command{
@@ -75,7 +76,7 @@ the menu, and the exit code is 3.`,
   lifeboat upgrade boot-entry add --from /media/SLES-12 --auto --append "install=http://10.0.0.1/sles12"
   lifeboat upgrade boot-entry add --from /media/SLES-12 --auto --control-file autoupg.xml
   lifeboat upgrade boot-entry add --from /srv/sles12 --root /mnt --json`,
-		Args: args(cobra.NoArgs),
+		Args: screen.Args(cobra.NoArgs),
 	}
 	root, vouched := rootFlag(c), entryMediumFlags(c)
 	c.Flags().Var(&from, "from", "`DIR` that the installation medium is mounted at, or that holds linux and initrd")
@@ -84,7 +85,7 @@ the menu, and the exit code is 3.`,
 	c.Flags().StringArrayVar(&appended, "append", nil, "add these `PARAMETERS` of the kernel or of linuxrc")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if from == "" {
-			return usagef("--from says where the installation medium is mounted")
+			return screen.Usagef("--from says where the installation medium is mounted")
 		}
 		if err := vouched.look(c.Context(), a, *root, string(from)); err != nil {
 			return err
@@ -96,10 +97,10 @@ the menu, and the exit code is 3.`,
 		r := boot.Request{From: string(from), Auto: auto, Append: strings.Fields(strings.Join(appended, " "))}
 		if control != "" {
 			if !auto {
-				return usagef("--control-file: without --auto the installer asks a person")
+				return screen.Usagef("--control-file: without --auto the installer asks a person")
 			}
 			if r.Control, err = controlText(string(control)); err != nil {
-				return usageError{fmt.Errorf("--control-file: %w", err)}
+				return screen.Usage(fmt.Errorf("--control-file: %w", err))
 			}
 		}
 		e, err := menu.Add(c.Context(), r)
@@ -110,7 +111,7 @@ the menu, and the exit code is 3.`,
 			return err
 		}
 		if e.Selection == boot.Manual {
-			a.code = runbook.ExitWarnings
+			a.Code = runbook.ExitWarnings
 		}
 		return a.showBootEntry(e)
 	}
@@ -121,7 +122,7 @@ func (a *app) bootEntryShowCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "show", Short: "Show the entry, and whether the next start takes it",
 		Example: "  lifeboat upgrade boot-entry show\n  lifeboat upgrade boot-entry show --root /mnt --json",
-		Args:    args(cobra.NoArgs),
+		Args:    screen.Args(cobra.NoArgs),
 	}
 	root := rootFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -156,39 +157,39 @@ func controlText(name string) ([]byte, error) {
 
 // showBootEntry prints an entry; nil is none.
 func (a *app) showBootEntry(e *boot.Entry) error {
-	if a.json {
-		return a.emit(struct {
+	if a.JSON {
+		return a.Emit(struct {
 			Type  string      `json:"type"`
 			Entry *boot.Entry `json:"entry"`
 		}{"boot-entry", e})
 	}
 	if e == nil {
-		a.printf("There is no boot entry for an upgrade.\n")
+		a.Printf("There is no boot entry for an upgrade.\n")
 		return nil
 	}
-	paint := painterFor(a.out)
+	paint := screen.PainterFor(a.Out)
 	if !e.Complete {
-		a.printf("%s\n", paint.red("The entry was not made wholly; remove it, or add it again."))
+		a.Printf("%s\n", paint.Red("The entry was not made wholly; remove it, or add it again."))
 	}
-	a.printf("%s in %s, made after %q\n", paint.bold(e.Title), e.Config, clean(e.Like))
+	a.Printf("%s in %s, made after %q\n", paint.Bold(e.Title), e.Config, screen.Clean(e.Like))
 	for _, f := range e.Files {
-		a.printf("  %s  (%s, from %s)\n", f.Path, size(f.Size), clean(f.From))
+		a.Printf("  %s  (%s, from %s)\n", f.Path, size(f.Size), screen.Clean(f.From))
 	}
 	if e.Control != "" {
-		a.printf("  %s  (control file of the automatic upgrade)\n", e.Control)
+		a.Printf("  %s  (control file of the automatic upgrade)\n", e.Control)
 	}
 	for line := range strings.Lines(strings.ReplaceAll(e.Section, "\r\n", "\n")) {
-		a.printf("  | %s\n", strings.TrimRight(clean(line), "\n "))
+		a.Printf("  | %s\n", strings.TrimRight(screen.Clean(line), "\n "))
 	}
 	switch e.Selection {
 	case boot.Selected:
-		a.printf("%s\n", paint.green("The next start takes it, once."))
+		a.Printf("%s\n", paint.Green("The next start takes it, once."))
 	case boot.Taken:
-		a.printf("A start has taken it.\n")
+		a.Printf("A start has taken it.\n")
 	case boot.Gone:
-		a.printf("%s\n", paint.yellow("The menu it stood in is not there any more; lifeboat upgrade boot-entry remove takes the files away."))
+		a.Printf("%s\n", paint.Yellow("The menu it stood in is not there any more; lifeboat upgrade boot-entry remove takes the files away."))
 	default:
-		a.printf("%s %s\n", paint.yellow("Choose it in the boot menu by hand:"), clean(e.Why))
+		a.Printf("%s %s\n", paint.Yellow("Choose it in the boot menu by hand:"), screen.Clean(e.Why))
 	}
 	return nil
 }
@@ -200,7 +201,7 @@ func (a *app) bootEntryRemoveCommand() *cobra.Command {
 the files in /boot. The menu is then what it was, to the byte. Where somebody else has
 changed it meanwhile, only the section goes.`,
 		Example: "  lifeboat upgrade boot-entry remove\n  lifeboat upgrade boot-entry remove --root /mnt",
-		Args:    args(cobra.NoArgs),
+		Args:    screen.Args(cobra.NoArgs),
 	}
 	root := rootFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -212,19 +213,19 @@ changed it meanwhile, only the section goes.`,
 		if err != nil {
 			return err
 		}
-		if a.json {
-			return a.emit(struct {
+		if a.JSON {
+			return a.Emit(struct {
 				Type    string        `json:"type"`
 				Removed *boot.Removed `json:"removed"`
 			}{"boot-entry-removed", removed})
 		}
 		if removed == nil {
-			a.printf("There is no boot entry for an upgrade.\n")
+			a.Printf("There is no boot entry for an upgrade.\n")
 			return nil
 		}
-		a.printf("Removed: the section %q of %s, %s\n", removed.Entry.Title, removed.Entry.Config, filesOf(removed.Entry))
+		a.Printf("Removed: the section %q of %s, %s\n", removed.Entry.Title, removed.Entry.Config, filesOf(removed.Entry))
 		for _, path := range removed.Changed {
-			a.printf("  %s was changed by somebody else meanwhile; the rest of it is left as it is.\n", path)
+			a.Printf("  %s was changed by somebody else meanwhile; the rest of it is left as it is.\n", path)
 		}
 		return nil
 	}

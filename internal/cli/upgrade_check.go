@@ -12,6 +12,7 @@ import (
 	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/upgrade"
 	"lifeboat/internal/upgrade/path"
@@ -23,14 +24,14 @@ import (
 type checkFlags struct {
 	to, method string
 	facts      string
-	root       absolutePath
+	root       screen.Path
 	accept     []string
 	acceptFile string
 	targets    []string
 	without    []string
 	medium     string
 	keys       sourceFlags
-	html       absolutePath
+	html       screen.Path
 	verify     bool
 }
 
@@ -67,7 +68,7 @@ all its data now. docs/upgrade.md lists the findings.`,
   lifeboat upgrade check --to "SLES 12" --root /mnt --repository /backup/lifeboat --verify
   lifeboat upgrade check --to "SLES 12" --medium /media/SLES-12 --key suse.asc
   lifeboat upgrade check --to "SLES 12 SP1" --target SLES12-SP1-Pool=http://smt/repo/SLES12-SP1-Pool --accept release-notes=SLES-12-SP1`,
-		Args: args(cobra.NoArgs),
+		Args: screen.Args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return a.check(c, f) },
 	}
 	flags := c.Flags()
@@ -109,7 +110,7 @@ func (a *app) check(c *cobra.Command, f checkFlags) error {
 	v := j.catalogue.Judge(j.release, to)
 	if f.method != "" {
 		if _, ok := j.catalogue.Methods[f.method]; !ok {
-			return usagef("--method: %q is none of %s", f.method, strings.Join(sorted(j.catalogue.Methods), ", "))
+			return screen.Usagef("--method: %q is none of %s", f.method, strings.Join(sorted(j.catalogue.Methods), ", "))
 		}
 		v = j.catalogue.By(v, f.method)
 	}
@@ -154,7 +155,7 @@ func (a *app) check(c *cobra.Command, f checkFlags) error {
 		}
 		if err := renameio.WriteFile(string(f.html), page.Bytes(), 0o600); err != nil {
 			// What was found is worth more than the page.
-			return errors.Join(a.showReport(r, f), fmt.Errorf("write the page %s: %w", clean(string(f.html)), err))
+			return errors.Join(a.showReport(r, f), fmt.Errorf("write the page %s: %w", screen.Clean(string(f.html)), err))
 		}
 	}
 	return a.showReport(r, f)
@@ -166,16 +167,16 @@ func (f checkFlags) accepted() (preflight.Accepted, error) {
 	if f.acceptFile != "" {
 		in, err := os.Open(f.acceptFile)
 		if err != nil {
-			return nil, usageError{err}
+			return nil, screen.Usage(err)
 		}
 		defer in.Close()
 		if list, err = preflight.ReadAccepted(in); err != nil {
-			return nil, usageError{fmt.Errorf("%s: %w", f.acceptFile, err)}
+			return nil, screen.Usage(fmt.Errorf("%s: %w", f.acceptFile, err))
 		}
 	}
 	for _, text := range f.accept {
 		if err := list.Add(text); err != nil {
-			return nil, usageError{fmt.Errorf("--accept: %w", err)}
+			return nil, screen.Usage(fmt.Errorf("--accept: %w", err))
 		}
 	}
 	return list, nil
@@ -186,7 +187,7 @@ func wanted(j judged, text string) (path.Release, error) {
 	if text != "" {
 		to, err := j.catalogue.Parse(text, path.Release{Product: j.release.Product})
 		if err != nil {
-			return to, usageError{fmt.Errorf("--to: %w", err)}
+			return to, screen.Usage(fmt.Errorf("--to: %w", err))
 		}
 		return to, nil
 	}
@@ -197,11 +198,11 @@ func wanted(j judged, text string) (path.Release, error) {
 	}
 	switch len(names) {
 	case 0:
-		return path.Release{}, usagef("no release may follow %s in one step; name the one that is wanted with --to", j.release)
+		return path.Release{}, screen.Usagef("no release may follow %s in one step; name the one that is wanted with --to", j.release)
 	case 1:
 		return hops[0].To, nil
 	}
-	return path.Release{}, usagef("which release? --to takes one of %s", strings.Join(names, ", "))
+	return path.Release{}, screen.Usagef("which release? --to takes one of %s", strings.Join(names, ", "))
 }
 
 // methodOf is the method that is used: the only one, or the first that the vendor names.
@@ -216,38 +217,38 @@ func methodOf(v path.Verdict) *path.Chosen {
 func (a *app) showReport(r *preflight.Report, f checkFlags) error {
 	switch {
 	case r.Inhibited:
-		a.code = runbook.ExitRefused
+		a.Code = runbook.ExitRefused
 	case r.Open():
-		a.code = runbook.ExitWarnings
+		a.Code = runbook.ExitWarnings
 	}
-	if a.json {
-		return a.emit(struct {
+	if a.JSON {
+		return a.Emit(struct {
 			Type string `json:"type"`
 			*preflight.Report
 		}{"upgrade-check", r})
 	}
-	paint := painterFor(a.out)
-	a.printf("%s %s → %s\n", paint.bold(firstOf(printable(r.Host), "This host")+":"), printable(r.From), printable(r.To))
+	paint := screen.PainterFor(a.Out)
+	a.Printf("%s %s → %s\n", paint.Bold(firstOf(screen.Printable(r.Host), "This host")+":"), screen.Printable(r.From), screen.Printable(r.To))
 	if ch := r.Changes; ch != nil {
-		a.printf("  %d packages upgraded, %d new, %d removed, %d older; %s to download\n", ch.Upgrade, ch.Install, ch.Remove, ch.Downgrade, humanize.IBytes(uint64(max(ch.Download, 0))))
+		a.Printf("  %d packages upgraded, %d new, %d removed, %d older; %s to download\n", ch.Upgrade, ch.Install, ch.Remove, ch.Downgrade, humanize.IBytes(uint64(max(ch.Download, 0))))
 	}
 	for _, finding := range r.Findings {
 		a.showFinding(finding)
 	}
 	for _, u := range r.Unused {
-		a.printf("\n%s %s was accepted, and nothing was found for it\n", paint.faint("note"), printable(u))
+		a.Printf("\n%s %s was accepted, and nothing was found for it\n", paint.Faint("note"), screen.Printable(u))
 	}
-	a.printf("\n")
+	a.Printf("\n")
 	if f.html != "" {
-		a.printf("The report is in %s.\n", f.html)
+		a.Printf("The report is in %s.\n", f.html)
 	}
 	switch n := len(r.Of(preflight.Inhibitor)); {
 	case r.Inhibited:
-		a.printf("%s %s in the way.\n", paint.red("It cannot be upgraded now:"), count(n, "finding stands", "findings stand"))
+		a.Printf("%s %s in the way.\n", paint.Red("It cannot be upgraded now:"), screen.Count(n, "finding stands", "findings stand"))
 	case r.Open():
-		a.printf("%s There is something to look at first.\n", paint.yellow("Nothing stands in the way."))
+		a.Printf("%s There is something to look at first.\n", paint.Yellow("Nothing stands in the way."))
 	default:
-		a.printf("%s\n", paint.green("Nothing stands in the way."))
+		a.Printf("%s\n", paint.Green("Nothing stands in the way."))
 	}
 	return nil
 }
@@ -256,31 +257,31 @@ func (a *app) showReport(r *preflight.Report, f checkFlags) error {
 const mostItems = 12
 
 func (a *app) showFinding(f preflight.Finding) {
-	paint := painterFor(a.out)
+	paint := screen.PainterFor(a.Out)
 	word := string(f.Severity)
 	if f.Accepted {
 		word = "accepted"
 	}
-	colour := map[string]func(string) string{string(preflight.Inhibitor): paint.red, string(preflight.High): paint.yellow, string(preflight.Medium): paint.yellow}[word]
+	colour := map[string]func(string) string{string(preflight.Inhibitor): paint.Red, string(preflight.High): paint.Yellow, string(preflight.Medium): paint.Yellow}[word]
 	if colour == nil {
-		colour = paint.faint
+		colour = paint.Faint
 	}
-	a.printf("\n%s %s\n  %s\n", colour(fmt.Sprintf("%-9s", word)), paint.bold(f.ID), a.paragraph(strings.TrimSpace(f.Title+". "+clean(f.Detail)), 2))
+	a.Printf("\n%s %s\n  %s\n", colour(fmt.Sprintf("%-9s", word)), paint.Bold(f.ID), a.paragraph(strings.TrimSpace(f.Title+". "+screen.Clean(f.Detail)), 2))
 	for i, item := range f.Items {
 		if i == mostItems {
-			a.printf("    and %d more\n", len(f.Items)-i)
+			a.Printf("    and %d more\n", len(f.Items)-i)
 			break
 		}
-		a.printf("    %s\n", a.paragraph(clean(item), 4))
+		a.Printf("    %s\n", a.paragraph(screen.Clean(item), 4))
 	}
 	if f.Accepted {
 		return
 	}
-	a.printf("  %s %s\n", paint.faint("to do:"), a.paragraph(clean(f.Remedy), 9))
+	a.Printf("  %s %s\n", paint.Faint("to do:"), a.paragraph(screen.Clean(f.Remedy), 9))
 	if f.Acceptable && len(f.Words) <= mostItems {
-		a.printf("  %s --accept %s\n", paint.faint("or:"), clean(f.AcceptWord()))
+		a.Printf("  %s --accept %s\n", paint.Faint("or:"), screen.Clean(f.AcceptWord()))
 	} else if f.Acceptable {
-		a.printf("  %s --accept %s=%s\n", paint.faint("or:"), f.ID, "each of them")
+		a.Printf("  %s --accept %s=%s\n", paint.Faint("or:"), f.ID, "each of them")
 	}
 }
 
@@ -303,7 +304,7 @@ func splitTarget(text string) (alias, url string, err error) {
 		url = "file://" + url
 	}
 	if alias == "" || !slices.Contains([]string{"http", "https", "ftp", "file", "dir", "nfs", "smb", "iso"}, before(url, ":")) {
-		return "", "", usagef(targetRepositoryWords, text)
+		return "", "", screen.Usagef(targetRepositoryWords, text)
 	}
 	return alias, url, nil
 }

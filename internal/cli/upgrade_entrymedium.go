@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/upgrade"
 	"lifeboat/internal/upgrade/facts"
@@ -31,7 +32,7 @@ func entryMediumFlags(c *cobra.Command) *entryMedium {
 
 // look refuses a medium that is not what it claims to be, or has a release that must not
 // follow. What nobody vouches for is a warning.
-func (m *entryMedium) look(ctx context.Context, a *app, root absolutePath, from string) error {
+func (m *entryMedium) look(ctx context.Context, a *app, root screen.Path, from string) error {
 	h, err := hostBelow(root)
 	if err != nil {
 		return err
@@ -39,7 +40,7 @@ func (m *entryMedium) look(ctx context.Context, a *app, root absolutePath, from 
 	o := medium.Options{}
 	if len(m.keys) > 0 {
 		if o.Keys, err = medium.ReadKeys(m.keys...); err != nil {
-			return usageError{err}
+			return screen.Usage(err)
 		}
 	} else if o.Keys, err = medium.SystemKeys(ctx, h); err != nil {
 		return err
@@ -50,14 +51,14 @@ func (m *entryMedium) look(ctx context.Context, a *app, root absolutePath, from 
 		c, err = a.catalogueFor("sles")
 	}
 	if err != nil || c == nil {
-		return errors.Join(err, fmt.Errorf("no profile knows the upgrades of %q", printable(f.Release.ID)))
+		return errors.Join(err, fmt.Errorf("no profile knows the upgrades of %q", screen.Printable(f.Release.ID)))
 	}
 	present, unknown := c.Find(f.Release.ID, f.Release.Version, f.Release.SP, f.Arch)
 	o.Arch = present.Arch
 	var to path.Release
 	if m.to != "" {
 		if to, err = c.Parse(m.to, path.Release{Product: firstOf(present.Product, "SLES"), Arch: present.Arch}); err != nil {
-			return usageError{fmt.Errorf("--to: %w", err)}
+			return screen.Usage(fmt.Errorf("--to: %w", err))
 		}
 	}
 	s, err := upgrade.MediumSource(ctx, c, to, from, o)
@@ -76,23 +77,23 @@ func (m *entryMedium) look(ctx context.Context, a *app, root absolutePath, from 
 		s.Other = false
 		has, err := c.Parse(s.Has[0], path.Release{Product: present.Product, Arch: present.Arch})
 		if err != nil {
-			return runbook.Refuse("", "%s has %s: %v", printable(from), printable(s.Has[0]), err)
+			return runbook.Refuse("", "%s has %s: %v", screen.Printable(from), screen.Printable(s.Has[0]), err)
 		}
 		switch v := c.Judge(present, has); v.Outcome {
 		case path.Refused:
-			return runbook.Refuse("", "%s has %s. %s", printable(from), has.Name(), upgrade.Refusal(v))
+			return runbook.Refuse("", "%s has %s. %s", screen.Printable(from), has.Name(), upgrade.Refusal(v))
 		case path.Current:
-			return runbook.Refuse("", "%s has %s, which the machine is already", printable(from), has.Name())
+			return runbook.Refuse("", "%s has %s, which the machine is already", screen.Printable(from), has.Name())
 		}
 	}
 	if text := s.Wrong(to); text != "" {
 		if s.Refuted {
 			text += " (" + strings.Join(doubts, "; ") + ")"
 		}
-		return runbook.Refuse("", "%s", printable(text))
+		return runbook.Refuse("", "%s", screen.Printable(text))
 	}
 	if len(doubts) > 0 {
-		return a.warn(fmt.Errorf("nobody who is trusted vouches for %s (%s); lifeboat upgrade source check %s --key FILE looks at it with the vendor's key, and --key here does", printable(from), printable(strings.Join(doubts, "; ")), printable(from)))
+		return a.warn(fmt.Errorf("nobody who is trusted vouches for %s (%s); lifeboat upgrade source check %s --key FILE looks at it with the vendor's key, and --key here does", screen.Printable(from), screen.Printable(strings.Join(doubts, "; ")), screen.Printable(from)))
 	}
 	return nil
 }

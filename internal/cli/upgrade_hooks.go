@@ -8,13 +8,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/host"
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/upgrade/hook"
 )
 
 func (a *app) upgradeHooksCommand() *cobra.Command {
-	root, dir := absolutePath("/"), ""
+	root, dir := screen.Path("/"), ""
 	policy := policyFlag(hook.Strict)
 	c := &cobra.Command{
 		Use:   "hooks",
@@ -28,7 +29,7 @@ itself takes: a number of any length, and nothing asked of what follows it.`,
 		Example: `  lifeboat upgrade hooks
   lifeboat upgrade hooks --hooks wagon
   lifeboat upgrade hooks --root /mnt --json`,
-		Args: args(cobra.NoArgs),
+		Args: screen.Args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			h, err := hostBelow(root)
 			if err != nil {
@@ -49,12 +50,12 @@ itself takes: a number of any length, and nothing asked of what follows it.`,
 
 // hostBelow is this machine, or the one whose root is mounted somewhere. A root that is
 // not mounted has no hooks and no entries either: that is no answer.
-func hostBelow(root absolutePath) (*host.Host, error) {
+func hostBelow(root screen.Path) (*host.Host, error) {
 	if root == "" || root == "/" {
 		return host.Local(), nil
 	}
 	if info, err := os.Stat(filepath.Join(string(root), "etc")); err != nil || !info.IsDir() {
-		return nil, usagef("--root: %s holds no root file system, as there is no directory etc in it; is it mounted there?", root)
+		return nil, screen.Usagef("--root: %s holds no root file system, as there is no directory etc in it; is it mounted there?", root)
 	}
 	return host.At(string(root))
 }
@@ -85,15 +86,15 @@ var partTitles = map[hook.Part]string{
 func (a *app) showHooks(l *hook.List) error {
 	problems := l.Problems()
 	if len(problems) > 0 {
-		a.code = runbook.ExitWarnings
+		a.Code = runbook.ExitWarnings
 	}
-	if a.json {
-		return a.emit(struct {
+	if a.JSON {
+		return a.Emit(struct {
 			Type string `json:"type"`
 			*hook.List
 		}{"upgrade-hooks", l})
 	}
-	paint := painterFor(a.out)
+	paint := screen.PainterFor(a.Out)
 	part, found := hook.Part(""), map[string]bool{}
 	for _, c := range l.Calls {
 		if len(c.Hooks) == 0 {
@@ -101,31 +102,31 @@ func (a *app) showHooks(l *hook.List) error {
 		}
 		if c.Part != part {
 			part = c.Part
-			a.printf("%s\n", paint.bold(partTitles[part]))
+			a.Printf("%s\n", paint.Bold(partTitles[part]))
 		}
-		a.printf("  %s  %s\n", c.Occasion, paint.faint("("+c.When+")"))
+		a.Printf("  %s  %s\n", c.Occasion, paint.Faint("("+c.When+")"))
 		for _, h := range c.Hooks {
 			found[h.Path] = true
 			if h.Runs() {
-				a.printf("    %s\n", clean(h.Path))
+				a.Printf("    %s\n", screen.Clean(h.Path))
 			} else {
-				a.printf("    %s\n      %s %s\n", clean(h.Path), paint.red("fails:"), a.paragraph(clean(h.Why), 6))
+				a.Printf("    %s\n      %s %s\n", screen.Clean(h.Path), paint.Red("fails:"), a.paragraph(screen.Clean(h.Why), 6))
 			}
 		}
 	}
 	if len(l.Others) > 0 {
-		a.printf("%s\n", paint.bold("Not run"))
+		a.Printf("%s\n", paint.Bold("Not run"))
 		for _, h := range l.Others {
-			a.printf("  %s\n      %s\n", clean(h.Path), a.paragraph(clean(h.Why), 6))
+			a.Printf("  %s\n      %s\n", screen.Clean(h.Path), a.paragraph(screen.Clean(h.Why), 6))
 		}
 	}
 	switch {
 	case len(found) == 0:
-		a.printf("There are no hooks in %s.\n", l.Dir)
+		a.Printf("There are no hooks in %s.\n", l.Dir)
 	case len(problems) == 0:
-		a.printf("%s; all of them can run.\n", count(len(found), "hook", "hooks"))
+		a.Printf("%s; all of them can run.\n", screen.Count(len(found), "hook", "hooks"))
 	default:
-		a.printf("%s of %s would fail.\n", paint.red(fmt.Sprint(len(problems))), count(len(found), "hook", "hooks"))
+		a.Printf("%s of %s would fail.\n", paint.Red(fmt.Sprint(len(problems))), screen.Count(len(found), "hook", "hooks"))
 	}
 	return nil
 }
@@ -134,7 +135,7 @@ func (a *app) showHooks(l *hook.List) error {
 // lines back. Nobody is asked with --yes and where others than people read.
 func (a *app) askHook(ctx context.Context, q hook.Question) (hook.Answer, error) {
 	p := theTerminal()
-	if p == nil || a.json || a.yes {
+	if p == nil || a.JSON || a.yes {
 		return "", runbook.ErrNoTerminal
 	}
 	if t := a.terminal; t != nil {
@@ -149,19 +150,19 @@ func (a *app) askHook(ctx context.Context, q hook.Question) (hook.Answer, error)
 }
 
 func (p *prompter) hook(ctx context.Context, q hook.Question) (hook.Answer, error) {
-	fmt.Fprintf(p.out, "\n  The hook %s failed: %s\n", clean(q.Hook.Path), indent(clean(q.Err.Error())))
+	fmt.Fprintf(p.Out, "\n  The hook %s failed: %s\n", screen.Clean(q.Hook.Path), indent(screen.Clean(q.Err.Error())))
 	others := ""
 	if n := len(q.Left); n > 0 {
-		others = " it and the " + count(n, "hook", "hooks") + " after it"
+		others = " it and the " + screen.Count(n, "hook", "hooks") + " after it"
 	}
 	for {
-		fmt.Fprintf(p.out, "  [r] run it again, [i] ignore that and go on, [c] cancel%s: ", others)
+		fmt.Fprintf(p.Out, "  [r] run it again, [i] ignore that and go on, [c] cancel%s: ", others)
 		select {
 		case <-ctx.Done():
-			fmt.Fprintln(p.out)
+			fmt.Fprintln(p.Out)
 			return "", ctx.Err()
-		case line, ok := <-p.lines:
-			switch line = answer(line); {
+		case line, ok := <-p.Lines:
+			switch line = screen.Answer(line); {
 			case !ok:
 				return "", runbook.ErrNoTerminal
 			case line == "r" || line == "retry":

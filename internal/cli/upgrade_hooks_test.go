@@ -20,7 +20,7 @@ func TestAskHook(t *testing.T) {
 		}
 		close(lines)
 		var out strings.Builder
-		got, err := (&prompter{out: &out, lines: lines}).hook(t.Context(), question)
+		got, err := (&prompter{Out: &out, Lines: lines}).hook(t.Context(), question)
 		if got != want || (want == "") != errors.Is(err, runbook.ErrNoTerminal) {
 			t.Errorf("%q: %q, %v", typed, got, err)
 		}
@@ -30,7 +30,7 @@ func TestAskHook(t *testing.T) {
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := (&prompter{out: io.Discard, lines: make(chan string)}).hook(ended, question); !errors.Is(err, context.Canceled) {
+	if _, err := (&prompter{Out: io.Discard, Lines: make(chan string)}).hook(ended, question); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 	if _, err := new(app).askHook(t.Context(), question); !errors.Is(err, runbook.ErrNoTerminal) {

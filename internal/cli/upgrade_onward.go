@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/upgrade"
@@ -15,7 +16,7 @@ import (
 
 func (a *app) upgradeResumeCommand() *cobra.Command {
 	var accept checkFlags
-	root := absolutePath("/")
+	root := screen.Path("/")
 	c := &cobra.Command{
 		Use: "resume [RUN]", Short: "Go on with an upgrade, in the direction in which it was",
 		Long: `Goes on with an upgrade that was interrupted, was killed, waits for the installer, or
@@ -26,7 +27,7 @@ On a way of several hops it goes on with the hop that is next. One that was take
 was refused before it changed anything, is begun anew, with facts and checks of now.
 --accept and --accept-file add to what was accepted, for this hop and those behind it.`,
 		Example: "  lifeboat upgrade resume\n  lifeboat upgrade resume --root /mnt\n  lifeboat upgrade resume --accept packages-removed=929912f7",
-		Args:    args(cobra.MaximumNArgs(1)),
+		Args:    screen.Args(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
 			return a.upgradeResume(c.Context(), root, names, accept)
 		},
@@ -38,7 +39,7 @@ was refused before it changed anything, is begun anew, with facts and checks of 
 	return c
 }
 
-func (a *app) upgradeResume(ctx context.Context, root absolutePath, names []string, f checkFlags) error {
+func (a *app) upgradeResume(ctx context.Context, root screen.Path, names []string, f checkFlags) error {
 	more, err := f.accepted()
 	if err != nil {
 		return err
@@ -62,14 +63,14 @@ func (a *app) upgradeResume(ctx context.Context, root absolutePath, names []stri
 	if len(hops) > 0 {
 		var left bool
 		if next, left = upgrade.Next(hops); !left {
-			return usagef("the way to %s is at its end: the host is %s", request.Goal().Name(), upgrade.Where(hops).Name())
+			return screen.Usagef("the way to %s is at its end: the host is %s", request.Goal().Name(), upgrade.Where(hops).Name())
 		}
 	}
 	anew := next.Run == nil || upgrade.Untouched(next.Run) && (len(hops) > 0 || len(more) > 0 && next.Run.State != runbook.StateRolledBack)
 	defer a.noticed(ctx)()
 	if !anew {
 		if len(more) > 0 {
-			return usagef("upgrade %s is %s: there is nothing to accept any more", next.Run.ID, upgrade.Standing(next.Run))
+			return screen.Usagef("upgrade %s is %s: there is nothing to accept any more", next.Run.ID, upgrade.Standing(next.Run))
 		}
 		return a.goOn(ctx, conf, next.Run)
 	}
@@ -82,12 +83,12 @@ func (a *app) upgradeResume(ctx context.Context, root absolutePath, names []stri
 			return err
 		}
 	} else if next.Run.State == runbook.StateRolledBack {
-		if err := confirm(ctx, fmt.Sprintf("Upgrade %s was taken back. Go %s again, from %s to %s?", next.Run.ID, next.Request.Place(), next.Request.From.Name(), next.Request.To.Name()), a.yes); err != nil {
+		if err := screen.Confirm(ctx, fmt.Sprintf("Upgrade %s was taken back. Go %s again, from %s to %s?", next.Run.ID, next.Request.Place(), next.Request.From.Name(), next.Request.To.Name()), a.yes); err != nil {
 			return err
 		}
 	}
-	if !a.json && next.Request.Way != nil {
-		a.printf("%s\n", painterFor(a.out).bold(hopText(next.Request)))
+	if !a.JSON && next.Request.Way != nil {
+		a.Printf("%s\n", screen.PainterFor(a.Out).Bold(hopText(next.Request)))
 	}
 	return a.along(ctx, conf, run.System, accepting(next.Request, more), catalogue)
 }
@@ -160,7 +161,7 @@ func (a *app) with(ctx context.Context, conf *config.Config, run *runbook.Run, a
 }
 
 func (a *app) upgradeRollbackCommand() *cobra.Command {
-	root := absolutePath("/")
+	root := screen.Path("/")
 	c := &cobra.Command{
 		Use: "rollback [RUN]", Short: "Take a host back to what it was before its upgrade",
 		Long: `Takes back everything that the upgrade has changed: files, package database and package
@@ -174,7 +175,7 @@ On a way of several hops one call takes one hop back, the last that was gone. RU
 earlier one: those behind it are taken back first, the last of them at the beginning.
 lifeboat upgrade status lists them.`,
 		Example: "  lifeboat upgrade rollback\n  lifeboat upgrade rollback --root /mnt",
-		Args:    args(cobra.MaximumNArgs(1)),
+		Args:    screen.Args(cobra.MaximumNArgs(1)),
 		RunE:    func(c *cobra.Command, names []string) error { return a.upgradeRollback(c.Context(), root, names) },
 	}
 	c.Flags().Var(&root, "root", "the machine whose root file system is mounted at `DIR`")
@@ -182,7 +183,7 @@ lifeboat upgrade status lists them.`,
 	return c
 }
 
-func (a *app) upgradeRollback(ctx context.Context, root absolutePath, names []string) error {
+func (a *app) upgradeRollback(ctx context.Context, root screen.Path, names []string) error {
 	conf, run, err := a.upgradeRunOf(root, names)
 	if err != nil {
 		return err
@@ -212,7 +213,7 @@ func (a *app) upgradeRollback(ctx context.Context, root absolutePath, names []st
 		}
 		which += one.ID
 	}
-	if err := confirm(ctx, fmt.Sprintf("Take upgrade %s back? The host becomes %s again, and what was changed since is gone.", which, request.From.Name()), a.yes); err != nil {
+	if err := screen.Confirm(ctx, fmt.Sprintf("Take upgrade %s back? The host becomes %s again, and what was changed since is gone.", which, request.From.Name()), a.yes); err != nil {
 		return err
 	}
 	defer a.noticed(ctx)()
@@ -221,19 +222,19 @@ func (a *app) upgradeRollback(ctx context.Context, root absolutePath, names []st
 			return err
 		}
 	}
-	if !a.json {
+	if !a.JSON {
 		if reached := upgrade.Back(a.ran); reached.Compared > 0 && reached.Differ == 0 {
-			a.printf("\nThe host is %s again; %d entries compared equal.\n", request.From.Name(), reached.Compared)
+			a.Printf("\nThe host is %s again; %d entries compared equal.\n", request.From.Name(), reached.Compared)
 		} else {
-			a.printf("\nThe host is %s; %v.\n", request.From.Name(), reached)
+			a.Printf("\nThe host is %s; %v.\n", request.From.Name(), reached)
 		}
 	}
-	if len(hops) == 0 || a.json {
+	if len(hops) == 0 || a.JSON {
 		return nil
 	}
 	if hops, err = a.hopsOf(conf, run); err != nil {
 		return err
 	}
-	a.printf("The host is %s again. lifeboat upgrade status%s lists the hops.\n", upgrade.Where(hops).Name(), a.inRoot(run))
+	a.Printf("The host is %s again. lifeboat upgrade status%s lists the hops.\n", upgrade.Where(hops).Name(), a.inRoot(run))
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lifeboat/internal/apt"
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/upgrade/choice"
 	"lifeboat/internal/upgrade/facts"
@@ -18,10 +19,10 @@ import (
 type planFlags struct {
 	to, method string
 	facts      string
-	root       absolutePath
+	root       screen.Path
 	answers    []string
 	simulate   bool
-	control    absolutePath
+	control    screen.Path
 }
 
 func (a *app) upgradePlanCommand() *cobra.Command {
@@ -50,7 +51,7 @@ A host that is too old for this program is planned from elsewhere, see
   lifeboat upgrade plan --to "SLES 12" --facts lifeboat-facts.txt
   lifeboat upgrade plan --to "Debian 13" --simulate
   lifeboat upgrade plan --to 12 --method boot-entry --answer license=accept --control-file autoupg.xml`,
-		Args: args(cobra.NoArgs),
+		Args: screen.Args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return a.plan(c, f) },
 	}
 	c.Flags().StringVar(&f.to, "to", "", "the `RELEASE` that is wanted, such as \"SLES 12 SP1\"")
@@ -73,7 +74,7 @@ type judged struct {
 }
 
 // judge reads the facts of a host and finds its release in a profile.
-func (a *app) judge(c *cobra.Command, root absolutePath, file string) (judged, error) {
+func (a *app) judge(c *cobra.Command, root screen.Path, file string) (judged, error) {
 	f, err := a.factsOf(c, root, file)
 	if err != nil {
 		return judged{}, err
@@ -83,7 +84,7 @@ func (a *app) judge(c *cobra.Command, root absolutePath, file string) (judged, e
 		return judged{}, err
 	}
 	if known == nil {
-		return judged{}, fmt.Errorf("this host is %s (%q in %s), and no profile knows its upgrades", printable(firstOf(f.Release.Name, "no system that says its name")), printable(f.Release.ID), printable(firstOf(f.Release.Source, "no file")))
+		return judged{}, fmt.Errorf("this host is %s (%q in %s), and no profile knows its upgrades", screen.Printable(firstOf(f.Release.Name, "no system that says its name")), screen.Printable(f.Release.ID), screen.Printable(firstOf(f.Release.Source, "no file")))
 	}
 	r, err := known.Find(f.Release.ID, f.Release.Version, f.Release.SP, f.Arch)
 	if err != nil {
@@ -135,7 +136,7 @@ type planFacts struct {
 
 func (a *app) plan(c *cobra.Command, f planFlags) error {
 	if f.to == "" && c.Flags().Changed("to") {
-		return usagef("--to is empty; name the release that is wanted, or leave --to out")
+		return screen.Usagef("--to is empty; name the release that is wanted, or leave --to out")
 	}
 	j, err := a.judge(c, f.root, f.facts)
 	if err != nil {
@@ -143,18 +144,18 @@ func (a *app) plan(c *cobra.Command, f planFlags) error {
 	}
 	if f.to == "" {
 		if f.method != "" || len(f.answers) > 0 || f.control != "" || f.simulate {
-			return usagef("--method, --answer, --control-file and --simulate need --to: the release that is wanted")
+			return screen.Usagef("--method, --answer, --control-file and --simulate need --to: the release that is wanted")
 		}
 		return a.showTargets(j)
 	}
 	to, err := j.catalogue.Parse(f.to, path.Release{Product: j.release.Product})
 	if err != nil {
-		return usageError{fmt.Errorf("--to: %w", err)}
+		return screen.Usage(fmt.Errorf("--to: %w", err))
 	}
 	v := j.catalogue.Judge(j.release, to)
 	if f.method != "" {
 		if _, ok := j.catalogue.Methods[f.method]; !ok {
-			return usagef("--method: %q is none of %s", f.method, strings.Join(sorted(j.catalogue.Methods), ", "))
+			return screen.Usagef("--method: %q is none of %s", f.method, strings.Join(sorted(j.catalogue.Methods), ", "))
 		}
 		v = j.catalogue.By(v, f.method)
 	}
@@ -168,17 +169,17 @@ func (a *app) plan(c *cobra.Command, f planFlags) error {
 		return err
 	}
 	if v.From.Arch == "" {
-		view.Unknown, a.code = "the architecture of this host is not known, so the way is judged by the releases alone", runbook.ExitWarnings
+		view.Unknown, a.Code = "the architecture of this host is not known, so the way is judged by the releases alone", runbook.ExitWarnings
 	}
 	if v.Outcome == path.Refused {
-		a.code = runbook.ExitRefused
+		a.Code = runbook.ExitRefused
 	}
 	if f.simulate {
 		if view.Apt, err = a.askApt(c.Context(), j, v, string(f.root)); err != nil {
 			return err
 		}
 		if len(view.Apt.Conflicts) > 0 {
-			a.code = runbook.ExitRefused
+			a.Code = runbook.ExitRefused
 		}
 	}
 	if f.control != "" {
@@ -186,12 +187,12 @@ func (a *app) plan(c *cobra.Command, f planFlags) error {
 			return err
 		}
 	}
-	if a.json {
-		return a.emit(view)
+	if a.JSON {
+		return a.Emit(view)
 	}
 	a.showWay(view)
 	if f.control != "" {
-		a.printf("\n%s is written; it belongs to %s of the host.\n", f.control, choice.ControlFile)
+		a.Printf("\n%s is written; it belongs to %s of the host.\n", f.control, choice.ControlFile)
 	}
 	return nil
 }
@@ -207,13 +208,13 @@ func options(f *facts.Facts, v path.Verdict, answers []string) (choice.Choices, 
 	for _, text := range answers {
 		id, answer, ok := strings.Cut(text, "=")
 		if !ok {
-			return nil, usagef("--answer %q: write QUESTION=ANSWER", text)
+			return nil, screen.Usagef("--answer %q: write QUESTION=ANSWER", text)
 		}
 		if len(q) == 0 {
-			return nil, usagef("--answer %s: nothing is asked, for no installer is run on this way", id)
+			return nil, screen.Usagef("--answer %s: nothing is asked, for no installer is run on this way", id)
 		}
 		if err := q.Answer(id, answer); err != nil {
-			return nil, usageError{fmt.Errorf("--answer: %w", err)}
+			return nil, screen.Usage(fmt.Errorf("--answer: %w", err))
 		}
 	}
 	return q, nil
@@ -231,11 +232,11 @@ func installs(h path.Hop) bool {
 // writeControl makes the control file, and replaces none.
 func writeControl(file string, view planView) error {
 	if view.Outcome != path.Supported || len(view.Options) == 0 {
-		return usagef("--control-file: no installer is run on this way")
+		return screen.Usagef("--control-file: no installer is run on this way")
 	}
 	text, err := view.Options.Control(view.To.Version)
 	if err != nil {
-		return usageError{fmt.Errorf("--control-file: %w", err)}
+		return screen.Usage(fmt.Errorf("--control-file: %w", err))
 	}
 	if err := writeNew(file, text); err != nil {
 		return fmt.Errorf("write the control file: %w", err)
@@ -247,12 +248,12 @@ func writeControl(file string, view planView) error {
 func (a *app) showTargets(j judged) error {
 	hops := j.catalogue.Next(j.release)
 	now := time.Now()
-	if a.json {
-		return a.emit(map[string]any{"type": "upgrade-targets", "host": j.facts.Hostname, "from": j.release, "hops": hops})
+	if a.JSON {
+		return a.Emit(map[string]any{"type": "upgrade-targets", "host": j.facts.Hostname, "from": j.release, "hops": hops})
 	}
-	a.printf("%s %s\n", painterFor(a.out).bold(firstOf(printable(j.facts.Hostname), "This host")+":"), j.release)
+	a.Printf("%s %s\n", screen.PainterFor(a.Out).Bold(firstOf(screen.Printable(j.facts.Hostname), "This host")+":"), j.release)
 	if len(hops) == 0 {
-		a.printf("No later release follows it in one step.\n")
+		a.Printf("No later release follows it in one step.\n")
 		return nil
 	}
 	var rows [][]string
@@ -263,7 +264,7 @@ func (a *app) showTargets(j judged) error {
 		}
 		rows = append(rows, []string{"  " + h.To.Name(), strings.Join(names, ", "), ends(j.catalogue.Standing(h.To, now))})
 	}
-	a.table([]string{"  may become", "by", "support"}, rows)
-	a.printf("Look at one: lifeboat upgrade plan --to %q\n", hops[len(hops)-1].To.Name())
+	a.Table([]string{"  may become", "by", "support"}, rows)
+	a.Printf("Look at one: lifeboat upgrade plan --to %q\n", hops[len(hops)-1].To.Name())
 	return nil
 }

@@ -4,46 +4,47 @@ import (
 	"fmt"
 	"strings"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/upgrade/choice"
 	"lifeboat/internal/upgrade/path"
 )
 
 // showWay prints a verdict, the steps, what they need and what would be asked.
 func (a *app) showWay(view planView) {
-	paint := painterFor(a.out)
+	paint := screen.PainterFor(a.Out)
 	v := view.Verdict
-	a.printf("%s %s → %s\n", paint.bold(firstOf(printable(view.Host), "This host")+":"), v.From, v.To.Name())
+	a.Printf("%s %s → %s\n", paint.Bold(firstOf(screen.Printable(view.Host), "This host")+":"), v.From, v.To.Name())
 	switch {
 	case v.Outcome == path.Current:
-		a.printf("%s It is that release already.\n", paint.green("current"))
+		a.Printf("%s It is that release already.\n", paint.Green("current"))
 	case v.Outcome == path.Supported:
-		a.printf("%s in one step.\n", paint.green("supported"))
+		a.Printf("%s in one step.\n", paint.Green("supported"))
 	}
 	for _, r := range v.Reasons {
-		a.reason(paint.red(string(v.Outcome)), r)
+		a.reason(paint.Red(string(v.Outcome)), r)
 	}
 	if view.Unknown != "" {
-		a.printf("%s %s\n", paint.yellow("warning"), a.paragraph(view.Unknown, 2))
+		a.Printf("%s %s\n", paint.Yellow("warning"), a.paragraph(view.Unknown, 2))
 	}
 	for _, r := range v.Advice {
-		a.reason(paint.yellow("advice"), r)
+		a.reason(paint.Yellow("advice"), r)
 	}
 	if v.Outcome == path.Refused && len(v.Hops) > 1 {
-		a.printf("\nThese steps are supported, one after the other:\n")
+		a.Printf("\nThese steps are supported, one after the other:\n")
 	}
 	for i, h := range v.Hops {
-		a.printf("\n%s %s → %s  %s\n", paint.bold(fmt.Sprintf("Step %d", i+1)), h.From.Name(), h.To.Name(), paint.faint("("+h.Source.Title+")"))
+		a.Printf("\n%s %s → %s  %s\n", paint.Bold(fmt.Sprintf("Step %d", i+1)), h.From.Name(), h.To.Name(), paint.Faint("("+h.Source.Title+")"))
 		for _, need := range h.Needs {
-			a.printf("  %s %s\n", paint.yellow("needs"), a.paragraph(need, 8))
+			a.Printf("  %s %s\n", paint.Yellow("needs"), a.paragraph(need, 8))
 		}
 		for _, m := range h.Methods {
-			a.printf("  %-17s%s\n", m.ID, m.Title)
+			a.Printf("  %-17s%s\n", m.ID, m.Title)
 			for _, need := range m.Needs {
-				a.printf("  %-17s  needs %s\n", "", a.paragraph(need, 27))
+				a.Printf("  %-17s  needs %s\n", "", a.paragraph(need, 27))
 			}
 		}
 		if !h.Live() {
-			a.printf("  %s\n", paint.faint("The running system is not upgraded on this step: no zypper dup."))
+			a.Printf("  %s\n", paint.Faint("The running system is not upgraded on this step: no zypper dup."))
 		}
 	}
 	if view.Apt != nil {
@@ -52,23 +53,23 @@ func (a *app) showWay(view planView) {
 	a.showOptions(view.Options)
 	a.showLife(view.Life)
 	if v.Outcome == path.Refused && len(v.Hops) > 1 {
-		a.printf("\nThe first step: lifeboat upgrade plan --to %q\nAll of them:    lifeboat upgrade run --to %q\n", v.Hops[0].To.Name(), v.To.Name())
+		a.Printf("\nThe first step: lifeboat upgrade plan --to %q\nAll of them:    lifeboat upgrade run --to %q\n", v.Hops[0].To.Name(), v.To.Name())
 	}
 }
 
 func (a *app) reason(word string, r path.Reason) {
-	a.printf("%s %s %s\n", word, a.paragraph(r.Text, 2), painterFor(a.out).faint("["+r.ID+"]"))
-	a.printf("  %s\n", painterFor(a.out).faint(a.paragraph(r.Source.Title, 2)))
+	a.Printf("%s %s %s\n", word, a.paragraph(r.Text, 2), screen.PainterFor(a.Out).Faint("["+r.ID+"]"))
+	a.Printf("  %s\n", screen.PainterFor(a.Out).Faint(a.paragraph(r.Source.Title, 2)))
 }
 
 func (a *app) showOptions(q choice.Choices) {
 	if len(q) == 0 {
 		return
 	}
-	a.printf("\nWhat the installer asks:\n")
+	a.Printf("\nWhat the installer asks:\n")
 	var rows [][]string
 	for _, one := range q {
-		answer := firstOf(printable(one.Answer), "none")
+		answer := firstOf(screen.Printable(one.Answer), "none")
 		if one.From == choice.Nobody {
 			answer = "open"
 		}
@@ -78,7 +79,7 @@ func (a *app) showOptions(q choice.Choices) {
 		}
 		rows = append(rows, []string{"  " + one.ID, one.Title, answer, string(one.From), note})
 	}
-	a.table([]string{"  question", "", "answer", "by", ""}, rows)
+	a.Table([]string{"  question", "", "answer", "by", ""}, rows)
 }
 
 func (a *app) showLife(l lifeView) {
@@ -89,8 +90,8 @@ func (a *app) showLife(l lifeView) {
 			break
 		}
 	}
-	a.printf("\n")
-	a.table([]string{"  release", "support"}, rows)
+	a.Printf("\n")
+	a.Table([]string{"  release", "support"}, rows)
 }
 
 // ends says until when a release has which support.

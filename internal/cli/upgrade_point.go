@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/component"
 	"lifeboat/internal/config"
 	"lifeboat/internal/host"
@@ -97,12 +98,12 @@ func (a *app) pointIn(ctx context.Context, conf *config.Config, r config.Reposit
 	p := preflight.Point{System: system, Repository: firstOf(r.Name, "the repository")}
 	repo, err := a.openOne(ctx, r)
 	if err != nil {
-		p.Error = firstLine(err.Error())
+		p.Error = screen.FirstLine(err.Error())
 		return p
 	}
 	v, done, err := a.lockedVault(ctx, conf, repo)
 	if err != nil {
-		p.Error = firstLine(err.Error())
+		p.Error = screen.FirstLine(err.Error())
 		return p
 	}
 	defer done()
@@ -111,7 +112,7 @@ func (a *app) pointIn(ctx context.Context, conf *config.Config, r config.Reposit
 	}
 	points, err := v.Points(ctx, vault.Filter{})
 	if err != nil && vault.Unread(err) == nil {
-		p.Error = firstLine(err.Error())
+		p.Error = screen.FirstLine(err.Error())
 		return p
 	}
 	newest := newestOf(points, name, whole)
@@ -122,7 +123,7 @@ func (a *app) pointIn(ctx context.Context, conf *config.Config, r config.Reposit
 	p.System, p.ID, p.Time, p.Missing = newest.System(), newest.ID(), newest.Time(), missingOf(newest.Manifest)
 	seen, err := routine.NewBook(a.state(conf)).Verified(p.System, r.Name)
 	if err != nil {
-		p.Error = firstLine(err.Error())
+		p.Error = screen.FirstLine(err.Error())
 	}
 	if r.Name != "" && seen.Bytes > 0 && seen.Read >= seen.Bytes {
 		p.Verified = seen.Time
@@ -130,7 +131,7 @@ func (a *app) pointIn(ctx context.Context, conf *config.Config, r config.Reposit
 	if f.verify {
 		p.Verified, err = verifiedNow(ctx, v, newest)
 		if err != nil {
-			p.Error = firstLine(err.Error())
+			p.Error = screen.FirstLine(err.Error())
 		}
 	}
 	return p
@@ -144,7 +145,7 @@ func diskOf(p *preflight.Point, url, root string) {
 	}
 	var err error
 	if p.Shared, err = host.SharedDisks(path, root); err != nil {
-		p.DiskUnknown = firstLine(err.Error())
+		p.DiskUnknown = screen.FirstLine(err.Error())
 	}
 }
 
@@ -152,7 +153,7 @@ func diskOf(p *preflight.Point, url, root string) {
 func damageOf(points []*vault.Point, err error, whole []string) string {
 	for _, p := range slices.Backward(slices.Concat(points, vault.Unread(err))) {
 		if p.Damage != nil && (p.Unread() || slices.Contains(whole, p.Profile())) {
-			return fmt.Sprintf("The recovery point %s cannot be used: %s", p.ID(), firstLine(p.Damage.Error()))
+			return fmt.Sprintf("The recovery point %s cannot be used: %s", p.ID(), screen.FirstLine(p.Damage.Error()))
 		}
 	}
 	return ""

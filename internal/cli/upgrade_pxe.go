@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/scratch"
 	"lifeboat/internal/upgrade/medium"
@@ -20,7 +21,7 @@ import (
 type pxeFlags struct {
 	sourceFlags
 	mac, install string
-	tftp         absolutePath
+	tftp         screen.Path
 	auto, remove bool
 	appended     []string
 }
@@ -43,7 +44,7 @@ The exit code is that of "source check"; of a source that is refuted nothing is 
 		Example: `  lifeboat upgrade source pxe http://10.0.0.1/sles12 --mac 52:54:00:12:34:56 --tftp /srv/tftpboot --auto
   lifeboat upgrade source pxe /media/SLES-12 --install nfs://10.0.0.1/sles12 --mac 52:54:00:12:34:56 --tftp /srv/tftpboot
   lifeboat upgrade source pxe --mac 52:54:00:12:34:56 --tftp /srv/tftpboot --remove`,
-		Args: args(cobra.MaximumNArgs(1)),
+		Args: screen.Args(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error { return a.pxe(c, f, names) },
 	}
 	f.register(c)
@@ -59,42 +60,42 @@ The exit code is that of "source check"; of a source that is refuted nothing is 
 
 func (a *app) pxe(c *cobra.Command, f pxeFlags, names []string) error {
 	if f.mac == "" || f.tftp == "" {
-		return usagef("--mac says for which machine, and --tftp where its TFTP server has its files")
+		return screen.Usagef("--mac says for which machine, and --tftp where its TFTP server has its files")
 	}
 	mac, err := medium.ParseMAC(f.mac)
 	if err != nil {
-		return usageError{err}
+		return screen.Usage(err)
 	}
 	target := netboot.Target{Dir: string(f.tftp), MAC: mac}
 	if info, err := os.Stat(target.Dir); err != nil || !info.IsDir() {
-		return usagef("--tftp %s: there is no such directory", clean(target.Dir))
+		return screen.Usagef("--tftp %s: there is no such directory", screen.Clean(target.Dir))
 	}
 	if f.remove {
 		if len(names) > 0 {
-			return usagef("--remove needs no source")
+			return screen.Usagef("--remove needs no source")
 		}
 		removed, err := target.Remove()
 		if err != nil {
 			return err
 		}
-		if a.json {
-			return a.emit(map[string]any{"type": "upgrade-pxe-removed", "mac": mac.String(), "removed": removed})
+		if a.JSON {
+			return a.Emit(map[string]any{"type": "upgrade-pxe-removed", "mac": mac.String(), "removed": removed})
 		}
 		if !removed {
-			a.printf("There was nothing for %s.\n", mac)
+			a.Printf("There was nothing for %s.\n", mac)
 			return nil
 		}
-		a.printf("Removed what was written for %s. Take it out of the DHCP server too.\n", mac)
+		a.Printf("Removed what was written for %s. Take it out of the DHCP server too.\n", mac)
 		return nil
 	}
 	if len(names) == 0 {
-		return usagef("name the installation source")
+		return screen.Usagef("name the installation source")
 	}
 	if f.install == "" && strings.Contains(names[0], "://") && !strings.HasPrefix(names[0], "dir:") && !strings.HasPrefix(names[0], "tftp:") {
 		f.install = names[0]
 	}
 	if f.install == "" {
-		return usagef("--install says at which URL the installer finds the source; %s is on this machine", clean(names[0]))
+		return screen.Usagef("--install says at which URL the installer finds the source; %s is on this machine", screen.Clean(names[0]))
 	}
 	target.Parameters = append([]string{"upgrade=1", "install=" + f.install}, strings.Fields(strings.Join(f.appended, " "))...)
 	if f.auto {
@@ -146,27 +147,27 @@ func (a *app) writePXE(c *cobra.Command, f pxeFlags, address string, target netb
 		}
 	}
 	if len(kernel) != 1 || len(initrd) != 1 {
-		return usagef("%s has %d kernels and %d initrds that it vouches for; with several, --arch says which", clean(address), len(kernel), len(initrd))
+		return screen.Usagef("%s has %d kernels and %d initrds that it vouches for; with several, --arch says which", screen.Clean(address), len(kernel), len(initrd))
 	}
 	if err := target.Write(kernel[0], initrd[0]); err != nil {
 		return err
 	}
 	if r.Standing == medium.Unproven {
-		a.code = runbook.ExitWarnings
+		a.Code = runbook.ExitWarnings
 	}
-	if a.json {
-		return a.emit(map[string]any{"type": "upgrade-pxe", "mac": target.MAC.String(), "directory": target.Dir, "files": target.Files(), "parameters": target.Parameters, "source": r})
+	if a.JSON {
+		return a.Emit(map[string]any{"type": "upgrade-pxe", "mac": target.MAC.String(), "directory": target.Dir, "files": target.Files(), "parameters": target.Parameters, "source": r})
 	}
 	if err := a.showSource(r, o.Keys); err != nil {
 		return err
 	}
-	a.printf("\nWritten below %s:\n", clean(target.Dir))
+	a.Printf("\nWritten below %s:\n", screen.Clean(target.Dir))
 	for _, name := range target.Files() {
-		a.printf("  %s\n", name)
+		a.Printf("  %s\n", name)
 	}
-	a.printf("\nThe DHCP server has to name this machine, the TFTP server and the boot loader there:\n"+
+	a.Printf("\nThe DHCP server has to name this machine, the TFTP server and the boot loader there:\n"+
 		"  dnsmasq   dhcp-host=%[1]s,set:upgrade\n            dhcp-boot=tag:upgrade,pxelinux.0,,TFTP-SERVER\n"+
 		"  dhcpd     host upgrade { hardware ethernet %[1]s; next-server TFTP-SERVER; filename \"pxelinux.0\"; }\n\n"+
-		"Then: lifeboat upgrade source wake %[1]s\nAfterwards: lifeboat upgrade source pxe --mac %[1]s --tftp %[2]s --remove\n", target.MAC, clean(target.Dir))
+		"Then: lifeboat upgrade source wake %[1]s\nAfterwards: lifeboat upgrade source pxe --mac %[1]s --tftp %[2]s --remove\n", target.MAC, screen.Clean(target.Dir))
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/upgrade/path"
@@ -23,9 +24,9 @@ import (
 // repositoriesFlags are the options of that verb.
 type repositoriesFlags struct {
 	to, facts string
-	root      absolutePath
+	root      screen.Path
 	remove    []string
-	add, save absolutePath
+	add, save screen.Path
 }
 
 func (a *app) upgradeRepositoriesCommand() *cobra.Command {
@@ -47,7 +48,7 @@ nothing; it disables the old ones.`,
   lifeboat upgrade repositories --remove superfluous --save /root/old.repo
   lifeboat upgrade repositories --remove SLES11-SP1-Pool,SLES11-SP1-Updates
   lifeboat upgrade repositories --add /root/old.repo`,
-		Args: args(cobra.NoArgs),
+		Args: screen.Args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return a.repositories(c, f) },
 	}
 	c.Flags().StringVar(&f.to, "to", "", "compare with those of this `RELEASE` (default: the host's own)")
@@ -65,7 +66,7 @@ nothing; it disables the old ones.`,
 
 func (a *app) repositories(c *cobra.Command, f repositoriesFlags) error {
 	if f.save != "" && len(f.remove) == 0 {
-		return usagef("--save says where removed package repositories are written; name them with --remove")
+		return screen.Usagef("--save says where removed package repositories are written; name them with --remove")
 	}
 	i, err := a.inventory(c, f)
 	if err != nil {
@@ -107,7 +108,7 @@ func (a *app) inventory(c *cobra.Command, f repositoriesFlags) (path.Inventory, 
 	of := j.release
 	if f.to != "" {
 		if of, err = j.catalogue.Parse(f.to, path.Release{Product: j.release.Product, Arch: j.release.Arch}); err != nil {
-			return path.Inventory{}, usageError{fmt.Errorf("--to: %w", err)}
+			return path.Inventory{}, screen.Usage(fmt.Errorf("--to: %w", err))
 		}
 	}
 	var present []path.Present
@@ -138,7 +139,7 @@ func (a *app) removeRepositories(ctx context.Context, z *zypper.Zypper, i path.I
 	for _, alias := range a.aliases(i, f.remove) {
 		at := slices.IndexFunc(have, func(r zypper.Repository) bool { return r.Alias == alias })
 		if at < 0 {
-			return usagef("--remove: there is no package repository %q", alias)
+			return screen.Usagef("--remove: there is no package repository %q", alias)
 		}
 		if s := have[at].Service; s != "" {
 			return fmt.Errorf("package repository %s belongs to the service %s, which would bring it back: remove the service, or disable the repository", alias, s)
@@ -190,7 +191,7 @@ func (m *moved) add(z *zypper.Zypper, file string) error {
 	m.File = file
 	in, err := os.Open(file)
 	if err != nil {
-		return usageError{err}
+		return screen.Usage(err)
 	}
 	defer in.Close()
 	const most = 1 << 20
@@ -201,11 +202,11 @@ func (m *moved) add(z *zypper.Zypper, file string) error {
 	list, err := zypper.ParseRepositories(text)
 	switch {
 	case len(text) > most:
-		return usagef("%s is larger than %d bytes", file, most)
+		return screen.Usagef("%s is larger than %d bytes", file, most)
 	case err != nil:
-		return usageError{fmt.Errorf("%s: %w", file, err)}
+		return screen.Usage(fmt.Errorf("%s: %w", file, err))
 	case len(list) == 0:
-		return usagef("%s lists no package repository; it has the form of a .repo file", file)
+		return screen.Usagef("%s lists no package repository; it has the form of a .repo file", file)
 	}
 	m.Added, err = z.AddSections(text)
 	return err
@@ -224,42 +225,42 @@ func writeNew(file string, text []byte) error {
 func (a *app) showInventory(i path.Inventory, done *moved) error {
 	missing := i.Missing()
 	if len(missing) > 0 {
-		a.code = runbook.ExitWarnings
+		a.Code = runbook.ExitWarnings
 	}
-	if a.json {
-		return a.emit(struct {
+	if a.JSON {
+		return a.Emit(struct {
 			Type string `json:"type"`
 			path.Inventory
 			*moved
 		}{"upgrade-repositories", i, done})
 	}
-	paint := painterFor(a.out)
+	paint := screen.PainterFor(a.Out)
 	if done != nil {
 		switch {
 		case len(done.Removed) > 0:
-			a.printf("Removed %s: %s\nBring them back: lifeboat upgrade repositories --add %s\n\n", count(len(done.Removed), "package repository", "package repositories"), printable(strings.Join(done.Removed, ", ")), done.File)
+			a.Printf("Removed %s: %s\nBring them back: lifeboat upgrade repositories --add %s\n\n", screen.Count(len(done.Removed), "package repository", "package repositories"), screen.Printable(strings.Join(done.Removed, ", ")), done.File)
 		case len(done.Added) > 0:
-			a.printf("Added %s: %s\n\n", count(len(done.Added), "package repository", "package repositories"), printable(strings.Join(done.Added, ", ")))
+			a.Printf("Added %s: %s\n\n", screen.Count(len(done.Added), "package repository", "package repositories"), screen.Printable(strings.Join(done.Added, ", ")))
 		default:
-			a.printf("There was nothing to do.\n\n")
+			a.Printf("There was nothing to do.\n\n")
 		}
 	}
-	a.printf("%s %s\n", paint.bold("Package repositories of "+i.Release.Name()+":"), paint.faint("("+i.Source.Title+")"))
+	a.Printf("%s %s\n", paint.Bold("Package repositories of "+i.Release.Name()+":"), paint.Faint("("+i.Source.Title+")"))
 	var rows [][]string
 	for _, e := range i.Entries {
 		state, alias, url := "not there", "", ""
 		if e.Present != nil {
-			state, alias, url = "disabled", printable(e.Present.Alias), printable(strings.Join(e.Present.URLs, " "))
+			state, alias, url = "disabled", screen.Printable(e.Present.Alias), screen.Printable(strings.Join(e.Present.URLs, " "))
 			if e.Present.Enabled {
 				state = "enabled"
 			}
 		}
-		name := printable(e.Name)
+		name := screen.Printable(e.Name)
 		switch {
 		case e.Missing && e.Present == nil:
-			state = paint.red("missing")
+			state = paint.Red("missing")
 		case e.Missing:
-			state = paint.red("disabled")
+			state = paint.Red("disabled")
 		case e.Of != "":
 			name = "of " + e.Of
 		case e.Kind == path.Foreign:
@@ -267,6 +268,6 @@ func (a *app) showInventory(i path.Inventory, done *moved) error {
 		}
 		rows = append(rows, []string{"  " + string(e.Kind), name, state, alias, url})
 	}
-	a.table([]string{"  kind", "repository", "", "alias", "address"}, rows)
+	a.Table([]string{"  kind", "repository", "", "alias", "address"}, rows)
 	return nil
 }

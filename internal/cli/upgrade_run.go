@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/upgrade"
@@ -25,7 +26,7 @@ import (
 // upgradeFlags are the options of one upgrade.
 type upgradeFlags struct {
 	to, scripts, wayBack, system  string
-	root, acceptFile              absolutePath
+	root, acceptFile              screen.Path
 	via, methods, media           []string
 	repositories, repositoryFiles []string
 	accept, appended, without     []string
@@ -76,7 +77,7 @@ for this program is upgraded from a rescue system, with --root.`,
   lifeboat upgrade run --to "SLES 11 SP3" --root /mnt --targets sp3.repo
   lifeboat upgrade run --to "SLES 12 SP1" --via "SLES 12" --root /mnt --targets "SLES 11 SP3:sp3.repo" \
       --medium "SLES 12:/media/SLES-12" --targets "SLES 12 SP1:sp1.repo"`,
-		Args: args(cobra.NoArgs),
+		Args: screen.Args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return a.upgradeRun(c.Context(), f) },
 	}
 	flags := c.Flags()
@@ -111,7 +112,7 @@ for this program is upgraded from a rescue system, with --root.`,
 
 func (a *app) upgradeRun(ctx context.Context, f upgradeFlags) error {
 	if f.to == "" {
-		return usagef("--to says which release is wanted; lifeboat upgrade plan lists those that are possible")
+		return screen.Usagef("--to says which release is wanted; lifeboat upgrade plan lists those that are possible")
 	}
 	f.root = resolved(f.root)
 	conf, err := a.loadOrEmpty()
@@ -140,7 +141,7 @@ func (a *app) upgradeRun(ctx context.Context, f upgradeFlags) error {
 	if f.dry {
 		return a.dryAlong(ctx, conf, system, request, catalogue)
 	}
-	if err := confirm(ctx, fmt.Sprintf("Upgrade %s, %s, to %s?", system, request.From.Name(), wayText(request)), a.yes); err != nil {
+	if err := screen.Confirm(ctx, fmt.Sprintf("Upgrade %s, %s, to %s?", system, request.From.Name(), wayText(request)), a.yes); err != nil {
 		return err
 	}
 	if err := a.separate(ctx, conf, request); err != nil {
@@ -164,8 +165,8 @@ func (a *app) dryAlong(ctx context.Context, conf *config.Config, name string, r 
 		engine, ended := a.engine(a.state(conf), false)
 		book, err := u.Runbook()
 		if err == nil {
-			if len(hops) > 1 && !a.json {
-				a.printf("%s%s\n", map[bool]string{true: "\n"}[i > 0], painterFor(a.out).bold(hopText(h)))
+			if len(hops) > 1 && !a.JSON {
+				a.Printf("%s%s\n", map[bool]string{true: "\n"}[i > 0], screen.PainterFor(a.Out).Bold(hopText(h)))
 			}
 			err = a.dryRun(ctx, engine, book)
 		}
@@ -182,8 +183,8 @@ func (a *app) dryAlong(ctx context.Context, conf *config.Config, name string, r 
 // that it may take a while until it is followed.
 func (a *app) noticed(ctx context.Context) (stop func() bool) {
 	return context.AfterFunc(ctx, func() {
-		if !a.json {
-			fmt.Fprintln(a.err, "\nlifeboat: told to end. What has begun to change packages comes to its end first; told once more, Lifeboat leaves it running by itself.")
+		if !a.JSON {
+			fmt.Fprintln(a.Err, "\nlifeboat: told to end. What has begun to change packages comes to its end first; told once more, Lifeboat leaves it running by itself.")
 		}
 	})
 }
@@ -241,10 +242,10 @@ func (a *app) upgradeRequest(ctx context.Context, f upgradeFlags) (system string
 		HookLimit: f.limit,
 	}
 	if !slices.Contains([]upgrade.Policy{upgrade.Stop, upgrade.Warn}, r.Scripts) {
-		return "", r, nil, usagef("--scripts is %s or %s", upgrade.Stop, upgrade.Warn)
+		return "", r, nil, screen.Usagef("--scripts is %s or %s", upgrade.Stop, upgrade.Warn)
 	}
 	if !slices.Contains([]hook.Answer{"", hook.Retry, hook.Ignore, hook.Cancel}, r.OnHook) {
-		return "", r, nil, usagef("--on-hook-failure is %s, %s or %s", hook.Retry, hook.Ignore, hook.Cancel)
+		return "", r, nil, screen.Usagef("--on-hook-failure is %s, %s or %s", hook.Retry, hook.Ignore, hook.Cancel)
 	}
 	if r.Accept, err = (checkFlags{acceptFile: string(f.acceptFile), accept: f.accept}).accepted(); err != nil {
 		return "", r, nil, err
@@ -293,7 +294,7 @@ func upgradeName(f *facts.Facts) string {
 func (a *app) upgradesOf(id string) (*path.Catalogue, error) {
 	c, err := a.catalogueFor(id)
 	if err == nil && c == nil {
-		err = fmt.Errorf("this host says that it is %q, and no profile knows the upgrades of that", printable(id))
+		err = fmt.Errorf("this host says that it is %q, and no profile knows the upgrades of that", screen.Printable(id))
 	}
 	return c, err
 }
@@ -304,7 +305,7 @@ func (a *app) upgradeEnded(conf *config.Config, err error) error {
 		return err
 	}
 	if err == nil {
-		a.code = max(a.code, runbook.ExitCode(a.ran, nil)) // a warning of an earlier hop stays one
+		a.Code = max(a.Code, runbook.ExitCode(a.ran, nil)) // a warning of an earlier hop stays one
 		return a.tellOutcome()
 	}
 	hops, _ := a.hopsOf(conf, a.ran)

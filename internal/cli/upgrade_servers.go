@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/host"
 	"lifeboat/internal/runbook"
@@ -20,7 +21,7 @@ import (
 func (a *app) serversOn(conf *config.Config, root, whole string, without []string) ([]string, error) {
 	for _, name := range without {
 		if _, ok := conf.System(name); !ok {
-			return nil, usagef("--without: no system %q in %s; it has %v", name, a.configFile, conf.SystemNames())
+			return nil, screen.Usagef("--without: no system %q in %s; it has %v", name, a.configFile, conf.SystemNames())
 		}
 	}
 	var names []string
@@ -30,7 +31,7 @@ func (a *app) serversOn(conf *config.Config, root, whole string, without []strin
 		}
 		p, err := a.catalogue().Load(s.Profile)
 		if err != nil {
-			return nil, usageError{fmt.Errorf("system %s: %w", s.Name, err)}
+			return nil, screen.Usage(fmt.Errorf("system %s: %w", s.Name, err))
 		}
 		if p.Upgrade == nil {
 			names = append(names, s.Name)
@@ -65,7 +66,7 @@ func (a *app) servers(ctx context.Context, conf *config.Config, names []string) 
 	for _, name := range names {
 		s, ok := conf.System(name)
 		if !ok {
-			return all, usagef("the upgrade was begun with system %q, and it is not in %s any more", name, a.configFile)
+			return all, screen.Usagef("the upgrade was begun with system %q, and it is not in %s any more", name, a.configFile)
 		}
 		one, err := a.serverOf(s)
 		if err != nil {
@@ -88,11 +89,11 @@ func (a *app) serverOf(s config.System) (*server.Server, error) {
 		err = a.checkNames(s, p)
 	}
 	if err != nil {
-		return nil, usageError{fmt.Errorf("system %s: %w", s.Name, err)}
+		return nil, screen.Usage(fmt.Errorf("system %s: %w", s.Name, err))
 	}
 	return &server.Server{
 		System: s.Name, Profile: p, Catalog: catalog(), Host: host.Local(), Settings: s.Settings, Choose: s.Components,
-		SavedElsewhere: s.SavedElsewhere, Version: Version,
+		SavedElsewhere: s.SavedElsewhere, Version: screen.Version,
 	}, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/routine"
 	"lifeboat/internal/upgrade"
@@ -39,7 +40,7 @@ func (a *app) upgradeOf(ctx context.Context, conf *config.Config, name, system s
 			return nil, nil, errors.Join(err, fmt.Errorf("system %s", saved.Name))
 		}
 		set.Ways = append(set.Ways, wayback.NewPoint(wayback.PointOptions{
-			Target: target, System: saved.Name, Profile: p, Catalog: catalog(), Vault: vaulted, Settings: saved.Settings, Version: Version,
+			Target: target, System: saved.Name, Profile: p, Catalog: catalog(), Vault: vaulted, Settings: saved.Settings, Version: screen.Version,
 		}))
 		r.System = saved.Name
 	}
@@ -50,7 +51,7 @@ func (a *app) upgradeOf(ctx context.Context, conf *config.Config, name, system s
 	}
 	set.Servers, done = served.list, after(done, served.close)
 	set.Point = func(ctx context.Context) preflight.Point { return a.pointOf(ctx, conf, saved, vaulted, set.Ways, r) }
-	h, err := hostBelow(absolutePath(r.Root))
+	h, err := hostBelow(screen.Path(r.Root))
 	if err != nil {
 		done()
 		return nil, nil, err
@@ -79,7 +80,7 @@ func (a *app) savedHost(ctx context.Context, conf *config.Config, name string) (
 		return s, a.vaultOf(conf, repo), func() { _ = repo.Close() }, nil
 	}
 	if name != "" {
-		return config.System{}, nil, nil, usagef("no system %q in %s; it has %v", name, a.configFile, conf.SystemNames())
+		return config.System{}, nil, nil, screen.Usagef("no system %q in %s; it has %v", name, a.configFile, conf.SystemNames())
 	}
 	return config.System{}, nil, func() {}, nil
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/host"
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/upgrade/medium"
@@ -18,7 +19,7 @@ func (a *app) upgradeSourceCommand() *cobra.Command {
   lifeboat upgrade source check /srv/SLES-12-DVD1.iso
   lifeboat upgrade source pxe http://10.0.0.1/sles12 --mac 52:54:00:12:34:56 --tftp /srv/tftpboot
   lifeboat upgrade source wake 52:54:00:12:34:56`,
-		Args: args(cobra.NoArgs),
+		Args: screen.Args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(a.sourceCheckCommand(), a.sourcePXECommand(), a.sourceWakeCommand())
@@ -43,12 +44,12 @@ func (f *sourceFlags) options(c *cobra.Command) (o medium.Options, err error) {
 	o.Arch, o.All = f.arch, f.all
 	if f.credentials != "" {
 		if o.Login, err = medium.ReadLogin(f.credentials); err != nil {
-			return o, usageError{err}
+			return o, screen.Usage(err)
 		}
 	}
 	if len(f.keys) > 0 {
 		if o.Keys, err = medium.ReadKeys(f.keys...); err != nil {
-			return o, usageError{err}
+			return o, screen.Usage(err)
 		}
 		return o, nil
 	}
@@ -77,7 +78,7 @@ wrong, or a file is not the one that is listed.`,
 		Example: `  lifeboat upgrade source check /media/SLES-12
   lifeboat upgrade source check SLES-12-DVD1.iso --key suse.asc
   lifeboat upgrade source check ftp://10.0.0.1/pub/sles12 --all --json`,
-		Args: args(cobra.ExactArgs(1)),
+		Args: screen.Args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
 			o, err := f.options(c)
 			if err != nil {
@@ -99,19 +100,19 @@ wrong, or a file is not the one that is listed.`,
 func (a *app) showSource(r *medium.Report, keys medium.Keyring) error {
 	switch r.Standing {
 	case medium.Unproven:
-		a.code = runbook.ExitWarnings
+		a.Code = runbook.ExitWarnings
 	case medium.Refuted:
-		a.code = runbook.ExitRefused
+		a.Code = runbook.ExitRefused
 	}
-	if a.json {
-		return a.emit(struct {
+	if a.JSON {
+		return a.Emit(struct {
 			Type string `json:"type"`
 			*medium.Report
 			Trusted []string `json:"trusted"`
 			Skipped []string `json:"skipped,omitempty"`
 		}{"upgrade-source", r, append([]string{}, keys.From...), keys.Skipped})
 	}
-	paint := painterFor(a.out)
+	paint := screen.PainterFor(a.Out)
 	name := r.Identity.Label
 	if name == "" {
 		name = strings.TrimSpace(r.Identity.Product + " " + r.Identity.Version)
@@ -123,57 +124,57 @@ func (a *app) showSource(r *medium.Report, keys medium.Keyring) error {
 	if r.Kind == "medium" {
 		kind = "installation medium"
 	}
-	a.printf("%s\n  %s of %s", paint.bold(clean(r.Address)), kind, clean(name))
+	a.Printf("%s\n  %s of %s", paint.Bold(screen.Clean(r.Address)), kind, screen.Clean(name))
 	if len(r.Identity.Arch) > 0 {
-		a.printf(" (%s)", strings.Join(r.Identity.Arch, ", "))
+		a.Printf(" (%s)", strings.Join(r.Identity.Arch, ", "))
 	}
-	a.printf("\n")
+	a.Printf("\n")
 	for _, i := range r.Indexes {
 		s := i.Signature
-		a.printf("  %s: ", i.Name)
+		a.Printf("  %s: ", i.Name)
 		switch s.State {
 		case medium.Good:
-			a.printf("%s by %s, key %s of %s\n", paint.green("signed"), clean(s.Name), s.Key, clean(s.From))
+			a.Printf("%s by %s, key %s of %s\n", paint.Green("signed"), screen.Clean(s.Name), s.Key, screen.Clean(s.From))
 		case medium.None:
-			a.printf("%s\n", paint.yellow("not signed"))
+			a.Printf("%s\n", paint.Yellow("not signed"))
 		case medium.Bad:
-			a.printf("%s\n", paint.red("the signature is wrong"))
+			a.Printf("%s\n", paint.Red("the signature is wrong"))
 		default:
-			a.printf("%s %s\n", paint.yellow("signed by a key that is not trusted:"), s.Key)
+			a.Printf("%s %s\n", paint.Yellow("signed by a key that is not trusted:"), s.Key)
 		}
 	}
 	shown := 0
 	for _, f := range r.Files {
 		switch {
 		case !f.Good():
-			a.printf("  %s  %s\n", clean(f.Name), paint.red("is not what is listed"))
+			a.Printf("  %s  %s\n", screen.Clean(f.Name), paint.Red("is not what is listed"))
 		case shown < 10:
 			shown++
-			a.printf("  %s  %s, %s as listed\n", clean(f.Name), size(f.Size), f.Kind)
+			a.Printf("  %s  %s, %s as listed\n", screen.Clean(f.Name), size(f.Size), f.Kind)
 		}
 	}
 	if n := len(r.Files); n > 10 {
-		a.printf("  %d files were compared\n", n)
+		a.Printf("  %d files were compared\n", n)
 	}
 	for _, note := range r.Notes {
-		a.printf("  %s\n", clean(note))
+		a.Printf("  %s\n", screen.Clean(note))
 	}
 	for _, why := range r.Why {
-		a.printf("  %s\n", paint.yellow(clean(why)))
+		a.Printf("  %s\n", paint.Yellow(screen.Clean(why)))
 	}
 	for _, s := range keys.Skipped {
-		a.printf("  not used: %s\n", clean(s))
+		a.Printf("  not used: %s\n", screen.Clean(s))
 	}
 	switch r.Standing {
 	case medium.Proven:
-		a.printf("%s\n", paint.green("It is what it claims to be."))
+		a.Printf("%s\n", paint.Green("It is what it claims to be."))
 	case medium.Unproven:
 		if len(keys.From) == 0 {
-			a.printf("  No key is trusted here: %s holds none, and rpm knows none.\n", medium.KeyDir)
+			a.Printf("  No key is trusted here: %s holds none, and rpm knows none.\n", medium.KeyDir)
 		}
-		a.printf("%s\n", paint.yellow("Nothing contradicts it, and nobody who is trusted vouches for it."))
+		a.Printf("%s\n", paint.Yellow("Nothing contradicts it, and nobody who is trusted vouches for it."))
 	default:
-		a.printf("%s\n", paint.red("It is not what it claims to be: do not upgrade from it."))
+		a.Printf("%s\n", paint.Red("It is not what it claims to be: do not upgrade from it."))
 	}
 	return nil
 }

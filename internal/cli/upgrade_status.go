@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/host"
 	"lifeboat/internal/runbook"
@@ -16,11 +17,11 @@ import (
 )
 
 func (a *app) upgradeStatusCommand() *cobra.Command {
-	root := absolutePath("/")
+	root := screen.Path("/")
 	c := &cobra.Command{
 		Use: "status [RUN]", Short: "Say where the last upgrade stands, or the one that is named",
 		Example: "  lifeboat upgrade status\n  lifeboat upgrade status --root /mnt --json",
-		Args:    args(cobra.MaximumNArgs(1)),
+		Args:    screen.Args(cobra.MaximumNArgs(1)),
 		RunE: func(_ *cobra.Command, names []string) error {
 			conf, run, err := a.upgradeRunOf(root, names)
 			if err != nil {
@@ -35,7 +36,7 @@ func (a *app) upgradeStatusCommand() *cobra.Command {
 
 // upgradeRunOf finds the run that is named, or the last one of a root. A root that a
 // rescue system has mounted has its own runs with it, of when it was running.
-func (a *app) upgradeRunOf(root absolutePath, names []string) (*config.Config, *runbook.Run, error) {
+func (a *app) upgradeRunOf(root screen.Path, names []string) (*config.Config, *runbook.Run, error) {
 	root = resolved(root)
 	conf, err := a.loadOrEmpty()
 	if err != nil {
@@ -53,7 +54,7 @@ func (a *app) upgradeRunOf(root absolutePath, names []string) (*config.Config, *
 		}
 	}
 	if err != nil {
-		return nil, nil, usageError{errors.Join(err, listErr)}
+		return nil, nil, screen.Usage(errors.Join(err, listErr))
 	}
 	if r, err := upgrade.Asked(run); err == nil && root != "/" && r.Root != "/" && r.Root != string(root) {
 		if r.Identity == nil {
@@ -65,16 +66,16 @@ func (a *app) upgradeRunOf(root absolutePath, names []string) (*config.Config, *
 }
 
 // resolved is a root's own path: one that a link leads to is not another root.
-func resolved(root absolutePath) absolutePath {
+func resolved(root screen.Path) screen.Path {
 	if real, err := filepath.EvalSymlinks(string(root)); err == nil {
-		return absolutePath(real)
+		return screen.Path(real)
 	}
 	return root
 }
 
 // ownRun is a run that a mounted root has with it; from then on its state directory is
 // the one that is used. Nil where there is none.
-func (a *app) ownRun(root absolutePath, id string) *runbook.Run {
+func (a *app) ownRun(root screen.Path, id string) *runbook.Run {
 	h, err := host.At(string(root))
 	if err != nil {
 		return nil
@@ -176,35 +177,35 @@ func (a *app) tellStanding(conf *config.Config, run *runbook.Run) error {
 		v.Hop, v.Hops = r.Way.Hop, viewsOf(hops)
 	}
 	v.Next = a.nextCommands(hops, run)
-	if a.json {
-		return a.emit(v)
+	if a.JSON {
+		return a.Emit(v)
 	}
 	place := ""
 	if v.Hop > 0 {
 		place = fmt.Sprintf(" (%s to %s)", r.Place(), r.Goal().Name())
 	}
-	a.printf("Upgrade %s, %s to %s%s: %s\n", v.Run, v.From, v.To, place, v.Standing)
+	a.Printf("Upgrade %s, %s to %s%s: %s\n", v.Run, v.From, v.To, place, v.Standing)
 	if v.Error != "" {
-		a.printf("  %s\n", clean(v.Error))
+		a.Printf("  %s\n", screen.Clean(v.Error))
 	}
 	if v.Reached != nil && v.Reached.Compared > 0 {
-		a.printf("  %v\n", clean(v.Reached.String()))
+		a.Printf("  %v\n", screen.Clean(v.Reached.String()))
 	}
 	if text := a.workText(run); text != "" && v.Working != nil {
-		a.printf("  %s\n", strings.TrimSpace(text))
+		a.Printf("  %s\n", strings.TrimSpace(text))
 	}
 	for _, w := range run.Warnings {
-		a.printf("  warning: %s\n", clean(w.Text))
+		a.Printf("  warning: %s\n", screen.Clean(w.Text))
 	}
 	if len(v.Hops) > 0 {
 		var rows [][]string
 		for i, h := range v.Hops {
 			rows = append(rows, []string{fmt.Sprintf("  %d", i+1), h.From + " → " + h.To, h.Method, h.Standing, h.Run})
 		}
-		a.table([]string{"  hop", "", "by", "", "run"}, rows)
+		a.Table([]string{"  hop", "", "by", "", "run"}, rows)
 	}
 	for _, next := range v.Next {
-		a.printf("  %s\n", next)
+		a.Printf("  %s\n", next)
 	}
 	return nil
 }
@@ -245,13 +246,13 @@ func (a *app) tellOutcome() error {
 	if !ok || a.ran.State == runbook.StateRolledBack {
 		return nil
 	}
-	if a.json {
-		return a.emit(struct {
+	if a.JSON {
+		return a.Emit(struct {
 			Type string `json:"type"`
 			upgrade.Outcome
 		}{"upgrade-outcome", out})
 	}
-	a.printf("\nThe host is %s, with %d packages.\n", out.Release, out.Packages)
+	a.Printf("\nThe host is %s, with %d packages.\n", out.Release, out.Packages)
 	for _, part := range []struct {
 		title string
 		list  []string
@@ -261,13 +262,13 @@ func (a *app) tellOutcome() error {
 		{"Package repositories that are off", out.Off},
 	} {
 		if len(part.list) > 0 {
-			a.printf("%s:\n", part.title)
+			a.Printf("%s:\n", part.title)
 			for _, item := range part.list {
-				a.printf("  %s\n", clean(item))
+				a.Printf("  %s\n", screen.Clean(item))
 			}
 		}
 	}
-	a.printf("To go back: lifeboat upgrade rollback%s\n", a.inRoot(a.ran))
+	a.Printf("To go back: lifeboat upgrade rollback%s\n", a.inRoot(a.ran))
 	return nil
 }
 

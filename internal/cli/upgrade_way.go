@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/config"
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/upgrade"
@@ -28,7 +29,7 @@ func wayTo(c *path.Catalogue, from path.Release, to string, via []string) ([]pat
 		}
 		next, err := c.Parse(text, path.Release{Product: from.Product, Arch: from.Arch})
 		if err != nil {
-			return nil, usageError{fmt.Errorf("%s: %w", option, err)}
+			return nil, screen.Usage(fmt.Errorf("%s: %w", option, err))
 		}
 		v := c.Judge(from, next)
 		switch {
@@ -66,7 +67,7 @@ func (p perHop) of(text string) (at int, value string, err error) {
 		for _, h := range p.hops {
 			names = append(names, h.To.Name())
 		}
-		return -1, "", usagef("%s %q: %s is no hop of this way; these are %s", p.option, text, r.Name(), strings.Join(names, ", "))
+		return -1, "", screen.Usagef("%s %q: %s is no hop of this way; these are %s", p.option, text, r.Name(), strings.Join(names, ", "))
 	}
 	return at, rest, nil
 }
@@ -114,7 +115,7 @@ func (p perHop) targets(files, list []string) ([][]zypper.Repository, error) {
 		}
 		if !found {
 			last := p.hops[len(p.hops)-1].To.Name()
-			return usagef("the package repository %s is on the list of no release of this way; say which hop it is for, such as --target %q or --targets %q", r.Alias, last+":"+r.Alias+"=URL", last+":FILE")
+			return screen.Usagef("the package repository %s is on the list of no release of this way; say which hop it is for, such as --target %q or --targets %q", r.Alias, last+":"+r.Alias+"=URL", last+":FILE")
 		}
 		return nil
 	}
@@ -125,7 +126,7 @@ func (p perHop) targets(files, list []string) ([][]zypper.Repository, error) {
 		}
 		all, err := readTargets(name)
 		if err != nil {
-			return nil, usageError{fmt.Errorf("--targets %s: %w", name, err)}
+			return nil, screen.Usage(fmt.Errorf("--targets %s: %w", name, err))
 		}
 		for _, r := range all {
 			if err := add(at, r); err != nil {
@@ -190,7 +191,7 @@ func (p perHop) control(hop int, found *facts.Facts, f upgradeFlags) (string, er
 	}
 	if !f.auto {
 		if len(answers) > 0 {
-			return "", usagef("--answer %s: without --auto the installer asks a person", answers[0])
+			return "", screen.Usagef("--answer %s: without --auto the installer asks a person", answers[0])
 		}
 		return "", nil
 	}
@@ -200,7 +201,7 @@ func (p perHop) control(hop int, found *facts.Facts, f upgradeFlags) (string, er
 	}
 	text, err := q.Control(h.To.Version)
 	if err != nil {
-		return "", usageError{fmt.Errorf("--auto, to %s: %w", h.To.Name(), err)}
+		return "", screen.Usage(fmt.Errorf("--auto, to %s: %w", h.To.Name(), err))
 	}
 	return string(text), nil
 }
@@ -247,8 +248,8 @@ func (a *app) nextHop(ctx context.Context, conf *config.Config) (upgrade.Request
 	}
 	next, more := upgrade.Next(hops)
 	if !more {
-		if !a.json {
-			a.printf("That was the last of %d hops.\n", len(hops))
+		if !a.JSON {
+			a.Printf("That was the last of %d hops.\n", len(hops))
 		}
 		return upgrade.Request{}, false, nil
 	}
@@ -256,8 +257,8 @@ func (a *app) nextHop(ctx context.Context, conf *config.Config) (upgrade.Request
 	if err := restartFirst(ctx, r); err != nil {
 		return r, false, err
 	}
-	if !a.json {
-		a.printf("\n%s\n", painterFor(a.out).bold(hopText(r)))
+	if !a.JSON {
+		a.Printf("\n%s\n", screen.PainterFor(a.Out).Bold(hopText(r)))
 	}
 	return r, true, nil
 }
@@ -301,7 +302,7 @@ func restartFirst(ctx context.Context, r upgrade.Request) error {
 	if _, accepted := r.Accept["restart-pending"]; r.Root != "/" || accepted {
 		return nil
 	}
-	h, err := hostBelow(absolutePath(r.Root))
+	h, err := hostBelow(screen.Path(r.Root))
 	if err != nil {
 		return err
 	}

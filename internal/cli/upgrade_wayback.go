@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/host"
 	"lifeboat/internal/upgrade/wayback"
 )
@@ -18,7 +19,7 @@ func (a *app) completeRollbackCommand() *cobra.Command {
 		Short:   "Take the root back at boot to what it was before an upgrade (a boot unit calls this)",
 		Example: "  lifeboat " + wayback.BootCommand + " /var/lib/lifeboat/runs/RUN/wayback",
 		Hidden:  true,
-		Args:    args(cobra.ExactArgs(1)),
+		Args:    screen.Args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
 			dir, err := filepath.Abs(names[0])
 			if err != nil {
@@ -26,11 +27,11 @@ func (a *app) completeRollbackCommand() *cobra.Command {
 			}
 			var told error
 			say := func(text string) {
-				if a.json {
-					told = a.emit(map[string]any{"type": "rollback", "text": text})
+				if a.JSON {
+					told = a.Emit(map[string]any{"type": "rollback", "text": text})
 					return
 				}
-				a.printf("%s\n", clean(text))
+				a.Printf("%s\n", screen.Clean(text))
 			}
 			restart, err := wayback.Complete(c.Context(), dir, say)
 			if err != nil {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/repository"
 	"lifeboat/internal/routine"
 	"lifeboat/internal/vault"
@@ -40,25 +41,25 @@ what could not be read. Files are read and hashed; --quick trusts change times.`
   lifeboat verify --accept
   lifeboat verify smt --against-source
   lifeboat verify smt --against-source --point 1a2b3c4d --only configuration`,
-		Args: args(cobra.MaximumNArgs(1)),
+		Args: screen.Args(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
 			ctx := c.Context()
 			a.noCache = true // it is the repository that is verified
 			if readData && subset != "" {
-				return usagef("--read-data reads all, --read-data-subset a part of it: one at a time")
+				return screen.Usagef("--read-data reads all, --read-data-subset a part of it: one at a time")
 			}
 			check := repository.CheckOptions{ReadData: readData, Subset: subset}
 			if err := check.Validate(); err != nil {
-				return usageError{fmt.Errorf("--read-data-subset: %w", err)}
+				return screen.Usage(fmt.Errorf("--read-data-subset: %w", err))
 			}
 			if against {
 				if readData || subset != "" || accept {
-					return usagef("--against-source reads the live system, --read-data and --accept look at the repository: one at a time")
+					return screen.Usagef("--against-source reads the live system, --read-data and --accept look at the repository: one at a time")
 				}
 				return a.verifyAgainst(ctx, names, f)
 			}
 			if len(f.only) > 0 || f.quick || c.Flags().Changed("limit") {
-				return usagef("--only, --quick and --limit go with --against-source")
+				return screen.Usagef("--only, --quick and --limit go with --against-source")
 			}
 			v, system, closeVault, err := a.openFor(ctx, names)
 			if err != nil {

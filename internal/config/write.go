@@ -12,7 +12,7 @@ import (
 	"github.com/google/renameio/v2"
 	"go.yaml.in/yaml/v4"
 
-	"lifeboat/internal/storage"
+	"lifeboat/internal/storage/redact"
 )
 
 // Write writes a new configuration, with comments for the person who edits it
@@ -40,7 +40,7 @@ func Write(file string, c *Config) error {
 // FormatRepository returns the lines of one repository, for a person who adds it to
 // a file. A password in its URL is left out.
 func FormatRepository(r Repository) ([]byte, error) {
-	r.URL = storage.Redact(r.URL)
+	r.URL = redact.URL(r.URL)
 	var out bytes.Buffer
 	if err := layout.ExecuteTemplate(&out, "repository", r); err != nil {
 		return nil, fmt.Errorf("write configuration: %w", err)

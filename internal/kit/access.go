@@ -12,7 +12,7 @@ import (
 	"lifeboat/internal/config"
 	"lifeboat/internal/kit/sheet"
 	"lifeboat/internal/recovery"
-	"lifeboat/internal/storage"
+	"lifeboat/internal/storage/redact"
 	"lifeboat/internal/storage/sftp"
 	"lifeboat/internal/storage/transport"
 )
@@ -45,7 +45,7 @@ type access struct {
 // accessTo finds out what of a repository's options a bare machine needs, and which
 // secrets. Secrets themselves are never read.
 func accessTo(r config.Repository) (access, error) {
-	a := access{address: storage.Redact(r.URL)}
+	a := access{address: redact.URL(r.URL)}
 	a.arguments = []string{"--repository", a.address}
 	s := r.Store
 	scheme, rest, _ := strings.Cut(r.URL, ":")
@@ -189,7 +189,7 @@ func (a *access) rest(address, rest string, s config.REST) {
 		a.option("rest.user", s.User)
 		a.option("rest.password", "{file: "+storeSecret+"}")
 		why += "It is the password or token of the user " + s.User + ". " + kept(s.Password, storeSecret)
-	case err == nil && u.User != nil && storage.Redact(address) != address:
+	case err == nil && u.User != nil && redact.URL(address) != address:
 		user = u.User.Username()
 		u.User = nil
 		a.address = "rest:" + u.String()

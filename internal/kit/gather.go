@@ -12,7 +12,7 @@ import (
 	"lifeboat/internal/kit/sheet"
 	"lifeboat/internal/profile"
 	"lifeboat/internal/recovery"
-	"lifeboat/internal/storage"
+	"lifeboat/internal/storage/redact"
 	"lifeboat/internal/vault"
 )
 
@@ -30,13 +30,13 @@ func (o Options) sheet(ctx context.Context, made *Made) (*sheet.Sheet, error) {
 		Kit: made.ID, Created: made.Created, Host: firstOf(facts.FQDN, facts.Hostname), Version: o.Version,
 		Total: o.Total, Threshold: o.Threshold, Proofs: way.proofs,
 	}
-	s.Repository = []sheet.Line{{Name: "Address", Value: storage.Redact(o.Repository.URL)}}
+	s.Repository = []sheet.Line{{Name: "Address", Value: redact.URL(o.Repository.URL)}}
 	if scheme, _, ok := strings.Cut(o.Repository.URL, ":"); !ok || !slices.Contains([]string{"s3", "sftp", "rest"}, scheme) {
 		s.Repository = append(s.Repository, sheet.Line{Name: "which is", Value: "a directory of " + s.Host + " (where is its disk on the day?)"})
 	}
 	s.Repository = append(s.Repository, sheet.Line{Name: "Repository id", Value: made.RepositoryID})
 	for _, other := range o.Others {
-		s.Repository = append(s.Repository, sheet.Line{Name: "Copies, own password", Value: storage.Redact(other.URL)})
+		s.Repository = append(s.Repository, sheet.Line{Name: "Copies, own password", Value: redact.URL(other.URL)})
 	}
 	s.RecoverWithShares = recovery.Shell(append([]string{"lifeboat", "kit", "recover"}, way.arguments...)...)
 	s.Command = s.RecoverWithShares

@@ -6,54 +6,12 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"net/url"
 	"strings"
 )
 
 // ErrTruncated says that an answer broke off before its end. Unlike ErrShort it
 // says nothing about the file: the same request may well succeed later.
 var ErrTruncated = errors.New("the answer broke off")
-
-// Redact returns a repository's URL without the password that rest: URLs may
-// hold, for messages and logs. What it cannot read it cuts off behind the
-// scheme when there may be a password in it.
-func Redact(address string) string {
-	scheme, rest, found := strings.Cut(address, ":")
-	if !found || !strings.Contains(rest, "@") || strings.HasPrefix(address, "/") || strings.HasPrefix(address, ".") || scheme == "local" {
-		return address
-	}
-	if !strings.Contains(rest, "://") {
-		// sftp:user@host:path has no place for a password; sftp://… is a URL.
-		if scheme == "sftp" && !strings.HasPrefix(rest, "//") {
-			return address
-		}
-		scheme, rest = "", address
-	} else {
-		scheme += ":"
-	}
-	u, err := url.Parse(rest)
-	if err != nil || u.Opaque != "" {
-		return address[:strings.Index(address, ":")+1] + "…"
-	}
-	if _, set := u.User.Password(); set {
-		u.User = url.User(u.User.Username())
-	}
-	return scheme + u.String()
-}
-
-// Public returns a repository's URL for everybody to see: without password, and, where
-// the store is reached by HTTP, without the user's name and parameters, which may let
-// one in there. sftp keeps its user's name: it takes a key beside it.
-func Public(address string) string {
-	address = Redact(address)
-	scheme, rest, found := strings.Cut(address, "://")
-	if before, _, _ := strings.Cut(scheme, ":"); !found || before != "rest" && before != "s3" {
-		return address
-	}
-	rest = rest[:strings.IndexAny(rest+"?", "?#")]
-	server, place, _ := strings.Cut(rest, "/")
-	return scheme + "://" + server[strings.LastIndex(server, "@")+1:] + "/" + place
-}
 
 // ValidRange refuses handles and ranges that no store takes.
 func ValidRange(h Handle, offset, length int64) error {

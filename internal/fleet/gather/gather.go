@@ -25,7 +25,7 @@ import (
 	"lifeboat/internal/rescue/configuration"
 	"lifeboat/internal/rescue/disks"
 	"lifeboat/internal/rescue/identity"
-	"lifeboat/internal/storage"
+	"lifeboat/internal/storage/redact"
 )
 
 // Source is what is gathered from.
@@ -106,7 +106,7 @@ func Gather(ctx context.Context, s Source) (*Gathered, error) {
 		if !used[r.Name] {
 			continue
 		}
-		g.Open.Repositories = append(g.Open.Repositories, configuration.Repository{Name: r.Name, Location: storage.Public(r.URL)})
+		g.Open.Repositories = append(g.Open.Repositories, configuration.Repository{Name: r.Name, Location: redact.Public(r.URL)})
 		g.repository(ctx, s, r)
 	}
 	if err := g.beside(s); err != nil {

@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"lifeboat/internal/fleet/wire"
 )
 
 // Settings are what all servers of a fleet share besides their keys.
@@ -20,9 +22,6 @@ type Settings struct {
 	Names []string `json:"names"`
 }
 
-// DefaultPort is where a fleet server listens.
-const DefaultPort = "8444"
-
 var hostName = regexp.MustCompile(`^(\*\.)?[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?)*$`)
 
 // NewSettings are those of a server that is reached by names, the first one in the
@@ -30,7 +29,7 @@ var hostName = regexp.MustCompile(`^(\*\.)?[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])
 func NewSettings(address string, names []string) (Settings, error) {
 	s := Settings{URL: strings.TrimSuffix(address, "/"), Names: names}
 	if address == "" && len(names) > 0 {
-		s.URL = "https://" + net.JoinHostPort(names[0], DefaultPort)
+		s.URL = "https://" + net.JoinHostPort(names[0], wire.DefaultPort)
 	}
 	if u, err := url.Parse(s.URL); err == nil && u.Hostname() != "" && !slices.Contains(s.Names, u.Hostname()) {
 		s.Names = append([]string{u.Hostname()}, s.Names...)

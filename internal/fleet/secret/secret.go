@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 )
 
 // maxFile bounds a file that holds a secret, in bytes.
@@ -66,7 +67,7 @@ func ReadToken(file string) (string, error) {
 	}
 	defer clear(text)
 	token := string(bytes.TrimSpace(text))
-	if len(token) < 16 || len(token) > 256 || bytes.ContainsAny([]byte(token), " \t\r\n") {
+	if len(token) < 16 || len(token) > 256 || strings.ContainsFunc(token, func(c rune) bool { return c <= ' ' || c >= 0x7f }) {
 		return "", fmt.Errorf("%s holds no token", file)
 	}
 	return token, nil

@@ -11,6 +11,9 @@ import (
 	"lifeboat/internal/fleet/record"
 )
 
+// DefaultPort is where a fleet server listens.
+const DefaultPort = "8444"
+
 // Bounds of what a host may send, in bytes.
 const (
 	MaxReport = 16 << 20 // a report with a recovery configuration

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"lifeboat/internal/storage"
+	"lifeboat/internal/storage/redact"
 )
 
 // Mark stands in the open half of a host that ReaR alone recovers, in place of its
@@ -27,7 +27,7 @@ func (o *Open) Conceal() (files []File, any bool) {
 		o.Files = []File{Mark}
 	}
 	for i, r := range o.Repositories {
-		o.Repositories[i].Location = storage.Public(r.Location)
+		o.Repositories[i].Location = redact.Public(r.Location)
 		any = any || o.Repositories[i] != r
 	}
 	for i, s := range o.Systems {

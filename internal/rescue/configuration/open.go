@@ -70,7 +70,7 @@ type System struct {
 // Repository says where recovery points are.
 type Repository struct {
 	Name     string `json:"name"`
-	Location string `json:"location"` // as storage.Public gives it
+	Location string `json:"location"` // as redact.Public gives it
 }
 
 // Encode checks the open half and gives its only form in JSON.

@@ -9,6 +9,7 @@ import (
 
 	"lifeboat/internal/storage"
 	"lifeboat/internal/storage/limit"
+	"lifeboat/internal/storage/redact"
 	"lifeboat/internal/storage/rest"
 	"lifeboat/internal/storage/retry"
 	"lifeboat/internal/storage/s3"
@@ -65,7 +66,7 @@ func Open(ctx context.Context, address string, opts Options) (storage.Store, err
 		return storage.Open(ctx, address, storage.Options{ReadOnly: opts.ReadOnly, Limit: opts.Limit})
 	}
 	if err != nil {
-		return nil, fmt.Errorf("repository %s: %w", storage.Redact(address), err)
+		return nil, fmt.Errorf("repository %s: %w", redact.URL(address), err)
 	}
 	return retry.New(store, opts.Retry), nil
 }

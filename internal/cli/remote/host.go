@@ -1,4 +1,4 @@
-package cli
+package remote
 
 import (
 	"context"
@@ -9,29 +9,30 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/fleet/client"
 	"lifeboat/internal/fleet/record"
 	"lifeboat/internal/fleet/standing"
 	"lifeboat/internal/fleet/wire"
 )
 
-func (a *app) hostCommand() *cobra.Command {
-	var f fleetFlags
+func (d *Desk) hostCommand() *cobra.Command {
+	var f server
 	c := &cobra.Command{
 		Use:     "host",
 		Short:   "Add hosts to the fleet, look at them, shut them out, and recover them",
-		Long:    "Speaks with the fleet server about its hosts." + fleetHint,
+		Long:    "Speaks with the fleet server about its hosts." + d.hint(),
 		Example: "  lifeboat host add smt1\n  lifeboat host list\n  lifeboat host code smt1",
-		Args:    knownVerb,
+		Args:    screen.KnownVerb,
 		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	f.register(c)
-	c.AddCommand(a.hostAddCommand(&f), a.hostSetCommand(&f), a.hostEnrolCommand(&f), a.hostListCommand(&f), a.hostShowCommand(&f),
-		a.hostRevokeCommand(&f), a.hostRemoveCommand(&f), a.hostCodeCommand(&f), a.hostWindowCommand(&f), a.hostRearCommand(&f))
+	f.register(c, d.Home)
+	c.AddCommand(d.hostAddCommand(&f), d.hostSetCommand(&f), d.hostEnrolCommand(&f), d.hostListCommand(&f), d.hostShowCommand(&f),
+		d.hostRevokeCommand(&f), d.hostRemoveCommand(&f), d.hostCodeCommand(&f), d.hostWindowCommand(&f), d.hostRearCommand(&f))
 	return c
 }
 
-func (a *app) hostAddCommand(f *fleetFlags) *cobra.Command {
+func (d *Desk) hostAddCommand(f *server) *cobra.Command {
 	var n wire.NewHost
 	c := &cobra.Command{
 		Use:   "add NAME",
@@ -43,14 +44,14 @@ recognise it before it has reported for the first time.`,
 		Example: `  lifeboat host add smt1
   lifeboat host add smt1 --mac 52:54:00:12:34:56 --group branch --valid 24h
   lifeboat host add rear1 --network 192.0.2.0/24`,
-		Args: args(cobra.ExactArgs(1)),
+		Args: screen.Args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
 			n.Name = names[0]
 			var made wire.Invitation
-			if err := a.call(c.Context(), *f, http.MethodPost, "/hosts", n, &made); err != nil {
+			if err := d.call(c.Context(), *f, http.MethodPost, "/hosts", n, &made); err != nil {
 				return err
 			}
-			return a.showInvitation(made)
+			return d.showInvitation(made)
 		},
 	}
 	flags := c.Flags()
@@ -63,7 +64,7 @@ recognise it before it has reported for the first time.`,
 	return c
 }
 
-func (a *app) hostEnrolCommand(f *fleetFlags) *cobra.Command {
+func (d *Desk) hostEnrolCommand(f *server) *cobra.Command {
 	var valid string
 	c := &cobra.Command{
 		Use:   "enrol NAME",
@@ -72,40 +73,42 @@ func (a *app) hostEnrolCommand(f *fleetFlags) *cobra.Command {
 the machine has lost its key. The key that it has is good until it has joined. Only an
 administrator lets a revoked host in again.`,
 		Example: "  lifeboat host enrol smt1",
-		Args:    args(cobra.ExactArgs(1)),
+		Args:    screen.Args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
 			var made wire.Invitation
-			if err := a.call(c.Context(), *f, http.MethodPost, client.Path("hosts", names[0], "enrolments"), wire.Enrol{Valid: valid}, &made); err != nil {
+			if err := d.call(c.Context(), *f, http.MethodPost, client.Path("hosts", names[0], "enrolments"), wire.Enrol{Valid: valid}, &made); err != nil {
 				return err
 			}
-			return a.showInvitation(made)
+			return d.showInvitation(made)
 		},
 	}
 	c.Flags().StringVar(&valid, "valid", "", "let the token hold for `TIME`, such as 24h (default 1h)")
 	return c
 }
 
-func (a *app) showInvitation(made wire.Invitation) error {
+func (d *Desk) showInvitation(made wire.Invitation) error {
 	for _, w := range made.Warnings {
-		a.notices.warn(printable(w))
+		if err := d.Remark(screen.Printable(w)); err != nil {
+			return err
+		}
 	}
-	if a.json {
-		return a.emitTyped("invitation", made)
+	if d.JSON {
+		return d.EmitTyped("invitation", made)
 	}
-	a.printf("lifeboat join %s %s\n", made.URL, made.Token)
-	_, err := a.err.Write([]byte("Type that on " + printable(made.Host.Name) + " before " + when(made.Expires) + ". It is good once, and is not shown again.\n"))
+	d.Printf("lifeboat join %s %s\n", made.URL, made.Token)
+	_, err := d.Err.Write([]byte("Type that on " + screen.Printable(made.Host.Name) + " before " + screen.When(made.Expires) + ". It is good once, and is not shown again.\n"))
 	return err
 }
 
-func (a *app) hostListCommand(f *fleetFlags) *cobra.Command {
+func (d *Desk) hostListCommand(f *server) *cobra.Command {
 	var group string
 	c := &cobra.Command{
 		Use:     "list",
 		Short:   "List the hosts of the fleet, and how they stand",
 		Example: "  lifeboat host list\n  lifeboat host list --group branch --json",
-		Args:    args(cobra.NoArgs),
+		Args:    screen.Args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
-			speaker, err := a.fleetClient(*f)
+			speaker, err := d.client(*f)
 			if err != nil {
 				return err
 			}
@@ -117,19 +120,19 @@ func (a *app) hostListCommand(f *fleetFlags) *cobra.Command {
 			var rows [][]string
 			err = parts(ctx, speaker, "/hosts?limit=1000&group="+url.QueryEscape(group), "", func(h record.Host) error {
 				s := standing.OfHost(h, of[h.ID], time.Now())
-				if a.json {
-					return a.emitTyped("host", struct {
+				if d.JSON {
+					return d.EmitTyped("host", struct {
 						record.Host
 						State   standing.State `json:"state"`
 						Reasons []string       `json:"reasons,omitempty"`
 						PointAt time.Time      `json:"point_at,omitzero"`
 					}{h, s.State, s.Reasons, s.PointAt})
 				}
-				rows = append(rows, []string{printable(h.Name), printable(h.Group), string(s.State), when(s.PointAt), when(h.Seen)})
+				rows = append(rows, []string{screen.Printable(h.Name), screen.Printable(h.Group), string(s.State), screen.When(s.PointAt), screen.When(h.Seen)})
 				return nil
 			})
-			if err == nil && !a.json {
-				a.table([]string{"host", "group", "state", "newest point", "seen"}, rows)
+			if err == nil && !d.JSON {
+				d.Table([]string{"host", "group", "state", "newest point", "seen"}, rows)
 			}
 			return err
 		},
@@ -147,38 +150,38 @@ func protectionsOf(ctx context.Context, c *client.Client) (map[record.HostID][]r
 	return of, err
 }
 
-func (a *app) hostShowCommand(f *fleetFlags) *cobra.Command {
+func (d *Desk) hostShowCommand(f *server) *cobra.Command {
 	return &cobra.Command{
 		Use:     "show NAME",
 		Short:   "Show a host: what it is known by, its systems, its last runs",
 		Example: "  lifeboat host show smt1",
-		Args:    args(cobra.ExactArgs(1)),
+		Args:    screen.Args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
-			var d wire.HostDetail
-			if err := a.call(c.Context(), *f, http.MethodGet, client.Path("hosts", names[0]), nil, &d); err != nil {
+			var detail wire.HostDetail
+			if err := d.call(c.Context(), *f, http.MethodGet, client.Path("hosts", names[0]), nil, &detail); err != nil {
 				return err
 			}
 			var reports wire.List[record.Report]
-			if err := a.call(c.Context(), *f, http.MethodGet, client.Path("hosts", names[0], "reports")+"?limit=20", nil, &reports); err != nil {
+			if err := d.call(c.Context(), *f, http.MethodGet, client.Path("hosts", names[0], "reports")+"?limit=20", nil, &reports); err != nil {
 				return err
 			}
-			if a.json {
-				return a.emitTyped("host", struct {
+			if d.JSON {
+				return d.EmitTyped("host", struct {
 					wire.HostDetail
 					Reports []record.Report `json:"reports"`
-				}{d, reports.Items})
+				}{detail, reports.Items})
 			}
-			a.printHost(d, reports.Items)
+			d.printHost(detail, reports.Items)
 			return nil
 		},
 	}
 }
 
 // printKnown prints what is known of a host itself.
-func (a *app) printKnown(h record.Host) {
+func (d *Desk) printKnown(h record.Host) {
 	line := func(name, value string) {
 		if value != "" {
-			a.printf("  %-14s %s\n", name, printable(value))
+			d.Printf("  %-14s %s\n", name, screen.Printable(value))
 		}
 	}
 	line("id", string(h.ID))
@@ -188,46 +191,46 @@ func (a *app) printKnown(h record.Host) {
 	line("uuid", h.Identity.UUID)
 	line("mac", strings.Join(h.Identity.MACs, " "))
 	line("networks", strings.Join(h.Networks, " "))
-	line("joined", when(h.Joined))
-	line("seen", when(h.Seen))
+	line("joined", screen.When(h.Joined))
+	line("seen", screen.When(h.Seen))
 	if !h.Revoked.IsZero() {
-		line("revoked", when(h.Revoked))
+		line("revoked", screen.When(h.Revoked))
 	}
 }
 
-func (a *app) printHost(d wire.HostDetail, reports []record.Report) {
-	paint := painterFor(a.out)
-	s := standing.OfHost(d.Host, d.Protections, time.Now())
-	a.printf("%s  %s\n", paint.bold(printable(d.Name)), s.State)
+func (d *Desk) printHost(detail wire.HostDetail, reports []record.Report) {
+	paint := screen.PainterFor(d.Out)
+	s := standing.OfHost(detail.Host, detail.Protections, time.Now())
+	d.Printf("%s  %s\n", paint.Bold(screen.Printable(detail.Name)), s.State)
 	for _, why := range s.Reasons {
-		a.printf("  %s %s\n", paint.yellow("why"), printable(why))
+		d.Printf("  %s %s\n", paint.Yellow("why"), screen.Printable(why))
 	}
-	a.printKnown(d.Host)
-	if d.Configuration > 0 {
-		a.printf("  %-14s version %d\n", "configuration", d.Configuration)
+	d.printKnown(detail.Host)
+	if detail.Configuration > 0 {
+		d.Printf("  %-14s version %d\n", "configuration", detail.Configuration)
 	}
 	for _, what := range standing.Missing(reports) {
-		a.printf("  %s its recovery configuration lacks something: %s\n", paint.yellow("gap"), printable(what))
+		d.Printf("  %s its recovery configuration lacks something: %s\n", paint.Yellow("gap"), screen.Printable(what))
 	}
 	var rows [][]string
-	for _, p := range d.Protections {
-		rows = append(rows, []string{printable(p.System), printable(p.LastState), when(p.PointAt), when(p.VerifyAt), when(p.DrillAt), printable(firstLine(p.LastError))})
+	for _, p := range detail.Protections {
+		rows = append(rows, []string{screen.Printable(p.System), screen.Printable(p.LastState), screen.When(p.PointAt), screen.When(p.VerifyAt), screen.When(p.DrillAt), screen.Printable(screen.FirstLine(p.LastError))})
 	}
 	if len(rows) > 0 {
-		a.printf("\n")
-		a.table([]string{"system", "last run", "newest point", "verified", "drilled", "error"}, rows)
+		d.Printf("\n")
+		d.Table([]string{"system", "last run", "newest point", "verified", "drilled", "error"}, rows)
 	}
 	rows = nil
 	for _, r := range reports {
-		rows = append(rows, []string{when(r.Ended), printable(r.System), printable(r.Kind), printable(r.State), printable(r.ID)})
+		rows = append(rows, []string{screen.When(r.Ended), screen.Printable(r.System), screen.Printable(r.Kind), screen.Printable(r.State), screen.Printable(r.ID)})
 	}
 	if len(rows) > 0 {
-		a.printf("\n")
-		a.table([]string{"ended", "system", "kind", "state", "run"}, rows)
+		d.Printf("\n")
+		d.Table([]string{"ended", "system", "kind", "state", "run"}, rows)
 	}
 }
 
-func (a *app) hostRevokeCommand(f *fleetFlags) *cobra.Command {
+func (d *Desk) hostRevokeCommand(f *server) *cobra.Command {
 	return &cobra.Command{
 		Use:   "revoke NAME",
 		Short: "Shut a host out, at once",
@@ -235,22 +238,22 @@ func (a *app) hostRevokeCommand(f *fleetFlags) *cobra.Command {
 request on; its recovery codes are worth nothing. What it has reported stays, and
 "host enrol" of an administrator lets it in again.`,
 		Example: "  lifeboat host revoke smt1",
-		Args:    args(cobra.ExactArgs(1)),
+		Args:    screen.Args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
 			var h record.Host
-			if err := a.call(c.Context(), *f, http.MethodPost, client.Path("hosts", names[0], "revoke"), nil, &h); err != nil {
+			if err := d.call(c.Context(), *f, http.MethodPost, client.Path("hosts", names[0], "revoke"), nil, &h); err != nil {
 				return err
 			}
-			if a.json {
-				return a.emitTyped("host-revoked", h)
+			if d.JSON {
+				return d.EmitTyped("host-revoked", h)
 			}
-			a.printf("%s is shut out.\n", printable(h.Name))
+			d.Printf("%s is shut out.\n", screen.Printable(h.Name))
 			return nil
 		},
 	}
 }
 
-func (a *app) hostRemoveCommand(f *fleetFlags) *cobra.Command {
+func (d *Desk) hostRemoveCommand(f *server) *cobra.Command {
 	var yes bool
 	c := &cobra.Command{
 		Use:   "remove NAME",
@@ -259,18 +262,18 @@ func (a *app) hostRemoveCommand(f *fleetFlags) *cobra.Command {
 machine that is lost later cannot be recovered with the fleet's help then; its
 recovery points stay where they are.`,
 		Example: "  lifeboat host remove smt1\n  lifeboat host remove smt1 --yes",
-		Args:    args(cobra.ExactArgs(1)),
+		Args:    screen.Args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
-			if err := confirm(c.Context(), "Forget "+names[0]+" with its recovery configurations?", yes); err != nil {
+			if err := screen.Confirm(c.Context(), "Forget "+names[0]+" with its recovery configurations?", yes); err != nil {
 				return err
 			}
-			if err := a.call(c.Context(), *f, http.MethodDelete, client.Path("hosts", names[0]), nil, nil); err != nil {
+			if err := d.call(c.Context(), *f, http.MethodDelete, client.Path("hosts", names[0]), nil, nil); err != nil {
 				return err
 			}
-			if a.json {
-				return a.emitTyped("host-removed", map[string]string{"name": names[0]})
+			if d.JSON {
+				return d.EmitTyped("host-removed", map[string]string{"name": names[0]})
 			}
-			a.printf("%s is forgotten.\n", names[0])
+			d.Printf("%s is forgotten.\n", names[0])
 			return nil
 		},
 	}
@@ -278,7 +281,7 @@ recovery points stay where they are.`,
 	return c
 }
 
-func (a *app) hostCodeCommand(f *fleetFlags) *cobra.Command {
+func (d *Desk) hostCodeCommand(f *server) *cobra.Command {
 	return &cobra.Command{
 		Use:   "code NAME",
 		Short: "Issue a one-time recovery code for a lost host",
@@ -287,17 +290,17 @@ hour: it is typed in the rescue system, and brings the secrets that the recovery
 needs. Whoever has it can do so; tell it over the telephone rather than by mail. It is
 not shown again.`,
 		Example: "  lifeboat host code smt1",
-		Args:    args(cobra.ExactArgs(1)),
+		Args:    screen.Args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
 			var made wire.IssuedCode
-			if err := a.call(c.Context(), *f, http.MethodPost, client.Path("hosts", names[0], "codes"), nil, &made); err != nil {
+			if err := d.call(c.Context(), *f, http.MethodPost, client.Path("hosts", names[0], "codes"), nil, &made); err != nil {
 				return err
 			}
-			if a.json {
-				return a.emitTyped("code", made)
+			if d.JSON {
+				return d.EmitTyped("code", made)
 			}
-			a.printf("%s\n", made.Code)
-			_, err := a.err.Write([]byte("Type that in the rescue system of " + printable(made.Host) + " before " + when(made.Expires) + ": lifeboat rescue fetch asks for it.\n"))
+			d.Printf("%s\n", made.Code)
+			_, err := d.Err.Write([]byte("Type that in the rescue system of " + screen.Printable(made.Host) + " before " + screen.When(made.Expires) + ": lifeboat rescue fetch asks for it.\n"))
 			return err
 		},
 	}

@@ -1,15 +1,16 @@
-package cli
+package remote
 
 import (
 	"net/http"
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/fleet/client"
 	"lifeboat/internal/fleet/wire"
 )
 
-func (a *app) hostSetCommand(f *fleetFlags) *cobra.Command {
+func (d *Desk) hostSetCommand(f *server) *cobra.Command {
 	var group, serial, uuid string
 	var macs, networks []string
 	c := &cobra.Command{
@@ -21,7 +22,7 @@ next report replaces what it tells, and leaves alone what it does not.`,
 		Example: `  lifeboat host set smt1 --mac 52:54:00:12:34:56 --mac 52:54:00:12:34:57
   lifeboat host set smt1 --serial ''
   lifeboat host set rear1 --group branch --network 192.0.2.0/24`,
-		Args: args(cobra.ExactArgs(1)),
+		Args: screen.Args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
 			var change wire.HostChange
 			for name, to := range map[string]struct {
@@ -39,20 +40,22 @@ next report replaces what it tells, and leaves alone what it does not.`,
 				change.Networks = listed(networks)
 			}
 			if change == (wire.HostChange{}) {
-				return usagef("say what to set: --mac, --serial, --uuid, --group or --network")
+				return screen.Usagef("say what to set: --mac, --serial, --uuid, --group or --network")
 			}
 			var h wire.ChangedHost
-			if err := a.call(c.Context(), *f, http.MethodPatch, client.Path("hosts", names[0]), change, &h); err != nil {
+			if err := d.call(c.Context(), *f, http.MethodPatch, client.Path("hosts", names[0]), change, &h); err != nil {
 				return err
 			}
 			for _, w := range h.Warnings {
-				a.notices.warn(printable(w))
+				if err := d.Remark(screen.Printable(w)); err != nil {
+					return err
+				}
 			}
-			if a.json {
-				return a.emitTyped("host", h)
+			if d.JSON {
+				return d.EmitTyped("host", h)
 			}
-			a.printf("%s\n", painterFor(a.out).bold(printable(h.Name)))
-			a.printKnown(h.Host)
+			d.Printf("%s\n", screen.PainterFor(d.Out).Bold(screen.Printable(h.Name)))
+			d.printKnown(h.Host)
 			return nil
 		},
 	}

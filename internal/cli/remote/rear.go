@@ -1,4 +1,4 @@
-package cli
+package remote
 
 import (
 	"archive/tar"
@@ -17,12 +17,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/fleet/client"
 	"lifeboat/internal/fleet/rear"
 	"lifeboat/internal/fleet/wire"
 )
 
-func (a *app) hostWindowCommand(f *fleetFlags) *cobra.Command {
+func (d *Desk) hostWindowCommand(f *server) *cobra.Command {
 	var valid string
 	var shut bool
 	c := &cobra.Command{
@@ -35,27 +36,27 @@ hold secrets; open it when the machine is about to ask.`,
 		Example: `  lifeboat host window rear1
   lifeboat host window rear1 --valid 2h
   lifeboat host window rear1 --close`,
-		Args: args(cobra.ExactArgs(1)),
+		Args: screen.Args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
 			at := client.Path("hosts", names[0], "window")
 			if shut {
-				if err := a.call(c.Context(), *f, http.MethodDelete, at, nil, nil); err != nil {
+				if err := d.call(c.Context(), *f, http.MethodDelete, at, nil, nil); err != nil {
 					return err
 				}
-				if a.json {
-					return a.emitTyped("window-closed", map[string]string{"host": names[0]})
+				if d.JSON {
+					return d.EmitTyped("window-closed", map[string]string{"host": names[0]})
 				}
-				a.printf("The window of %s is closed.\n", names[0])
+				d.Printf("The window of %s is closed.\n", names[0])
 				return nil
 			}
 			var w wire.Window
-			if err := a.call(c.Context(), *f, http.MethodPost, at, wire.OpenWindow{Valid: valid}, &w); err != nil {
+			if err := d.call(c.Context(), *f, http.MethodPost, at, wire.OpenWindow{Valid: valid}, &w); err != nil {
 				return err
 			}
-			if a.json {
-				return a.emitTyped("window", w)
+			if d.JSON {
+				return d.EmitTyped("window", w)
 			}
-			a.printf("Open for the first that asks, until %s:\n  RECOVERY_UPDATE_URL=%s\n", when(w.Expires), w.Archive)
+			d.Printf("Open for the first that asks, until %s:\n  RECOVERY_UPDATE_URL=%s\n", screen.When(w.Expires), w.Archive)
 			return nil
 		},
 	}
@@ -65,7 +66,7 @@ hold secrets; open it when the machine is about to ask.`,
 	return c
 }
 
-func (a *app) hostRearCommand(f *fleetFlags) *cobra.Command {
+func (d *Desk) hostRearCommand(f *server) *cobra.Command {
 	return &cobra.Command{
 		Use:   "rear NAME FILE|DIR",
 		Short: "Hand in the files of a host that only ReaR recovers",
@@ -75,25 +76,25 @@ NAME.rear_config.tgz) or below a directory. Those that not everybody may read ar
 encrypted. A host that has joined sends its own.`,
 		Example: `  lifeboat host rear rear1 rear1.rear_config.tgz
   lifeboat host rear rear1 /mnt/rear1`,
-		Args: args(cobra.ExactArgs(2)),
+		Args: screen.Args(cobra.ExactArgs(2)),
 		RunE: func(c *cobra.Command, words []string) error {
 			files, left, err := readRear(words[1])
 			if err != nil {
 				return err
 			}
 			for _, name := range left {
-				if err := a.warn(fmt.Errorf("%s is a link and was left out: nobody follows it on the machine that is recovered; put the file itself there if ReaR needs it", strconv.Quote(name))); err != nil {
+				if err := d.Warn(fmt.Errorf("%s is a link and was left out: nobody follows it on the machine that is recovered; put the file itself there if ReaR needs it", strconv.Quote(name))); err != nil {
 					return err
 				}
 			}
 			var v wire.Version
-			if err := a.call(c.Context(), *f, http.MethodPut, client.Path("hosts", words[0], "rear"), wire.RearFiles{Files: files}, &v); err != nil {
+			if err := d.call(c.Context(), *f, http.MethodPut, client.Path("hosts", words[0], "rear"), wire.RearFiles{Files: files}, &v); err != nil {
 				return err
 			}
-			if a.json {
-				return a.emitTyped("configuration", map[string]any{"host": words[0], "version": v.Number, "files": len(files)})
+			if d.JSON {
+				return d.EmitTyped("configuration", map[string]any{"host": words[0], "version": v.Number, "files": len(files)})
 			}
-			a.printf("Version %d of %s: %d files.\n", v.Number, words[0], len(files))
+			d.Printf("Version %d of %s: %d files.\n", v.Number, words[0], len(files))
 			return nil
 		},
 	}
@@ -104,7 +105,7 @@ encrypted. A host that has joined sends its own.`,
 func readRear(place string) (files []wire.RearFile, left []string, err error) {
 	info, err := os.Stat(place)
 	if err != nil {
-		return nil, nil, usageError{err}
+		return nil, nil, screen.Usage(err)
 	}
 	taken := rearFiles{}
 	if info.IsDir() {
@@ -116,7 +117,7 @@ func readRear(place string) (files []wire.RearFile, left []string, err error) {
 		return nil, nil, fmt.Errorf("files for ReaR in %s: %w", place, err)
 	}
 	if len(taken.files) == 0 {
-		return nil, nil, usagef("%s holds no file of %s", place, strings.Join(rear.Roots, " or "))
+		return nil, nil, screen.Usagef("%s holds no file of %s", place, strings.Join(rear.Roots, " or "))
 	}
 	return taken.files, taken.left, nil
 }

@@ -1,4 +1,4 @@
-package cli
+package remote
 
 import (
 	"bytes"
@@ -10,17 +10,17 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/google/renameio/v2"
 	"github.com/pmezard/go-difflib/difflib"
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/cli/screen"
 	"lifeboat/internal/fleet/client"
 	"lifeboat/internal/fleet/wire"
 	"lifeboat/internal/rescue/configuration"
 )
 
-func (a *app) configCommand() *cobra.Command {
-	var f fleetFlags
+func (d *Desk) configCommand() *cobra.Command {
+	var f server
 	c := &cobra.Command{
 		Use:   "config",
 		Short: "Look at the recovery configurations that hosts have sent to the fleet",
@@ -28,36 +28,36 @@ func (a *app) configCommand() *cobra.Command {
 where its repositories are, its network; and sealed, so that nobody can look at them
 here, its passwords and all of its files, lifeboat.yaml and profiles among them, since
 commands and addresses in any of them may hold a secret. What changes makes a new
-version.` + fleetHint,
+version.` + d.hint(),
 		Example: "  lifeboat config list smt1\n  lifeboat config show smt1\n  lifeboat config diff smt1",
-		Args:    knownVerb,
+		Args:    screen.KnownVerb,
 		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	f.register(c)
-	c.AddCommand(a.configListCommand(&f), a.configShowCommand(&f), a.configDiffCommand(&f), a.configExportCommand(&f))
+	f.register(c, d.Home)
+	c.AddCommand(d.configListCommand(&f), d.configShowCommand(&f), d.configDiffCommand(&f), d.configExportCommand(&f))
 	return c
 }
 
-func (a *app) configListCommand(f *fleetFlags) *cobra.Command {
+func (d *Desk) configListCommand(f *server) *cobra.Command {
 	return &cobra.Command{
 		Use: "list NAME", Short: "List the versions of a host's recovery configuration", Example: "  lifeboat config list smt1",
-		Args: args(cobra.ExactArgs(1)),
+		Args: screen.Args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
 			var l wire.List[wire.Version]
-			if err := a.call(c.Context(), *f, http.MethodGet, client.Path("hosts", names[0], "configurations"), nil, &l); err != nil {
+			if err := d.call(c.Context(), *f, http.MethodGet, client.Path("hosts", names[0], "configurations"), nil, &l); err != nil {
 				return err
 			}
 			var rows [][]string
 			for _, v := range l.Items {
-				if a.json {
-					if err := a.emitTyped("configuration", v); err != nil {
+				if d.JSON {
+					if err := d.EmitTyped("configuration", v); err != nil {
 						return err
 					}
 				}
-				rows = append(rows, []string{strconv.FormatInt(v.Number, 10), when(v.Created), printable(v.Report)})
+				rows = append(rows, []string{strconv.FormatInt(v.Number, 10), screen.When(v.Created), screen.Printable(v.Report)})
 			}
-			if !a.json {
-				a.table([]string{"version", "sent", "after run"}, rows, "version")
+			if !d.JSON {
+				d.Table([]string{"version", "sent", "after run"}, rows, "version")
 			}
 			return nil
 		},
@@ -65,8 +65,8 @@ func (a *app) configListCommand(f *fleetFlags) *cobra.Command {
 }
 
 // version asks for a version of a configuration, 0 for the newest.
-func (a *app) configVersion(ctx context.Context, f fleetFlags, name string, number int64) (v wire.Version, err error) {
-	err = a.call(ctx, f, http.MethodGet, client.Path("hosts", name, "configurations", strconv.FormatInt(number, 10)), nil, &v)
+func (d *Desk) configVersion(ctx context.Context, f server, name string, number int64) (v wire.Version, err error) {
+	err = d.call(ctx, f, http.MethodGet, client.Path("hosts", name, "configurations", strconv.FormatInt(number, 10)), nil, &v)
 	return v, err
 }
 
@@ -77,33 +77,33 @@ func givenVersion(names []string) (int64, error) {
 	}
 	n, err := strconv.ParseInt(names[1], 10, 64)
 	if err != nil || n < 1 {
-		return 0, usagef("%q is no version; config list shows them", names[1])
+		return 0, screen.Usagef("%q is no version; config list shows them", names[1])
 	}
 	return n, nil
 }
 
-func (a *app) configShowCommand(f *fleetFlags) *cobra.Command {
+func (d *Desk) configShowCommand(f *server) *cobra.Command {
 	return &cobra.Command{
 		Use: "show NAME [VERSION]", Short: "Show a host's recovery configuration, the newest unless one is named",
 		Example: "  lifeboat config show smt1\n  lifeboat config show smt1 3",
-		Args:    args(cobra.RangeArgs(1, 2)),
+		Args:    screen.Args(cobra.RangeArgs(1, 2)),
 		RunE: func(c *cobra.Command, names []string) error {
 			number, err := givenVersion(names)
 			if err != nil {
 				return err
 			}
-			v, err := a.configVersion(c.Context(), *f, names[0], number)
+			v, err := d.configVersion(c.Context(), *f, names[0], number)
 			if err != nil {
 				return err
 			}
-			if a.json {
-				return a.emitTyped("configuration", v)
+			if d.JSON {
+				return d.EmitTyped("configuration", v)
 			}
 			text, err := readable(v)
 			if err != nil {
 				return err
 			}
-			a.printf("# Version %d, sent %s after run %s\n%s", v.Number, when(v.Created), printable(v.Report), text)
+			d.Printf("# Version %d, sent %s after run %s\n%s", v.Number, screen.When(v.Created), screen.Printable(v.Report), text)
 			return nil
 		},
 	}
@@ -134,7 +134,7 @@ func readable(v wire.Version) (string, error) {
 			continue
 		}
 		for line := range strings.Lines(string(file.Content)) {
-			b.WriteString(printable(strings.TrimRight(line, "\r\n")) + "\n")
+			b.WriteString(screen.Printable(strings.TrimRight(line, "\r\n")) + "\n")
 		}
 	}
 	if v.Secret {
@@ -143,26 +143,26 @@ func readable(v wire.Version) (string, error) {
 	return b.String(), nil
 }
 
-func (a *app) configDiffCommand(f *fleetFlags) *cobra.Command {
+func (d *Desk) configDiffCommand(f *server) *cobra.Command {
 	return &cobra.Command{
 		Use: "diff NAME [VERSION]", Short: "Show what a version of a host's recovery configuration has changed",
 		Long: `Compares a version with the one before; the newest unless one is named. That only
 what is secret has changed shows as well, and not how.`,
 		Example: "  lifeboat config diff smt1\n  lifeboat config diff smt1 3",
-		Args:    args(cobra.RangeArgs(1, 2)),
+		Args:    screen.Args(cobra.RangeArgs(1, 2)),
 		RunE: func(c *cobra.Command, names []string) error {
 			number, err := givenVersion(names)
 			if err != nil {
 				return err
 			}
-			now, err := a.configVersion(c.Context(), *f, names[0], number)
+			now, err := d.configVersion(c.Context(), *f, names[0], number)
 			if err != nil {
 				return err
 			}
 			if now.Number == 1 {
-				return usagef("version 1 of %s is the first; there is nothing to compare it with", names[0])
+				return screen.Usagef("version 1 of %s is the first; there is nothing to compare it with", names[0])
 			}
-			before, err := a.configVersion(c.Context(), *f, names[0], now.Number-1)
+			before, err := d.configVersion(c.Context(), *f, names[0], now.Number-1)
 			if err != nil {
 				return err
 			}
@@ -170,13 +170,13 @@ what is secret has changed shows as well, and not how.`,
 			if err != nil {
 				return err
 			}
-			if a.json {
-				return a.emitTyped("configuration-diff", map[string]any{"from": before.Number, "to": now.Number, "diff": text})
+			if d.JSON {
+				return d.EmitTyped("configuration-diff", map[string]any{"from": before.Number, "to": now.Number, "diff": text})
 			}
 			if text == "" {
-				a.printf("Versions %d and %d differ in what is secret alone.\n", before.Number, now.Number)
+				d.Printf("Versions %d and %d differ in what is secret alone.\n", before.Number, now.Number)
 			}
-			a.printf("%s", text)
+			d.Printf("%s", text)
 			return nil
 		},
 	}
@@ -193,12 +193,12 @@ func changes(before, now wire.Version) (string, error) {
 	}
 	return difflib.GetUnifiedDiffString(difflib.UnifiedDiff{
 		A: difflib.SplitLines(from), B: difflib.SplitLines(to), Context: 2,
-		FromFile: fmt.Sprintf("version %d, %s", before.Number, when(before.Created)),
-		ToFile:   fmt.Sprintf("version %d, %s", now.Number, when(now.Created)),
+		FromFile: fmt.Sprintf("version %d, %s", before.Number, screen.When(before.Created)),
+		ToFile:   fmt.Sprintf("version %d, %s", now.Number, screen.When(now.Created)),
 	})
 }
 
-func (a *app) configExportCommand(f *fleetFlags) *cobra.Command {
+func (d *Desk) configExportCommand(f *server) *cobra.Command {
 	var valid string
 	c := &cobra.Command{
 		Use: "export NAME FILE", Short: "Write a host's newest recovery configuration to a signed file, for a medium without network",
@@ -208,19 +208,19 @@ another way. A rescue system takes it only where its medium allows static
 configurations, since nobody can tell from a file whether there is a newer one. It
 expires after 30 days, or as --valid says.`,
 		Example: "  lifeboat config export smt1 /media/usb/smt1.json\n  lifeboat config export smt1 smt1.json --valid 90d",
-		Args:    args(cobra.ExactArgs(2)),
+		Args:    screen.Args(cobra.ExactArgs(2)),
 		RunE: func(c *cobra.Command, names []string) error {
 			var envelope json.RawMessage
-			if err := a.call(c.Context(), *f, http.MethodPost, client.Path("hosts", names[0], "exports"), wire.Export{Valid: valid}, &envelope); err != nil {
+			if err := d.call(c.Context(), *f, http.MethodPost, client.Path("hosts", names[0], "exports"), wire.Export{Valid: valid}, &envelope); err != nil {
 				return err
 			}
-			if err := renameio.WriteFile(names[1], envelope, 0o644, renameio.IgnoreUmask()); err != nil {
+			if err := writePublic(names[1], envelope); err != nil {
 				return fmt.Errorf("write the recovery configuration: %w", err)
 			}
-			if a.json {
-				return a.emitTyped("exported", map[string]any{"host": names[0], "file": names[1]})
+			if d.JSON {
+				return d.EmitTyped("exported", map[string]any{"host": names[0], "file": names[1]})
 			}
-			a.printf("The recovery configuration of %s is in %s.\n", names[0], names[1])
+			d.Printf("The recovery configuration of %s is in %s.\n", names[0], names[1])
 			return nil
 		},
 	}

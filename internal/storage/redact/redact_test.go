@@ -1,12 +1,8 @@
-package storage_test
+package redact
 
-import (
-	"testing"
+import "testing"
 
-	"lifeboat/internal/storage"
-)
-
-func TestRedact(t *testing.T) {
+func TestURL(t *testing.T) {
 	for in, want := range map[string]string{
 		"/srv/a:b@c":                      "/srv/a:b@c",
 		"./x://a:b@c":                     "./x://a:b@c",
@@ -22,7 +18,7 @@ func TestRedact(t *testing.T) {
 		"s3:https://key:secret@host/b":    "s3:https://key@host/b",
 		"s3:key:secret@host/b":            "s3:…",
 	} {
-		if got := storage.Redact(in); got != want {
+		if got := URL(in); got != want {
 			t.Errorf("%s: %s, want %s", in, got, want)
 		}
 	}
