@@ -80,10 +80,9 @@ func (d *Desk) Conceal(ctx context.Context, problem func(error)) error {
 			return fmt.Errorf("take the arguments of hooks out of what runs told: %w", err)
 		}
 		err = d.Store.Change(ctx, func(tx record.Tx) ([]record.Entry, error) {
-			if kept != "" { // an older server has sealed files, and left what was there
-				if err := tx.PutSetting(compact, []byte(compactDue)); err != nil {
-					return nil, err
-				}
+			// An older server has sealed or removed what it had, and left what was there.
+			if err := tx.PutSetting(compact, []byte(compactDue)); err != nil {
+				return nil, err
 			}
 			return nil, tx.PutSetting(concealed, []byte(everyConcealed))
 		})

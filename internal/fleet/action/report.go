@@ -15,6 +15,7 @@ import (
 	"lifeboat/internal/fleet/wire"
 	"lifeboat/internal/rescue/configuration"
 	"lifeboat/internal/runbook"
+	"lifeboat/internal/storage/redact"
 )
 
 var runID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$`)
@@ -45,7 +46,7 @@ func (d *Desk) AddReport(ctx context.Context, h record.Host, from, run string, r
 	}
 	report := record.Report{
 		ID: run, Host: h.ID, System: r.System, Kind: r.Kind, State: r.State, Started: r.Started, Ended: r.Ended, Received: now,
-		Point: r.Point, Bytes: r.Bytes, RTO: r.RTO, RPO: r.RPO, Detail: r.Detail,
+		Point: r.Point, Bytes: r.Bytes, RTO: r.RTO, RPO: r.RPO, Detail: redact.Text(r.Detail),
 	}
 	receipt := wire.Receipt{Recipient: d.Keys.Recipient()}
 	err = d.Store.Change(ctx, func(tx record.Tx) ([]record.Entry, error) {

@@ -10,6 +10,7 @@ import (
 
 	"lifeboat/internal/fleet/record"
 	"lifeboat/internal/runbook"
+	"lifeboat/internal/storage/redact"
 )
 
 const (
@@ -23,9 +24,11 @@ const (
 // bare is a command as hosts tell of it since they keep hooks' arguments for themselves.
 var bare = regexp.MustCompile(`^\S+( \((arguments: [0-9]+|its arguments are left out)\))?$`)
 
-// scrubbed is an event without the arguments of a hook, which hosts with an older
-// lifeboat tell: somebody may have put a password among them.
+// scrubbed is an event without who signs in to repositories, and without the arguments
+// of a hook, which hosts with an older lifeboat tell: somebody may have put a password
+// among them.
 func scrubbed(data []byte) []byte {
+	data = redact.Text(data)
 	var told runbook.Event
 	if !bytes.Contains(data, []byte(runs)) || json.Unmarshal(data, &told) != nil || told.Type != runbook.StepLog || told.Step == stops {
 		return data

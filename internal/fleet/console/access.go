@@ -66,7 +66,9 @@ func (c *Console) page(pattern string, role record.Role, h handler) {
 			if err := c.fromHere(w, r); err != nil {
 				return err
 			}
-			if err := v.know(r, true); errors.Is(err, account.ErrSignedOut) {
+			// A live page that comes back by itself is nobody at work.
+			live := strings.HasSuffix(pattern, "/live")
+			if err := v.know(r, !live); errors.Is(err, account.ErrSignedOut) {
 				c.toSignIn(w, r)
 				return nil
 			} else if err != nil {

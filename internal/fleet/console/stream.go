@@ -92,6 +92,10 @@ func (s *stream) write(b []byte) error {
 	if _, s.err = s.w.Write(b); s.err == nil {
 		s.err = s.out.Flush()
 	}
+	// Over HTTP/2 a bound that passes ends the stream even when nothing is written.
+	if err := s.out.SetWriteDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		s.err = errors.Join(s.err, err)
+	}
 	s.spoke = time.Now()
 	return s.err
 }

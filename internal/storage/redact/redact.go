@@ -4,6 +4,7 @@ package redact
 
 import (
 	"net/url"
+	"regexp"
 	"strings"
 )
 
@@ -47,3 +48,11 @@ func Public(address string) string {
 	server, place, _ := strings.Cut(rest, "/")
 	return scheme + "://" + server[strings.LastIndex(server, "@")+1:] + "/" + place
 }
+
+// userinfo is who signs in to a store that is reached by HTTP, as it stands in a text or
+// in JSON.
+var userinfo = regexp.MustCompile(`\b((?:rest|s3):https?://)[^/\s"\\]*@`)
+
+// Text returns a text, or JSON, with the addresses of repositories in it as Public gives
+// them, but for their parameters.
+func Text(text []byte) []byte { return userinfo.ReplaceAll(text, []byte("$1")) }

@@ -23,3 +23,15 @@ func TestURL(t *testing.T) {
 		}
 	}
 }
+
+func TestText(t *testing.T) {
+	for text, want := range map[string]string{
+		`open repository at rest:https://user:secret@host:8000/a/: no`:   `open repository at rest:https://host:8000/a/: no`,
+		`{"problems":["rest:http://user@host/a","s3:https://k@h/b"]}`:    `{"problems":["rest:http://host/a","s3:https://h/b"]}`,
+		`mail to a@b, sftp:user@host:/x and rest:https://host/with@sign`: `mail to a@b, sftp:user@host:/x and rest:https://host/with@sign`,
+	} {
+		if got := string(Text([]byte(text))); got != want {
+			t.Errorf("%s: %s", text, got)
+		}
+	}
+}
