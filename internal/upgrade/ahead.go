@@ -182,11 +182,23 @@ func named(r Request) error {
 	return runbook.Refuse("", "no package repositories of %s are named (--target %q)", r.To.Name(), r.To.Name()+":[ALIAS=]URL")
 }
 
+// sameAddress tells whether two addresses of package repositories are one: zypper writes
+// file:///x as file:/x, and a slash at the end says nothing.
+func sameAddress(a, b string) bool {
+	plain := func(address string) string {
+		if path, ok := strings.CutPrefix(address, "file:"); ok {
+			address = "file:/" + strings.TrimLeft(path, "/")
+		}
+		return strings.TrimRight(address, "/")
+	}
+	return plain(a) == plain(b)
+}
+
 // distinct refuses an alias that another package repository has.
 func distinct(list, present []zypper.Repository) error {
 	for _, r := range list {
 		at := slices.IndexFunc(present, func(p zypper.Repository) bool { return p.Alias == r.Alias })
-		if at >= 0 && !slices.Equal(present[at].URLs, r.URLs) {
+		if at >= 0 && !slices.EqualFunc(present[at].URLs, r.URLs, sameAddress) {
 			return runbook.Refuse("", "the host has a package repository %s at another address, which must stay to go back; give the new one another alias", r.Alias)
 		}
 	}
