@@ -221,6 +221,9 @@ func (a *app) upgradeRollback(ctx context.Context, root screen.Path, names []str
 		if err := a.with(ctx, conf, one, func(u *upgrade.Upgrade, e *runbook.Engine) (*runbook.Run, error) { return u.Rollback(ctx, e, one) }); err != nil {
 			return err
 		}
+		if n, _ := upgrade.Gone(a.ran); n > 0 {
+			a.Code = runbook.ExitWarnings
+		}
 	}
 	if !a.JSON {
 		if reached := upgrade.Back(a.ran); reached.Compared > 0 && reached.Differ == 0 {

@@ -349,6 +349,9 @@ func (u *Upgrade) back(ctx context.Context, task runbook.Task) error {
 	if err := z.Forget(); err != nil {
 		return err
 	}
+	if err := u.save(ctx, task, m, b); err != nil {
+		return err
+	}
 	if err := m.Back(ctx, task, b); err != nil {
 		return err
 	}

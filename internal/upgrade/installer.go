@@ -56,6 +56,7 @@ func (u *Upgrade) installer() []runbook.Stage {
 		}, u.serversAgain()...), u.hooked("hooks/registration", "Run the hooks of the registration", hook.BeforeRegistration, hook.AfterRegistration))},
 		{Name: "finish", Title: "Finish", Steps: []runbook.Step{
 			u.hooked("hooks/finish", "Run the hooks of the end", hook.BeforeCongratulate, hook.AfterCongratulate, hook.BeforeExit),
+			{ID: "tidy", Title: "Remove what was downloaded", Repeat: safe, Run: u.end},
 		}},
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"lifeboat/internal/lab/sles"
 	"lifeboat/internal/runbook"
@@ -235,6 +236,9 @@ func (c copies) Back(context.Context, runbook.Task, wayback.Baseline) error {
 	return shell(`find "$1" -mindepth 1 -maxdepth 1 -exec rm -rf {} + && cp -a "$2/." "$1/"`, c.root, c.copy)
 }
 
+func (copies) Written(context.Context, wayback.Baseline, time.Time, func(string, inventory.Difference) error) error {
+	return nil
+}
 func (copies) Look(context.Context, runbook.Task, wayback.Baseline) error { return nil }
 
 func (c copies) Drop(context.Context, runbook.Task, wayback.Baseline) error {

@@ -235,6 +235,8 @@ const (
 	keptNoReturn  = "no-return"     // when the point of no return was passed
 	keptAborting  = "aborting"      // the hooks of an abort have run
 	keptDated     = "dated"         // when the directory of the package repositories was changed
+	keptEnded     = "ended"         // when the upgrade was over
+	keptSaved     = "saved"         // how many files that were written since are named
 	keptWent      = "went-back"     // the root has gone back
 	keptReached   = "reached"       // Reached
 	keptBeside    = "configuration" // files put beside edited ones

@@ -16,40 +16,58 @@ import (
 // may have written to it since. The error is an *UnequalError when it differs. A file of
 // the same size and date counts as the same; Back is what reads them all.
 func (m *Point) Look(ctx context.Context, task runbook.Task, b Baseline) error {
-	b, _, err := m.here(b)
+	b, tree, o, err := m.tree(b)
 	if err != nil {
 		return err
+	}
+	return look(ctx, task, b, tree, o)
+}
+
+// tree is where the root of a baseline stands, and what of it counts.
+func (m *Point) tree(b Baseline) (Baseline, string, inventory.Options, error) {
+	b, _, err := m.here(b)
+	if err != nil {
+		return b, "", inventory.Options{}, err
 	}
 	d, err := m.detail(b)
 	if err != nil {
-		return err
+		return b, "", inventory.Options{}, err
 	}
 	r := &replay{root: b.Root, b: b, d: d}
 	if err := r.foreign(); err != nil {
-		return err
+		return b, "", inventory.Options{}, err
 	}
-	return look(ctx, task, b, b.Root, d.options(r.also...))
+	return b, b.Root, d.options(r.also...), nil
 }
 
 // Look is as that of Point, with the root's subvolume.
 func (m *Btrfs) Look(ctx context.Context, task runbook.Task, b Baseline) error {
-	b, _, err := m.here(b)
+	b, tree, o, done, err := m.tree(b)
 	if err != nil {
 		return err
+	}
+	defer done()
+	return look(ctx, task, b, tree, o)
+}
+
+// tree is as that of Point, with what ends the use of it.
+func (m *Btrfs) tree(b Baseline) (Baseline, string, inventory.Options, func(), error) {
+	b, _, err := m.here(b)
+	if err != nil {
+		return b, "", inventory.Options{}, nil, err
 	}
 	top, e, err := m.open(b)
 	if err != nil {
-		return err
+		return b, "", inventory.Options{}, nil, err
 	}
-	defer top.Close()
 	id, err := subvolume.ID(top.Path(e.Root))
+	if err == nil && id == e.Base {
+		err = fmt.Errorf("the subvolume %s is the way back itself", e.Root)
+	}
 	if err != nil {
-		return err
+		return b, "", inventory.Options{}, nil, errors.Join(err, top.Close())
 	}
-	if id == e.Base {
-		return fmt.Errorf("the subvolume %s is the way back itself", e.Root)
-	}
-	return look(ctx, task, b, top.Path(e.Root), e.options())
+	return b, top.Path(e.Root), e.options(), func() { _ = top.Close() }, nil
 }
 
 func look(ctx context.Context, task teller, b Baseline, tree string, o inventory.Options) error {

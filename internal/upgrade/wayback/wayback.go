@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"lifeboat/internal/runbook"
+	"lifeboat/internal/upgrade/wayback/inventory"
 )
 
 // Means is one way back for one root. The methods act on what a Baseline names, so
@@ -39,6 +40,9 @@ type Means interface {
 	// Look compares the root with the baseline and changes nothing; the error is an
 	// *UnequalError when it differs.
 	Look(ctx context.Context, task runbook.Task, b Baseline) error
+	// Written visits what was written to the root since a moment, and would go when it
+	// goes back.
+	Written(ctx context.Context, b Baseline, since time.Time, visit func(tree string, d inventory.Difference) error) error
 	// Drop removes the way back: after an upgrade that is to stay, or after Back.
 	Drop(ctx context.Context, task runbook.Task, b Baseline) error
 }
